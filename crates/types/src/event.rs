@@ -1,0 +1,222 @@
+//! What a run tells: the vocabulary behind the display, `--json`, the timeline and the summary.
+//!
+//! Deliberately absent: how an event is shown. Field meanings are those of
+//! `docs/formats/run-json.md`.
+
+use std::time::Duration;
+
+use crate::{Cause, Epoch, Incarnation, Rank, Step, Version};
+
+/// Where a copy of a version lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// L1: an arena in the supervisor's memory.
+    Memory,
+    /// L4: the checkpoint directory.
+    Disk,
+}
+
+impl Level {
+    /// The name in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Disk => "disk",
+        }
+    }
+}
+
+/// How far a version has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersionState {
+    /// Every rank has captured it: it can be restored while the launcher lives.
+    Committed,
+    /// Its manifest is published: it can be restored by a later launch.
+    Published,
+    /// It can never be restored.
+    Void,
+}
+
+impl VersionState {
+    /// The name in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Committed => "committed",
+            Self::Published => "published",
+            Self::Void => "void",
+        }
+    }
+}
+
+/// Which output stream a line came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Something that happened in a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The job starts.
+    Start {
+        /// The job's name.
+        job: String,
+        /// Number of ranks.
+        n: u32,
+        /// The recovery policy's name.
+        policy: &'static str,
+        /// Program and arguments.
+        command: Vec<String>,
+        /// The checkpoint directory.
+        directory: String,
+    },
+    /// An incarnation of a rank has joined.
+    RankUp {
+        /// Which rank.
+        rank: Rank,
+        /// Which incarnation.
+        incarnation: Incarnation,
+        /// Its process.
+        pid: u32,
+    },
+    /// A rank wrote a line.
+    Output {
+        /// Which rank.
+        rank: Rank,
+        /// On which stream.
+        stream: Stream,
+        /// The line, without its end.
+        line: Vec<u8>,
+    },
+    /// A version came to a new state.
+    Checkpoint(Checkpoint),
+    /// A rank failed.
+    Failure {
+        /// Which rank.
+        rank: Rank,
+        /// Which incarnation.
+        incarnation: Incarnation,
+        /// The last step it completed.
+        step: Step,
+        /// Why.
+        cause: Cause,
+        /// From the injected signal's stamp to the raised epoch, where a stamp exists.
+        detect: Option<Duration>,
+        /// What a person should know, such as a panic's message.
+        detail: String,
+    },
+    /// The epoch was raised.
+    Epoch {
+        /// The new epoch.
+        epoch: Epoch,
+        /// Why.
+        reason: String,
+    },
+    /// A rank has its state.
+    Restored {
+        /// Which rank.
+        rank: Rank,
+        /// The version; `None` is the start of the job.
+        version: Option<Version>,
+        /// From where.
+        level: Option<Level>,
+        /// How long the copy took.
+        took: Duration,
+    },
+    /// The job has again completed the highest step that any rank had completed.
+    Recovered {
+        /// The epoch in which it did.
+        epoch: Epoch,
+        /// That step.
+        step: Step,
+    },
+    /// Something a person should know.
+    Note {
+        /// The sentence.
+        text: String,
+    },
+}
+
+/// A version's state and costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// Which version.
+    pub version: Version,
+    /// The step at which it was captured.
+    pub step: Step,
+    /// The best level that holds it.
+    pub level: Level,
+    /// Bytes over all ranks.
+    pub bytes: u64,
+    /// The longest time that a rank was blocked.
+    pub blocked_max: Duration,
+    /// From the commit in memory to the published manifest.
+    pub durable: Option<Duration>,
+    /// How far it came.
+    pub state: VersionState,
+}
+
+/// One failure with the phases of its recovery, for the summary.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FailureRecord {
+    /// Which rank.
+    pub rank: Rank,
+    /// Which incarnation.
+    pub incarnation: Incarnation,
+    /// The last step it completed.
+    pub step: Step,
+    /// Why.
+    pub cause: Cause,
+    /// Stamp before the injected signal → epoch raised.
+    pub detect: Option<Duration>,
+    /// Epoch raised → the new incarnation's hello.
+    pub respawn: Option<Duration>,
+    /// Hello → the last rank has its state.
+    pub restore: Option<Duration>,
+    /// State → the last rank has again completed the highest step any had completed.
+    pub redo: Option<Duration>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// The exit code.
+    pub exit: u8,
+    /// The recovery policy's name.
+    pub policy: &'static str,
+    /// Number of ranks.
+    pub n: u32,
+    /// Steps in the final logical history.
+    pub steps: u64,
+    /// SHA-256 over the ranks' results in rank order; `None` if the job failed.
+    pub result_digest: Option<String>,
+    /// The twin's digest, if there was a twin.
+    pub twin_digest: Option<String>,
+    /// Whether the answer is bit-identical to the twin's; `None` without a twin.
+    pub bit_identical: Option<bool>,
+    /// Whole-job restarts.
+    pub restarts: u32,
+    /// Ranks started again.
+    pub respawns: u32,
+    /// Recoveries that gave every rank a state to go on from.
+    pub recoveries: u32,
+    /// Injections that left no receipt.
+    pub not_injected: Vec<String>,
+    /// The version a resume started from.
+    pub resumed_from: Option<Version>,
+    /// Time lost to failures and checkpoints.
+    pub lost: Duration,
+    /// Every failure.
+    pub failures: Vec<FailureRecord>,
+    /// Every version.
+    pub checkpoints: Vec<Checkpoint>,
+    /// Values that the program reported, by key.
+    pub report: Vec<(String, String)>,
+    /// How often each point was passed, in the order of [`crate::Point::ALL`].
+    pub points: Vec<u64>,
+}
