@@ -1,0 +1,50 @@
+//! The few calls of the operating system that safe libraries do not offer.
+//!
+//! Invariant: every `unsafe` block of `host` outside [`crate::shm`] is here. Deliberately absent:
+//! any decision; each function does one thing to one process.
+
+mod guardian;
+mod spawn;
+
+pub use guardian::Guardian;
+pub use spawn::{Spawned, spawn};
+
+use std::time::Duration;
+
+/// Ignores the signal that a background process gets for reading its terminal, so that a launcher
+/// in the background sees an error instead of being stopped.
+pub fn ignore_terminal_input_stops() {
+    // SAFETY: setting a disposition to SIG_IGN installs no code and touches no memory.
+    unsafe { libc::signal(libc::SIGTTIN, libc::SIG_IGN) };
+}
+
+/// Ends this process as if the default action of `signal` had struck it.
+pub fn die_of(signal: i32) -> ! {
+    // SAFETY: restoring the default disposition installs no code.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+    // SAFETY: raise takes any number and only sends a signal to this thread.
+    unsafe { libc::raise(signal) };
+    // The signal is one that ends the process; a blocked or foreign one leaves this.
+    // SAFETY: _exit takes any code and does not return.
+    unsafe { libc::_exit(128 + signal) }
+}
+
+/// Stops this process until it is continued.
+pub fn stop_self() {
+    // SAFETY: raise takes any number and only sends a signal to this thread.
+    unsafe { libc::raise(libc::SIGSTOP) };
+}
+
+/// Nanoseconds of the monotonic clock that all processes of this machine share.
+#[must_use]
+pub fn now_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}
+
+/// [`now_ns`] as a duration since the clock's start.
+#[must_use]
+pub fn now() -> Duration {
+    Duration::from_nanos(now_ns())
+}
