@@ -1,0 +1,227 @@
+//! `cargo xtask docs`: what the pages say of the program is what the program does.
+//!
+//! Checks that links lead somewhere, that every option of `mainstay run` that a page names is in
+//! its help, and runs every block marked ` ```sh run ` from the root with the built programs on
+//! the path. Deliberately absent: Rust blocks, which `cargo test` compiles as doctests.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::tidy::{Finding, Page};
+use crate::{Failure, tidy, workspace};
+
+/// Options of `mainstay run`: whether each takes a value.
+type Options = BTreeMap<String, bool>;
+
+/// Checks all pages. Returns how many things are wrong, having printed each.
+///
+/// # Errors
+/// Programs that cannot be built or started, files that cannot be read.
+pub(crate) fn run() -> Result<usize, Failure> {
+    let programs = build()?;
+    let help = Command::new(programs.join("mainstay"))
+        .args(["run", "--help"])
+        .output()?;
+    let options = options(&String::from_utf8_lossy(&help.stdout));
+    if options.len() < 5 {
+        return Err("`mainstay run --help` lists no options".into());
+    }
+    let pages = tidy::pages()?;
+    let mut findings = tidy::links(&pages);
+    findings.extend(
+        pages
+            .iter()
+            .flat_map(|page| unknown_options(page, &options)),
+    );
+    for page in &pages {
+        findings.extend(run_blocks(page, &programs)?);
+    }
+    for finding in &findings {
+        println!("{finding}");
+    }
+    println!("docs: {} pages, {} broken", pages.len(), findings.len());
+    Ok(findings.len())
+}
+
+/// Builds the command and the programs of `apps`. Returns the directory they lie in.
+///
+/// # Errors
+/// A build that fails.
+pub(crate) fn build() -> Result<PathBuf, Failure> {
+    let mut cargo = workspace::cargo();
+    cargo.args([
+        "build",
+        "--release",
+        "--quiet",
+        "-p",
+        "mainstay-cli",
+        "-p",
+        "mainstay-apps",
+    ]);
+    if !cargo.status()?.success() {
+        return Err("the programs do not build".into());
+    }
+    Ok(workspace::target_directory().join("release"))
+}
+
+/// The options that a help text lists.
+fn options(help: &str) -> Options {
+    let mut options = Options::new();
+    for line in help
+        .lines()
+        .map(str::trim_start)
+        .filter(|line| line.starts_with('-'))
+    {
+        // A line reads `-n, --ranks <N>  What it is`.
+        let usage = line.split("  ").next().unwrap_or_default();
+        let takes_value = usage.contains('<') && !usage.contains("[=");
+        let words = usage
+            .split([',', ' ', '=', '['])
+            .filter(|word| word.starts_with('-'));
+        options.extend(words.map(|word| (word.trim_end_matches("...").to_owned(), takes_value)));
+    }
+    options
+}
+
+/// Options that a page names and the program does not know.
+fn unknown_options(page: &Page, options: &Options) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut report = |line: usize, option: &str| {
+        let text = format!("names {option}, which `mainstay run --help` does not");
+        findings.push(Finding::new(&page.path, line, text));
+    };
+    for (fence, info, lines) in page.blocks() {
+        if info.split([' ', ',']).next() != Some("sh") {
+            continue;
+        }
+        for (number, command) in logical_lines(&lines) {
+            for option in unknown_in_command(&command, options) {
+                report(fence + 1 + number, &option);
+            }
+        }
+    }
+    for (number, line) in page.prose() {
+        for code in line.split('`').skip(1).step_by(2) {
+            let first = code.split([' ', '=']).next().unwrap_or_default();
+            if first.starts_with("--") && !options.contains_key(first) {
+                report(number, first);
+            }
+            for option in unknown_in_command(code, options) {
+                report(number, &option);
+            }
+        }
+    }
+    findings
+}
+
+/// Lines of a script, those that end in a backslash joined.
+fn logical_lines(lines: &[String]) -> Vec<(usize, String)> {
+    let mut joined: Vec<(usize, String)> = Vec::new();
+    let mut goes_on = false;
+    for (number, line) in lines.iter().enumerate() {
+        let text = line.trim_end_matches('\\');
+        match joined.last_mut().filter(|_| goes_on) {
+            Some((_, whole)) => whole.push_str(text),
+            None => joined.push((number, text.to_owned())),
+        }
+        goes_on = line.ends_with('\\');
+    }
+    joined
+}
+
+/// Unknown options between `mainstay run` and the program that it runs.
+fn unknown_in_command(command: &str, options: &Options) -> Vec<String> {
+    let mut unknown = Vec::new();
+    let words: Vec<&str> = command.split_whitespace().collect();
+    for at in 1..words.len() {
+        let is_run = words[at] == "run" && words[at - 1].rsplit('/').next() == Some("mainstay");
+        if !is_run {
+            continue;
+        }
+        let mut rest = words[at + 1..].iter();
+        while let Some(word) = rest.next().filter(|word| word.starts_with('-')) {
+            let (name, value) = word
+                .split_once('=')
+                .map_or((*word, None), |(n, v)| (n, Some(v)));
+            match options.get(name) {
+                Some(true) if value.is_none() => {
+                    rest.next();
+                }
+                Some(_) => {}
+                None => unknown.push(name.to_owned()),
+            }
+        }
+    }
+    unknown
+}
+
+/// Runs the page's blocks that ask for it.
+fn run_blocks(page: &Page, programs: &Path) -> Result<Vec<Finding>, Failure> {
+    let mut findings = Vec::new();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let all = std::iter::once(programs.to_path_buf()).chain(std::env::split_paths(&path));
+    let path = std::env::join_paths(all)?;
+    for (line, info, lines) in page.blocks() {
+        if info != "sh run" {
+            continue;
+        }
+        let mut bash = Command::new("bash");
+        bash.args(["-euo", "pipefail", "-c", &lines.join("\n")]);
+        let output = bash
+            .env("PATH", &path)
+            .current_dir(workspace::root())
+            .output()?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let text = format!("the block ends with {}: {}", output.status, said.trim_end());
+            findings.push(Finding::new(&page.path, line, text));
+        }
+    }
+    Ok(findings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HELP: &str = "Usage: mainstay run [OPTIONS]\n\n  -n, --ranks <N>\n          How many\n      \
+                        --resume[=<JOB>]  Go on\n      --twin  Compare\n  -h, --help  Print help\n";
+
+    #[test]
+    fn the_help_is_read() {
+        let options = options(HELP);
+        let names: Vec<_> = options.keys().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            ["--help", "--ranks", "--resume", "--twin", "-h", "-n"]
+        );
+        let valued: Vec<_> = options
+            .iter()
+            .filter(|(_, value)| **value)
+            .map(|(o, _)| o)
+            .collect();
+        assert_eq!(valued, ["--ranks", "-n"]);
+    }
+
+    #[test]
+    fn unknown_options_are_caught_and_those_of_programs_are_not() {
+        let options = options(HELP);
+        let unknown = |text: &str| unknown_options(&Page::new("x.md", text), &options).len();
+        for (text, count) in [
+            ("```sh\nmainstay run -n 4 --twin ./cg --repeat 8\n```", 0),
+            ("```sh\nmainstay run -n 4 --twine ./cg\n```", 1),
+            (
+                "```sh\n./target/release/mainstay run --ranks=4 \\\n  --fast ./cg\n```",
+                1,
+            ),
+            ("```text\nmainstay run --fast\n```", 0),
+            ("the option `--twin`, and `cg --tol`", 0),
+            ("the option `--twin=yes` and `--fast`", 1),
+            ("write `mainstay run --fast x`", 1),
+            ("write `cargo test --workspace`", 0),
+        ] {
+            assert_eq!(unknown(text), count, "{text}");
+        }
+    }
+}
