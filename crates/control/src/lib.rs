@@ -1,1 +1,13 @@
-//! Under construction.
+//! The engines that decide: why a rank ended, whether the job may go on, when an epoch is raised
+//! and opened, when a checkpoint is due, and which rank hangs.
+//!
+//! Invariants: every engine is a struct that turns inputs into effects and does nothing else; time
+//! is an argument; the same inputs give the same effects. Deliberately absent: processes, sockets,
+//! shared memory and clocks (`host` has those), and which version is restored (`ckpt` decides).
+
+pub mod budget;
+pub mod cause;
+pub mod recovery;
+
+pub use cause::{Class, Ending, FenceReason, Hints, Verdict, classify};
+pub use recovery::{Config, Effect, Input, Policy, Recovery};

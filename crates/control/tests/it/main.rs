@@ -1,0 +1,3 @@
+//! Tests of the engines of `control` through their public inputs and effects.
+
+mod cause;
