@@ -1,1 +1,10 @@
-//! Under construction.
+//! The engines of messages: where words lie in shared memory, rings, doorbells, matching, the
+//! counters of channels with the consistent cut, and the trees of collectives.
+//!
+//! Invariants: nothing here moves payload, waits, or knows a process; every decision about a
+//! message (accept, drop, refuse, late, early, suppress, match) is a value computed from values.
+//! The words of rings and doorbells are generic, so that loom explores the code that ships.
+//! Deliberately absent: memory, futexes, sockets and time, which `host::endpoint` brings.
+
+pub mod layout;
+pub mod words;

@@ -1,0 +1,227 @@
+//! Where every word and ring lies in a job's shared segment, as offsets from its start.
+//!
+//! ```text
+//! control page(s)   the supervisor writes, ranks read
+//! bells page(s)     one counter a rank, written by all
+//! lane 0 … n-1      written by its rank, read by all: status, points, receipts, counters,
+//!                   tails (one for each source), heads (one for each destination),
+//!                   sent counters of a cut, then one ring for each destination
+//! ```
+//! Invariants: nothing overlaps; each part starts on a page; a word that another process polls has
+//! a cache line of its own; the layout is a function of `n` and `ring_bytes` alone.
+//! Deliberately absent: memory.
+
+mod names;
+
+use mainstay_types::limits::{INJECTIONS_MAX, RANKS_MAX, RING_BYTES_MIN};
+use mainstay_types::{Point, Rank};
+
+pub use names::{Control, Counter, Status, WaitKind};
+
+/// The unit of mapping and protection.
+pub const PAGE_BYTES: usize = 4096;
+/// The unit of sharing between processors.
+pub const LINE_BYTES: usize = 64;
+/// The first word of a segment.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"MSSEGM01");
+/// Largest capacity of a ring, bytes.
+pub const RING_BYTES_MAX: usize = 1 << 24;
+
+const WAITING_AT: usize = 3 * LINE_BYTES;
+const COUNTERS_AT: usize = 4 * LINE_BYTES;
+const POINTS_AT: usize = COUNTERS_AT + Counter::ALL.len().next_multiple_of(8) * 8;
+const RECEIPTS_AT: usize = POINTS_AT + Point::ALL.len().next_multiple_of(8) * 8;
+const TAILS_AT: usize = RECEIPTS_AT + INJECTIONS_MAX * 16;
+const ORDERS_AT: usize = 4 * LINE_BYTES;
+
+// What is polled by others starts on a line.
+const _: () =
+    assert!(RECEIPTS_AT.is_multiple_of(LINE_BYTES) && TAILS_AT.is_multiple_of(LINE_BYTES));
+
+/// Why there is no layout for the numbers asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayoutError {
+    /// No ranks, or more than [`RANKS_MAX`].
+    Ranks(u32),
+    /// A capacity that is no power of two between [`RING_BYTES_MIN`] and [`RING_BYTES_MAX`].
+    RingBytes(usize),
+}
+
+impl std::fmt::Display for LayoutError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ranks(n) => write!(f, "{n} ranks; from 1 to {RANKS_MAX} fit one machine"),
+            Self::RingBytes(bytes) => write!(
+                f,
+                "rings of {bytes} bytes; a power of two from {RING_BYTES_MIN} to {RING_BYTES_MAX} is"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for LayoutError {}
+
+/// The offsets of one segment.
+///
+/// # Panics
+/// Every method that takes a rank, an index or a point panics when it is not one of this job's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    ranks: u32,
+    n: usize,
+    ring_bytes: usize,
+    bells_at: usize,
+    lanes_at: usize,
+    rings_at: usize,
+    lane_bytes: usize,
+}
+
+impl Layout {
+    /// The layout for `n` ranks and rings of `ring_bytes` each.
+    ///
+    /// # Errors
+    /// [`LayoutError`] for numbers out of range.
+    pub fn new(n: u32, ring_bytes: usize) -> Result<Self, LayoutError> {
+        let ranks = n;
+        if ranks == 0 || ranks > RANKS_MAX {
+            return Err(LayoutError::Ranks(ranks));
+        }
+        let range = RING_BYTES_MIN..=RING_BYTES_MAX;
+        if !ring_bytes.is_power_of_two() || !range.contains(&ring_bytes) {
+            return Err(LayoutError::RingBytes(ring_bytes));
+        }
+        let n = n as usize;
+        let bells_at = page(ORDERS_AT + n * 8);
+        let lanes_at = bells_at + page(n * LINE_BYTES);
+        let rings_at = page(TAILS_AT + 2 * n * LINE_BYTES + n * 8);
+        Ok(Self {
+            ranks,
+            n,
+            ring_bytes,
+            bells_at,
+            lanes_at,
+            rings_at,
+            lane_bytes: rings_at + n * ring_bytes,
+        })
+    }
+
+    /// Number of ranks.
+    #[must_use]
+    pub fn n(&self) -> u32 {
+        self.ranks
+    }
+
+    /// Capacity of a ring.
+    #[must_use]
+    pub fn ring_bytes(&self) -> usize {
+        self.ring_bytes
+    }
+
+    /// Bytes of the whole segment.
+    #[must_use]
+    pub fn total_bytes(&self) -> usize {
+        self.lanes_at + self.n * self.lane_bytes
+    }
+
+    /// Start and length of the pages with the bells.
+    #[must_use]
+    pub fn bells(&self) -> (usize, usize) {
+        (self.bells_at, self.lanes_at - self.bells_at)
+    }
+
+    /// Start and length of a rank's lane.
+    #[must_use]
+    pub fn lane(&self, rank: Rank) -> (usize, usize) {
+        (self.lane_at(rank), self.lane_bytes)
+    }
+
+    /// A word of the control page (u64).
+    #[must_use]
+    pub fn control(&self, word: Control) -> usize {
+        word.at()
+    }
+
+    /// The order for a rank's next call (u64): the number of an injection plus 1, or 0.
+    #[must_use]
+    pub fn order(&self, rank: Rank) -> usize {
+        ORDERS_AT + self.index(rank) * 8
+    }
+
+    /// A rank's doorbell counter (u32).
+    #[must_use]
+    pub fn bell(&self, rank: Rank) -> usize {
+        self.bells_at + self.index(rank) * LINE_BYTES
+    }
+
+    /// A status word of a lane (u64).
+    #[must_use]
+    pub fn status(&self, rank: Rank, word: Status) -> usize {
+        self.lane_at(rank) + word.at()
+    }
+
+    /// Whether the rank sleeps on its doorbell (u32).
+    #[must_use]
+    pub fn waiting(&self, rank: Rank) -> usize {
+        self.lane_at(rank) + WAITING_AT
+    }
+
+    /// A counter of a lane (u64).
+    #[must_use]
+    pub fn counter(&self, rank: Rank, counter: Counter) -> usize {
+        self.lane_at(rank) + COUNTERS_AT + counter as usize * 8
+    }
+
+    /// How often the rank passed a point (u64).
+    #[must_use]
+    pub fn point(&self, rank: Rank, point: Point) -> usize {
+        self.lane_at(rank) + POINTS_AT + point.index() * 8
+    }
+
+    /// An injection's receipt: two u64, how often it fired and when it last did (ns, monotonic).
+    ///
+    /// # Panics
+    /// For a number from [`INJECTIONS_MAX`] on.
+    #[must_use]
+    pub fn receipt(&self, rank: Rank, injection: usize) -> (usize, usize) {
+        assert!(injection < INJECTIONS_MAX, "no injection {injection}");
+        let at = self.lane_at(rank) + RECEIPTS_AT + injection * 16;
+        (at, at + 8)
+    }
+
+    /// How far `rank` has read the ring from `source` (u64, in the lane of `rank`).
+    #[must_use]
+    pub fn tail(&self, rank: Rank, source: Rank) -> usize {
+        self.lane_at(rank) + TAILS_AT + self.index(source) * LINE_BYTES
+    }
+
+    /// How far `rank` has written the ring to `destination` (u64, in the lane of `rank`).
+    #[must_use]
+    pub fn head(&self, rank: Rank, destination: Rank) -> usize {
+        self.lane_at(rank) + TAILS_AT + (self.n + self.index(destination)) * LINE_BYTES
+    }
+
+    /// Messages that `rank` had sent to `destination` at its last capture (u64).
+    #[must_use]
+    pub fn cap_sent(&self, rank: Rank, destination: Rank) -> usize {
+        self.lane_at(rank) + TAILS_AT + 2 * self.n * LINE_BYTES + self.index(destination) * 8
+    }
+
+    /// The first byte of the ring from `rank` to `destination`.
+    #[must_use]
+    pub fn ring(&self, rank: Rank, destination: Rank) -> usize {
+        self.lane_at(rank) + self.rings_at + self.index(destination) * self.ring_bytes
+    }
+
+    fn lane_at(&self, rank: Rank) -> usize {
+        self.lanes_at + self.index(rank) * self.lane_bytes
+    }
+
+    fn index(&self, rank: Rank) -> usize {
+        assert!(rank.index() < self.n, "rank {rank} of {}", self.n);
+        rank.index()
+    }
+}
+
+const fn page(bytes: usize) -> usize {
+    bytes.next_multiple_of(PAGE_BYTES)
+}

@@ -1,0 +1,166 @@
+//! One mapped memfd: the only place that turns shared memory into words and copies.
+//!
+//! Invariants: the descriptor's size is sealed and at least as long as the mapping; offsets are
+//! checked at each access; shared bytes are copied by raw pointer, and no reference to them is
+//! ever formed. Deliberately absent: meaning.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use rustix::fs::{self, MemfdFlags, SealFlags};
+use rustix::mm::{self, Advice, MapFlags, MprotectFlags, ProtFlags};
+
+/// Whether a mapping may be written at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    ReadWrite,
+}
+
+/// A mapping of a whole memfd.
+#[derive(Debug)]
+pub(super) struct Memory {
+    base: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: the mapping belongs to the process, not to a thread.
+unsafe impl Send for Memory {}
+// SAFETY: shared access is by atomics and by raw copies whose order the rings' protocol gives.
+unsafe impl Sync for Memory {}
+
+/// A new memfd of `bytes` zero bytes that can neither grow nor shrink.
+pub(super) fn create(name: &str, bytes: usize) -> io::Result<OwnedFd> {
+    let fd = fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    fs::ftruncate(&fd, bytes as u64)?;
+    fs::fcntl_add_seals(&fd, SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    Ok(fd)
+}
+
+/// Checks that a received descriptor has at least `seals` and exactly `bytes`.
+pub(super) fn check(fd: impl AsFd, seals: SealFlags, bytes: u64) -> io::Result<()> {
+    let found = fs::fcntl_get_seals(&fd)?;
+    if !found.contains(seals) {
+        return Err(invalid(format!(
+            "seals {found:?} where {seals:?} are needed"
+        )));
+    }
+    let size = u64::try_from(fs::fstat(&fd)?.st_size).unwrap_or(0);
+    if size != bytes {
+        return Err(invalid(format!("{size} bytes where {bytes} are expected")));
+    }
+    Ok(())
+}
+
+pub(super) fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+impl Memory {
+    /// Maps the first `bytes` of a memfd whose size is sealed. `bytes` is not 0.
+    pub(super) fn map(
+        fd: impl AsFd,
+        bytes: usize,
+        access: Access,
+        populate: bool,
+    ) -> io::Result<Self> {
+        check(&fd, SealFlags::SHRINK, bytes as u64)?;
+        let prot = match access {
+            Access::Read => ProtFlags::READ,
+            Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
+        };
+        let flags = match populate {
+            true => MapFlags::SHARED | MapFlags::POPULATE,
+            false => MapFlags::SHARED,
+        };
+        // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
+        let base = unsafe { mm::mmap(ptr::null_mut(), bytes, prot, flags, fd, 0) }?;
+        let base = NonNull::new(base.cast()).ok_or_else(|| invalid("a mapping at address 0"))?;
+        let memory = Self { base, bytes };
+        // SAFETY: the range is the mapping just made; the advice concerns children only.
+        unsafe { mm::madvise(base.as_ptr().cast(), bytes, Advice::LinuxDontFork) }?;
+        Ok(memory)
+    }
+
+    /// Bytes mapped.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Where the mapping starts.
+    pub(super) fn base(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+
+    /// Gives up write access outside the parts listed, each (start, length) in whole pages.
+    pub(super) fn keep_writable(&self, parts: &[(usize, usize)]) -> io::Result<()> {
+        self.protect((0, self.bytes), MprotectFlags::READ)?;
+        for part in parts {
+            self.protect(*part, MprotectFlags::READ | MprotectFlags::WRITE)?;
+        }
+        Ok(())
+    }
+
+    fn protect(&self, (at, bytes): (usize, usize), flags: MprotectFlags) -> io::Result<()> {
+        let start = self.at(at, bytes);
+        // SAFETY: the range lies in this mapping; whoever narrows access also stops writing there.
+        unsafe { mm::mprotect(start.cast(), bytes, flags) }?;
+        Ok(())
+    }
+
+    /// The 64-bit word at an offset.
+    #[inline]
+    pub(super) fn word64(&self, at: usize) -> &AtomicU64 {
+        assert!(at.is_multiple_of(8), "word at {at}");
+        let word = self.at(at, 8).cast();
+        // SAFETY: aligned, inside the mapping, and accessed by all processes as an atomic only;
+        // a word in pages that are mapped read-only is only loaded.
+        unsafe { AtomicU64::from_ptr(word) }
+    }
+
+    /// The 32-bit word at an offset.
+    #[inline]
+    pub(super) fn word32(&self, at: usize) -> &AtomicU32 {
+        assert!(at.is_multiple_of(4), "word at {at}");
+        let word = self.at(at, 4).cast();
+        // SAFETY: as for 64 bits.
+        unsafe { AtomicU32::from_ptr(word) }
+    }
+
+    /// Copies `from` to an offset; the CRC-32C of `crc`'s bytes followed by these.
+    #[inline]
+    pub(super) fn copy_in(&self, at: usize, from: &[u8], crc: u32) -> u32 {
+        let to = self.at(at, from.len());
+        // SAFETY: `to` has room for `from`; the shared range is not the private slice.
+        unsafe { ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) };
+        mainstay_types::crc32c_append(crc, from)
+    }
+
+    /// Copies from an offset into `to`; the CRC-32C of `crc`'s bytes followed by these.
+    #[inline]
+    pub(super) fn copy_out(&self, at: usize, to: &mut [u8], crc: u32) -> u32 {
+        let from = self.at(at, to.len());
+        // SAFETY: `from` has so many bytes; the shared range is not the private slice.
+        unsafe { ptr::copy_nonoverlapping(from, to.as_mut_ptr(), to.len()) };
+        mainstay_types::crc32c_append(crc, to)
+    }
+
+    /// The address of `bytes` bytes at an offset.
+    #[inline]
+    fn at(&self, at: usize, bytes: usize) -> *mut u8 {
+        let inside = at.checked_add(bytes).is_some_and(|end| end <= self.bytes);
+        assert!(inside, "{bytes} bytes at {at} of {}", self.bytes);
+        // SAFETY: the offset lies inside the mapping or at its end.
+        unsafe { self.base.as_ptr().add(at) }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this value's own, and what borrowed it is gone.
+        let unmapped = unsafe { mm::munmap(self.base.as_ptr().cast(), self.bytes) };
+        debug_assert!(unmapped.is_ok(), "a mapping is unmapped once");
+    }
+}

@@ -1,0 +1,17 @@
+//! Shared memory: the job's segment, arenas, sealed blobs, and waiting on a word.
+//!
+//! Invariants: all memory is a memfd, so nothing has a name and nothing outlives the processes
+//! that hold it; its size is sealed before it is mapped, so no mapping can be cut short under a
+//! reader; mappings are not inherited by `fork`. Bytes that another process may write are only
+//! ever copied, never borrowed. Deliberately absent: who owns which word when; `comm` and the
+//! protocols tell.
+
+mod arena;
+mod blob;
+pub mod futex;
+mod memory;
+mod segment;
+
+pub use arena::Arena;
+pub use blob::Blob;
+pub use segment::Segment;

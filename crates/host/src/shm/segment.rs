@@ -1,0 +1,283 @@
+//! The job's segment: control page, doorbells, and a lane with rings for each rank.
+//!
+//! Invariants: the supervisor maps all of it writable; a rank maps its own lane and the doorbells
+//! writable and the rest read-only, so a stray store of a rank can hurt only what it sends.
+//! Words are where [`Layout`] says. Deliberately absent: the protocols over the words, waiting.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use mainstay_comm::layout::{Control, Counter, Layout, MAGIC, Status, WaitKind};
+use mainstay_types::{Point, Rank};
+use rustix::fs::SealFlags;
+
+use super::futex;
+use super::memory::{self, Access, Memory};
+
+/// A mapping of the job's segment.
+///
+/// # Panics
+/// Every method that takes a rank or an index panics when it is not one of this job's.
+#[derive(Debug)]
+pub struct Segment {
+    memory: Memory,
+    layout: Layout,
+    fd: Option<OwnedFd>,
+}
+
+impl Segment {
+    /// Makes the segment of a job and maps all of it writable: the supervisor's side.
+    ///
+    /// # Errors
+    /// Whatever the kernel says, such as too little memory.
+    pub fn create(layout: Layout) -> io::Result<Self> {
+        let fd = memory::create("mainstay-job", layout.total_bytes())?;
+        let memory = Memory::map(&fd, layout.total_bytes(), Access::ReadWrite, false)?;
+        let segment = Self {
+            memory,
+            layout,
+            fd: Some(fd),
+        };
+        let put = |word, value| segment.control(word).store(value, Ordering::SeqCst);
+        put(Control::N, layout.n().into());
+        put(Control::RingBytes, layout.ring_bytes() as u64);
+        put(Control::Magic, MAGIC);
+        Ok(segment)
+    }
+
+    /// Maps a segment received from the supervisor: the side of `rank`.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidData`] when size, seals or the first words contradict `layout`.
+    pub fn join(fd: &OwnedFd, layout: Layout, rank: Rank) -> io::Result<Self> {
+        let bytes = layout.total_bytes();
+        memory::check(fd, SealFlags::GROW | SealFlags::SHRINK, bytes as u64)?;
+        let memory = Memory::map(fd, bytes, Access::ReadWrite, false)?;
+        memory.keep_writable(&[layout.bells(), layout.lane(rank)])?;
+        let segment = Self {
+            memory,
+            layout,
+            fd: None,
+        };
+        let get = |word| segment.control(word).load(Ordering::SeqCst);
+        if get(Control::Magic) != MAGIC {
+            return Err(memory::invalid("no segment of this version of Mainstay"));
+        }
+        let expected = (u64::from(layout.n()), layout.ring_bytes() as u64);
+        if (get(Control::N), get(Control::RingBytes)) != expected {
+            return Err(memory::invalid("a segment of another job"));
+        }
+        Ok(segment)
+    }
+
+    /// The descriptor to give to ranks; `None` on a rank's side.
+    #[must_use]
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.fd.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Where things lie.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// A word of the control page.
+    #[inline]
+    #[must_use]
+    pub fn control(&self, word: Control) -> &AtomicU64 {
+        self.memory.word64(self.layout.control(word))
+    }
+
+    /// The order for a rank's next call: the number of an injection plus 1, or 0.
+    #[must_use]
+    pub fn order(&self, rank: Rank) -> &AtomicU64 {
+        self.memory.word64(self.layout.order(rank))
+    }
+
+    /// A rank's doorbell counter.
+    #[must_use]
+    pub fn bell(&self, rank: Rank) -> &AtomicU32 {
+        self.memory.word32(self.layout.bell(rank))
+    }
+
+    /// Whether a rank sleeps on its doorbell.
+    #[inline]
+    #[must_use]
+    pub fn waiting(&self, rank: Rank) -> &AtomicU32 {
+        self.memory.word32(self.layout.waiting(rank))
+    }
+
+    /// A status word of a rank.
+    #[inline]
+    #[must_use]
+    pub fn status(&self, rank: Rank, word: Status) -> &AtomicU64 {
+        self.memory.word64(self.layout.status(rank, word))
+    }
+
+    /// A counter of a rank.
+    #[inline]
+    #[must_use]
+    pub fn counter(&self, rank: Rank, counter: Counter) -> &AtomicU64 {
+        self.memory.word64(self.layout.counter(rank, counter))
+    }
+
+    /// How often a rank passed a point.
+    #[must_use]
+    pub fn point(&self, rank: Rank, point: Point) -> &AtomicU64 {
+        self.memory.word64(self.layout.point(rank, point))
+    }
+
+    /// A rank's receipt for an injection: how often it fired, and the monotonic ns of the last.
+    #[must_use]
+    pub fn receipt(&self, rank: Rank, injection: usize) -> (&AtomicU64, &AtomicU64) {
+        let (count, stamp) = self.layout.receipt(rank, injection);
+        (self.memory.word64(count), self.memory.word64(stamp))
+    }
+
+    /// How far `rank` has read the ring from `source`.
+    #[inline]
+    #[must_use]
+    pub fn tail(&self, rank: Rank, source: Rank) -> &AtomicU64 {
+        self.memory.word64(self.layout.tail(rank, source))
+    }
+
+    /// How far `rank` has written the ring to `destination`.
+    #[inline]
+    #[must_use]
+    pub fn head(&self, rank: Rank, destination: Rank) -> &AtomicU64 {
+        self.memory.word64(self.layout.head(rank, destination))
+    }
+
+    /// Messages that `rank` had sent to `destination` at its last capture.
+    #[must_use]
+    pub fn cap_sent(&self, rank: Rank, destination: Rank) -> &AtomicU64 {
+        self.memory.word64(self.layout.cap_sent(rank, destination))
+    }
+
+    /// Copies bytes into the ring `from → to` at a position; the CRC-32C of them.
+    ///
+    /// # Panics
+    /// When they are more than a ring holds.
+    #[inline]
+    pub fn ring_in(&self, (from, to): (Rank, Rank), position: u64, bytes: &[u8]) -> u32 {
+        let ring = self.layout.ring(from, to);
+        let (at, first) = self.split(position, bytes.len());
+        let (a, b) = bytes.split_at(first);
+        let crc = self.memory.copy_in(ring + at, a, 0);
+        match b.is_empty() {
+            true => crc,
+            false => self.memory.copy_in(ring, b, crc),
+        }
+    }
+
+    /// Copies bytes out of the ring `from → to` at a position; the CRC-32C of them.
+    ///
+    /// # Panics
+    /// When they are more than a ring holds.
+    #[inline]
+    pub fn ring_out(&self, (from, to): (Rank, Rank), position: u64, bytes: &mut [u8]) -> u32 {
+        let ring = self.layout.ring(from, to);
+        let (at, first) = self.split(position, bytes.len());
+        let (a, b) = bytes.split_at_mut(first);
+        let crc = self.memory.copy_out(ring + at, a, 0);
+        match b.is_empty() {
+            true => crc,
+            false => self.memory.copy_out(ring, b, crc),
+        }
+    }
+
+    /// Offset in a ring of a position, and how many of `len` bytes lie before the ring's end.
+    #[inline]
+    fn split(&self, position: u64, len: usize) -> (usize, usize) {
+        let capacity = self.layout.ring_bytes();
+        assert!(len <= capacity, "{len} bytes in a ring of {capacity}");
+        let at = (position & (capacity as u64 - 1)) as usize;
+        (at, len.min(capacity - at))
+    }
+
+    /// Wakes a rank whatever it waits for.
+    pub fn ring_bell(&self, rank: Rank) {
+        let bell = self.bell(rank);
+        bell.fetch_add(1, Ordering::SeqCst);
+        futex::wake_all(bell);
+    }
+
+    /// Wakes every rank.
+    pub fn ring_all(&self) {
+        Rank::all(self.layout.n()).for_each(|rank| self.ring_bell(rank));
+    }
+
+    /// Empties all rings and clears all wait words and captures, for a new epoch.
+    ///
+    /// Only the supervisor may, and only while every rank is either fenced or waits for the
+    /// epoch to open.
+    pub fn reset_channels(&self) {
+        let clear = |word: &AtomicU64| word.store(0, Ordering::SeqCst);
+        for rank in Rank::all(self.layout.n()) {
+            self.waiting(rank).store(0, Ordering::SeqCst);
+            clear(self.status(rank, Status::WaitKind));
+            clear(self.status(rank, Status::CapVersion));
+            for peer in Rank::all(self.layout.n()) {
+                clear(self.tail(rank, peer));
+                clear(self.head(rank, peer));
+                clear(self.cap_sent(rank, peer));
+            }
+        }
+    }
+
+    /// Tells that `rank`, which is the caller, has entered a call.
+    #[inline]
+    pub fn enter_call(&self, rank: Rank) {
+        bump(self.status(rank, Status::Calls));
+        self.status(rank, Status::InCall)
+            .store(1, Ordering::Relaxed);
+    }
+
+    /// Tells that `rank`, which is the caller, has left its call.
+    #[inline]
+    pub fn leave_call(&self, rank: Rank) {
+        self.status(rank, Status::InCall)
+            .store(0, Ordering::Relaxed);
+    }
+
+    /// Tells what `rank`, which is the caller, starts to wait for.
+    pub fn begin_wait(&self, rank: Rank, kind: WaitKind, peer: Option<Rank>, tag: u32) {
+        let put = |word, value| self.status(rank, word).store(value, Ordering::Relaxed);
+        put(
+            Status::WaitPeer,
+            peer.map_or(0, |peer| u64::from(peer.0) + 1),
+        );
+        put(Status::WaitTag, tag.into());
+        bump(self.status(rank, Status::WaitSeq));
+        // Who sees the kind also sees what belongs to it.
+        self.status(rank, Status::WaitKind)
+            .store(kind.code(), Ordering::Release);
+    }
+
+    /// Tells that `rank`, which is the caller, no longer waits.
+    pub fn end_wait(&self, rank: Rank) {
+        self.status(rank, Status::WaitKind)
+            .store(0, Ordering::Release);
+    }
+
+    /// Whether every ring is empty: nothing is under way between ranks.
+    #[must_use]
+    pub fn rings_empty(&self) -> bool {
+        let all = || Rank::all(self.layout.n());
+        all().all(|from| {
+            all().all(|to| {
+                let head = self.head(from, to).load(Ordering::Acquire);
+                head == self.tail(to, from).load(Ordering::Acquire)
+            })
+        })
+    }
+}
+
+/// Adds one to a word that only the caller writes.
+#[inline]
+pub(crate) fn bump(word: &AtomicU64) {
+    let next = word.load(Ordering::Relaxed).wrapping_add(1);
+    word.store(next, Ordering::Relaxed);
+}

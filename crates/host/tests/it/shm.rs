@@ -1,0 +1,107 @@
+//! Segments, arenas and blobs: what is given by descriptor arrives, what must not change cannot.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use mainstay_comm::layout::{Control, Layout, Status};
+use mainstay_host::shm::futex::{self, Woken};
+use mainstay_host::shm::{Arena, Blob, Segment};
+use mainstay_types::limits::RING_BYTES_MIN;
+use mainstay_types::{Rank, crc32c};
+
+fn layout(n: u32) -> Layout {
+    Layout::new(n, RING_BYTES_MIN).unwrap()
+}
+
+fn given(fd: impl AsFd) -> OwnedFd {
+    fd.as_fd().try_clone_to_owned().unwrap()
+}
+
+#[test]
+fn a_rank_sees_the_supervisors_words_and_the_other_way_round() {
+    let supervisor = Segment::create(layout(2)).unwrap();
+    let fd = given(supervisor.fd().unwrap());
+    let rank = Segment::join(&fd, layout(2), Rank(1)).unwrap();
+    supervisor.control(Control::Epoch).store(7, SeqCst);
+    assert_eq!(rank.control(Control::Epoch).load(SeqCst), 7);
+    rank.status(Rank(1), Status::Step).store(9, SeqCst);
+    assert_eq!(supervisor.status(Rank(1), Status::Step).load(SeqCst), 9);
+    assert!(rank.fd().is_none());
+}
+
+#[test]
+fn ring_bytes_wrap_and_keep_their_checksum() {
+    let segment = Segment::create(layout(2)).unwrap();
+    let text: Vec<u8> = (0..=255).cycle().take(1000).collect();
+    let near_end = RING_BYTES_MIN as u64 * 3 - 500;
+    let pair = (Rank(1), Rank(0));
+    assert_eq!(segment.ring_in(pair, near_end, &text), crc32c(&text));
+    let mut back = vec![0; text.len()];
+    assert_eq!(segment.ring_out(pair, near_end, &mut back), crc32c(&text));
+    assert_eq!(back, text);
+    let mut start = [0; 500];
+    segment.ring_out(pair, 0, &mut start);
+    assert_eq!(start, text[500..]);
+}
+
+#[test]
+fn a_new_epoch_starts_with_empty_rings_and_no_waits() {
+    let segment = Segment::create(layout(3)).unwrap();
+    assert!(segment.rings_empty());
+    segment.head(Rank(2), Rank(1)).store(64, SeqCst);
+    segment.waiting(Rank(0)).store(1, SeqCst);
+    assert!(!segment.rings_empty());
+    segment.reset_channels();
+    assert!(segment.rings_empty());
+    assert_eq!(segment.waiting(Rank(0)).load(SeqCst), 0);
+}
+
+#[test]
+fn a_segment_of_another_shape_is_refused() {
+    let supervisor = Segment::create(layout(2)).unwrap();
+    let fd = given(supervisor.fd().unwrap());
+    assert!(Segment::join(&fd, layout(3), Rank(0)).is_err());
+    supervisor.control(Control::Magic).store(1, SeqCst);
+    assert!(Segment::join(&fd, layout(2), Rank(0)).is_err());
+}
+
+#[test]
+fn an_arena_is_shared_and_checks_its_size() {
+    let supervisor = Arena::create(10_000).unwrap();
+    assert_eq!(supervisor.bytes(), 12_288);
+    let rank = Arena::open(given(&supervisor), 12_288).unwrap();
+    assert_eq!(rank.copy_in(5000, b"123456789", 0), 0xE306_9283);
+    let mut back = [0; 9];
+    assert_eq!(supervisor.copy_out(5000, &mut back, 0), 0xE306_9283);
+    assert_eq!(&back, b"123456789");
+    assert!(Arena::open(given(&supervisor), 4096).is_err());
+}
+
+#[test]
+fn a_blob_reads_back_and_can_never_change() {
+    let blob = Blob::create("test", &[b"1234", b"", b"56789"]).unwrap();
+    assert_eq!(&*blob, b"123456789");
+    assert_eq!(blob.crc(), 0xE306_9283);
+    assert!(rustix::io::write(&blob, b"x").is_err());
+    let other = Blob::open(given(&blob), 9).unwrap();
+    assert_eq!(&*other, b"123456789");
+    assert!(Blob::open(given(&blob), 8).is_err());
+    let empty = Blob::create("test", &[]).unwrap();
+    assert!(empty.is_empty());
+    let arena = Arena::create(4096).unwrap();
+    assert!(
+        Blob::open(given(&arena), 4096).is_err(),
+        "an arena may change"
+    );
+}
+
+#[test]
+fn a_wait_ends_at_a_change_or_at_its_bound() {
+    let segment = Segment::create(layout(1)).unwrap();
+    let bell = segment.bell(Rank(0));
+    let soon = Duration::from_millis(1);
+    assert_eq!(futex::wait(bell, 0, soon), Woken::TimedOut);
+    segment.ring_all();
+    assert_eq!(futex::wait(bell, 0, soon), Woken::Changed);
+}
