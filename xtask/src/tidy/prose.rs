@@ -11,6 +11,8 @@ use crate::workspace;
 
 /// Words that mark unfinished text.
 const OPEN: &[&str] = &["TODO", "FIXME", "XXX", "TBD"];
+/// What stands for a figure that nobody has measured yet.
+const UNMEASURED: &str = "to be measured";
 /// Beginnings of paths that exist on one person's machine only.
 const LOCAL: &[&str] = &["/home/", "/root/", "/Users/", "/work/", "file://"];
 
@@ -103,6 +105,10 @@ pub(super) fn check(page: &Page) -> Vec<Finding> {
         let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric()).collect();
         if let Some(open) = OPEN.iter().find(|open| words.contains(open)) {
             let text = format!("says {open}: finish it or leave it out");
+            findings.push(Finding::new(&page.path, i + 1, text));
+        }
+        if line.contains(UNMEASURED) {
+            let text = "lacks a figure: measure it with the command beside it";
             findings.push(Finding::new(&page.path, i + 1, text));
         }
         if let Some(local) = LOCAL.iter().find(|local| mentions_path(line, local)) {
