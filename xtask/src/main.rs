@@ -9,6 +9,7 @@
     reason = "a command for developers: its output is its purpose"
 )]
 
+mod campaign;
 mod docs;
 mod golden;
 mod scan;
@@ -26,6 +27,8 @@ usage: cargo xtask COMMAND
   tidy                      direction of crates, purity, unsafe, headers, sizes, documents
   docs                      links, options named in documents, blocks marked `sh run`
   golden [--write]          compare the golden files of the formats, or write them again
+  campaign [--seeds N | --seed S] [--jobs J] [--busy]
+                            random faults, every answer compared with a fault-free one
 ";
 
 fn main() -> ExitCode {
@@ -44,6 +47,8 @@ fn run(arguments: &[String]) -> Result<usize, Failure> {
     match arguments.split_first() {
         Some((command, [])) if command == "tidy" => tidy::run(),
         Some((command, [])) if command == "docs" => docs::run(),
+        Some((command, rest)) if command == "campaign" => campaign::run(rest),
+        Some((command, [])) if command == "burn" => Ok(campaign::burn()),
         Some((command, rest)) if command == "golden" => golden::run(rest),
         _ => Err(USAGE.into()),
     }
