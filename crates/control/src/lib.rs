@@ -7,7 +7,12 @@
 
 pub mod budget;
 pub mod cause;
+pub mod evidence;
 pub mod recovery;
+pub mod target;
 
+pub use budget::{Budget, Ruling};
 pub use cause::{Class, Ending, FenceReason, Hints, Verdict, classify};
-pub use recovery::{Config, Effect, Input, Policy, Recovery};
+pub use evidence::{Evidence, Findings, Health, Sample, Wait, WaitKind};
+pub use recovery::{Config, Effect, Input, Phase, Policy, Recovery};
+pub use target::{Mode, Pace};
