@@ -88,6 +88,8 @@ pub(crate) fn run() -> Result<usize, Failure> {
         findings.extend(purity::check(source, &test_files));
         findings.extend(unsafety::check(source, &allowed));
         findings.extend(shape::check(source));
+        let exists = |path: &str| workspace::root().join(path).exists();
+        findings.extend(shape::check_references(source, exists));
         findings.extend(shape::check_tests(source, &test_files));
     }
     findings.extend(pages_findings()?);

@@ -39,6 +39,26 @@ pub(super) fn check(source: &Source) -> Vec<Finding> {
     findings
 }
 
+/// Documents that a file's comments send the reader to and that are not there.
+pub(super) fn check_references(source: &Source, exists: impl Fn(&str) -> bool) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (i, line) in source.text.lines().enumerate() {
+        let comment = line.trim_start().starts_with("//");
+        for (at, _) in line.match_indices("docs/").filter(|_| comment) {
+            let is_path = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
+            let end = line[at..]
+                .find(|c| !is_path(c))
+                .map_or(line.len(), |len| at + len);
+            let path = line[at..end].trim_end_matches(['.', '/']);
+            if !exists(path) {
+                let text = format!("sends the reader to {path}, which is not there");
+                findings.push(Finding::new(&source.path, i + 1, text));
+            }
+        }
+    }
+    findings
+}
+
 /// What is wrong with a file's tests.
 pub(super) fn check_tests(source: &Source, test_files: &BTreeSet<String>) -> Vec<Finding> {
     let ignored = source.scan.ignore_lines.iter().map(|line| {
@@ -81,6 +101,15 @@ mod tests {
         for text in ["", "fn f() {}", "// no\n//! yes", "\n//! late", "//!\n"] {
             assert_eq!(check(&source("a.rs", text)).len(), 1, "{text:?}");
         }
+    }
+
+    #[test]
+    fn documents_named_in_comments_have_to_exist() {
+        let text = "//! See `docs/a.md`, docs/b/c.md.\n    // docs/gone.md\nlet s = \"docs/x.md\";";
+        let exists = |path: &str| ["docs/a.md", "docs/b/c.md"].contains(&path);
+        let findings = check_references(&source("a.rs", text), exists);
+        assert_eq!(findings.len(), 1);
+        assert!(findings[0].text.contains("docs/gone.md"));
     }
 
     #[test]
