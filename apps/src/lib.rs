@@ -1,1 +1,21 @@
-//! Under construction.
+//! Real programs on the Mainstay runtime, as a library that their binaries share.
+//!
+//! `cg` solves A·x = b for a real sparse matrix: [`mtx`] and [`vector`] read the input, [`sparse`]
+//! holds the matrix and divides it among ranks, [`rhs`] makes right-hand sides, [`cg`] iterates.
+//!
+//! Invariants: a result is a function of the input, the options and the number of ranks alone; every
+//! sum has one order. Deliberately absent: files written, command lines and exit codes, which are
+//! the binaries' business.
+
+pub mod cg;
+pub mod input_error;
+pub mod lines;
+pub mod mtx;
+pub mod rhs;
+pub mod sparse;
+pub mod vector;
+
+pub use input_error::InputError;
+
+#[cfg(test)]
+mod testing;
