@@ -1,1 +1,29 @@
-//! Under construction.
+//! Checkpoints: the bytes of a version, the kernels that copy and check them, and the engine that
+//! decides which versions exist.
+//!
+//! - [`format`]: images, shards, messages and manifests as `docs/formats` describes them.
+//! - [`kernel`]: a copy and its CRC-32C in one pass.
+//! - [`ledger`]: slots, commits, drains, publication, fallback and pruning, as a pure engine.
+//!
+//! Invariants: a decoder believes nothing that a checksum does not cover and never panics on what
+//! it reads; a version commits only when every rank's part and every late message is there; a copy
+//! is overwritten or deleted only when something newer can take its place. Deliberately absent:
+//! files, memory maps, sockets and clocks, which `host` owns; and who tells the ledger what.
+
+pub mod format;
+pub mod kernel;
+
+pub use format::error::{FieldsError, FormatError};
+pub use format::header::{HEADER_BYTES, Header, image_bytes_of};
+pub use format::image::{Captured, Expected, Image, ImageWriter, read_late};
+pub use format::kind::Kind;
+pub use format::manifest::{Difference, Identity, InputEntry, Manifest, Program, RankEntry};
+pub use format::memory::{ReadAt, Unreadable, WriteAt};
+pub use format::message::{Message, decode_messages, encode_messages, messages_bytes};
+pub use format::name::{
+    FileName, aside_name, highest_version, manifest_name, parse_name, shard_name,
+};
+pub use format::plan::{FieldSpec, Global, Plan};
+pub use format::table::{Cut, FieldEntry, Table};
+pub use format::{FORMAT, PAGE_BYTES};
+pub use kernel::{RawMemory, Residency, copy_crc, copy_crc_raw};

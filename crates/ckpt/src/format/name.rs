@@ -1,0 +1,182 @@
+//! Names of the files in a checkpoint directory.
+//!
+//! Invariant: a name has one spelling; whatever is spelled otherwise is not ours. Deliberately
+//! absent: directories and paths.
+
+use mainstay_types::limits::RANKS_MAX;
+use mainstay_types::{Epoch, Incarnation, Rank, Version};
+
+/// What a file name says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FileName {
+    /// A rank's part of a version.
+    Shard {
+        /// Which version.
+        version: Version,
+        /// The epoch of its capture.
+        epoch: Epoch,
+        /// Which rank.
+        rank: Rank,
+        /// Which incarnation captured it.
+        incarnation: Incarnation,
+    },
+    /// A published manifest.
+    Manifest {
+        /// Its version.
+        version: Version,
+    },
+    /// A manifest that is not published.
+    Aside {
+        /// Its version.
+        version: Version,
+    },
+}
+
+impl FileName {
+    /// The version that the file belongs to.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        match *self {
+            Self::Shard { version, .. } | Self::Manifest { version } | Self::Aside { version } => {
+                version
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for FileName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {
+            Self::Shard {
+                version,
+                epoch,
+                rank,
+                incarnation,
+            } => write!(f, "v{:08}.e{epoch}.r{rank}.i{incarnation}.shard", version.0),
+            Self::Manifest { version } => write!(f, "v{:08}.manifest", version.0),
+            Self::Aside { version } => write!(f, "v{:08}.manifest.aside", version.0),
+        }
+    }
+}
+
+/// The name of a shard.
+#[must_use]
+pub fn shard_name(version: Version, epoch: Epoch, rank: Rank, incarnation: Incarnation) -> String {
+    let name = FileName::Shard {
+        version,
+        epoch,
+        rank,
+        incarnation,
+    };
+    name.to_string()
+}
+
+/// The name of a published manifest.
+#[must_use]
+pub fn manifest_name(version: Version) -> String {
+    FileName::Manifest { version }.to_string()
+}
+
+/// The name of a manifest that is written aside.
+#[must_use]
+pub fn aside_name(version: Version) -> String {
+    FileName::Aside { version }.to_string()
+}
+
+/// What a name says, if it is one of ours.
+#[must_use]
+pub fn parse_name(name: &str) -> Option<FileName> {
+    let parts: Vec<&str> = name.split('.').collect();
+    let version = |text| Some(Version(number(text, 'v')?));
+    let narrow = |text, letter| u32::try_from(number(text, letter)?).ok();
+    let found = match *parts.as_slice() {
+        [v, "manifest"] => FileName::Manifest {
+            version: version(v)?,
+        },
+        [v, "manifest", "aside"] => FileName::Aside {
+            version: version(v)?,
+        },
+        [v, e, r, i, "shard"] => FileName::Shard {
+            version: version(v)?,
+            epoch: Epoch(narrow(e, 'e')?),
+            rank: Rank(narrow(r, 'r').filter(|rank| *rank < RANKS_MAX)?),
+            incarnation: Incarnation(narrow(i, 'i')?),
+        },
+        _ => return None,
+    };
+    (found.to_string() == name).then_some(found)
+}
+
+fn number(text: &str, letter: char) -> Option<u64> {
+    text.strip_prefix(letter)?.parse().ok()
+}
+
+/// The highest version that any of the names belongs to. The next one is above it.
+pub fn highest_version<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Version> {
+    let found = names.into_iter().filter_map(parse_name);
+    found.map(|name| name.version()).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back_and_sort_by_version() {
+        let shard = shard_name(Version(42), Epoch(3), Rank(1), Incarnation(0));
+        assert_eq!(shard, "v00000042.e3.r1.i0.shard");
+        assert_eq!(manifest_name(Version(7)), "v00000007.manifest");
+        assert_eq!(aside_name(Version(7)), "v00000007.manifest.aside");
+        assert_eq!(manifest_name(Version(123_456_789)), "v123456789.manifest");
+        for name in [
+            shard,
+            manifest_name(Version(u64::MAX)),
+            aside_name(Version(0)),
+            shard_name(
+                Version(u64::MAX),
+                Epoch(u32::MAX),
+                Rank(1023),
+                Incarnation(u32::MAX),
+            ),
+        ] {
+            assert_eq!(parse_name(&name).map(|n| n.to_string()), Some(name));
+        }
+    }
+
+    #[test]
+    fn other_spellings_are_not_ours() {
+        for name in [
+            "",
+            "v1.manifest",
+            "v00000001.Manifest",
+            "v00000001.manifest.",
+            "v+0000001.manifest",
+            "v-0000001.manifest",
+            "v000000001.manifest",
+            "v99999999999999999999.manifest",
+            "00000001.manifest",
+            "v00000001.manifest.aside.aside",
+            "v00000001.e1.r1.shard",
+            "v00000001.e01.r1.i0.shard",
+            "v00000001.e1.r1024.i0.shard",
+            "v00000001.e4294967296.r1.i0.shard",
+            "v00000001.r1.e1.i0.shard",
+            "v00000001.e1.r1.i0.shard2",
+            "lock",
+        ] {
+            assert_eq!(parse_name(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_highest_version_counts_unpublished_files_too() {
+        let names = [
+            "v00000003.manifest",
+            "v00000009.e1.r0.i0.shard",
+            "v00000005.manifest.aside",
+            "v99999999.other",
+        ];
+        assert_eq!(highest_version(names), Some(Version(9)));
+        assert_eq!(highest_version(["lock"]), None);
+    }
+}
