@@ -6,6 +6,7 @@
 //! will have them.
 
 mod case;
+mod judge;
 mod reference;
 mod run;
 
@@ -21,8 +22,9 @@ use mainstay_types::Point;
 
 use crate::{Failure, docs, workspace};
 use case::Case;
+use judge::Report;
 use reference::{PROGRAMS, References};
-use run::{Bench, Report};
+use run::Bench;
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
