@@ -116,7 +116,10 @@ fn sources(findings: &mut Vec<Finding>) -> Result<Vec<Source>, Failure> {
             let (text, path) = (workspace::read(&path)?, workspace::relative(&path));
             match scan::scan(&text) {
                 Ok(scan) => sources.push(Source { path, text, scan }),
-                Err(error) => findings.push(Finding::new(&path, 0, format!("not Rust: {error}"))),
+                Err(error) => {
+                    let line = error.span().start().line;
+                    findings.push(Finding::new(&path, line, format!("is not Rust: {error}")));
+                }
             }
         }
     }
