@@ -71,7 +71,7 @@ fn options(help: &str) -> Options {
     for line in help
         .lines()
         .map(str::trim_start)
-        .filter(|line| line.starts_with('-'))
+        .filter(|line| line.starts_with('-') && !line.starts_with("- "))
     {
         // A line reads `-n, --ranks <N>  What it is`.
         let usage = line.split("  ").next().unwrap_or_default();
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     const HELP: &str = "Usage: mainstay run [OPTIONS]\n\n  -n, --ranks <N>\n          How many\n      \
-                        --resume[=<JOB>]  Go on\n      --twin  Compare\n  -h, --help  Print help\n";
+                        --resume[=<JOB>]  Go on\n      --twin  Compare\n          - one: A value\n  -h, --help  Print help\n";
 
     #[test]
     fn the_help_is_read() {
