@@ -12,6 +12,7 @@
 
 pub mod format;
 pub mod kernel;
+pub mod ledger;
 
 pub use format::error::{FieldsError, FormatError};
 pub use format::header::{HEADER_BYTES, Header, image_bytes_of};
@@ -26,4 +27,5 @@ pub use format::name::{
 pub use format::plan::{FieldSpec, Global, Plan};
 pub use format::table::{Cut, FieldEntry, Table};
 pub use format::{FORMAT, PAGE_BYTES};
-pub use kernel::{RawMemory, Residency, copy_crc, copy_crc_raw};
+pub use kernel::{Residency, copy_crc, copy_crc_raw};
+pub use ledger::{Choice, Disk, Effect, Input, Ledger, Record, SLOTS, Source, Stale, VoidReason};

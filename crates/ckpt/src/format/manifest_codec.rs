@@ -52,8 +52,8 @@ impl Manifest {
             return Err(unknown("manifest format", format.into(), 8).into());
         }
         let identity = Identity::get(&mut r)?;
-        let epoch = Epoch(r.u32("epoch")?);
-        let version = Version(r.u64("version")?);
+        let epoch = Epoch(not_last(r.u32("epoch")?, u32::MAX, "epoch")?);
+        let version = Version(not_last(r.u64("version")?, u64::MAX, "version")?);
         let step = Step(r.u64("step")?);
         let parent = r.option("parent", |r| Ok(Version(r.u64("parent")?)))?;
         let n = r.count(52, RANKS_MAX as usize, "number of ranks")?;
@@ -163,7 +163,8 @@ impl RankEntry {
     }
 
     fn get(r: &mut Reader<'_>, n: usize) -> Result<Self, FormatError> {
-        let (incarnation, file_epoch) = (r.u32("incarnation")?, r.u32("epoch of the shard")?);
+        let incarnation = not_last(r.u32("incarnation")?, u32::MAX, "incarnation")?;
+        let file_epoch = not_last(r.u32("epoch of the shard")?, u32::MAX, "epoch of the shard")?;
         let (image_bytes, table_crc) = (r.u64("image length")?, r.u32("table checksum")?);
         let late_at = r.u64("late offset")?;
         let (late_bytes, late_crc) = (r.u64("late length")?, r.u32("late checksum")?);
@@ -192,6 +193,21 @@ impl RankEntry {
         }
         Ok(entry)
     }
+}
+
+/// Versions, epochs and incarnations are followed by others.
+fn not_last<T: Copy + Eq + Into<u64>>(
+    number: T,
+    last: T,
+    what: &'static str,
+) -> Result<T, FormatError> {
+    let (found, expected) = (number.into(), last.into() - 1);
+    let layout = FormatError::Layout {
+        what,
+        found,
+        expected,
+    };
+    (number != last).then_some(number).ok_or(layout)
 }
 
 fn put_counters(w: &mut Writer, counts: &[u64]) {

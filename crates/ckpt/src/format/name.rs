@@ -1,7 +1,7 @@
 //! Names of the files in a checkpoint directory.
 //!
-//! Invariant: a name has one spelling; whatever is spelled otherwise is not ours. Deliberately
-//! absent: directories and paths.
+//! Invariants: a name has one spelling; whatever is spelled otherwise is not ours; no number in it
+//! is the last of its kind. Deliberately absent: directories and paths.
 
 use mainstay_types::limits::RANKS_MAX;
 use mainstay_types::{Epoch, Incarnation, Rank, Version};
@@ -87,8 +87,11 @@ pub fn aside_name(version: Version) -> String {
 #[must_use]
 pub fn parse_name(name: &str) -> Option<FileName> {
     let parts: Vec<&str> = name.split('.').collect();
-    let version = |text| Some(Version(number(text, 'v')?));
-    let narrow = |text, letter| u32::try_from(number(text, letter)?).ok();
+    let version = |text| number(text, 'v').filter(|v| *v < u64::MAX).map(Version);
+    let narrow = |text, letter| {
+        let number = u32::try_from(number(text, letter)?).ok();
+        number.filter(|number| *number < u32::MAX)
+    };
     let found = match *parts.as_slice() {
         [v, "manifest"] => FileName::Manifest {
             version: version(v)?,
@@ -130,13 +133,13 @@ mod tests {
         assert_eq!(manifest_name(Version(123_456_789)), "v123456789.manifest");
         for name in [
             shard,
-            manifest_name(Version(u64::MAX)),
+            manifest_name(Version(u64::MAX - 1)),
             aside_name(Version(0)),
             shard_name(
-                Version(u64::MAX),
-                Epoch(u32::MAX),
+                Version(u64::MAX - 1),
+                Epoch(u32::MAX - 1),
                 Rank(1023),
-                Incarnation(u32::MAX),
+                Incarnation(u32::MAX - 1),
             ),
         ] {
             assert_eq!(parse_name(&name).map(|n| n.to_string()), Some(name));
@@ -154,6 +157,9 @@ mod tests {
             "v-0000001.manifest",
             "v000000001.manifest",
             "v99999999999999999999.manifest",
+            "v18446744073709551615.manifest",
+            "v00000001.e4294967295.r1.i0.shard",
+            "v00000001.e1.r1.i4294967295.shard",
             "00000001.manifest",
             "v00000001.manifest.aside.aside",
             "v00000001.e1.r1.shard",

@@ -7,13 +7,10 @@
 #[cfg(target_arch = "x86_64")]
 mod poly;
 mod portable;
-mod raw;
 #[cfg(target_arch = "x86_64")]
 mod sse42;
 #[cfg(target_arch = "x86_64")]
 mod vpclmul;
-
-pub use raw::RawMemory;
 
 /// Where the copy's destination should be when it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -172,6 +172,10 @@ fn a_manifest_that_contradicts_itself_is_refused_though_its_checksum_is_right() 
         Manifest::decode(&bad.encode()).unwrap_err().to_string()
     };
     assert!(refused(&|m| m.ranks.clear()).contains("number of ranks"));
+    assert!(refused(&|m| m.version = Version(u64::MAX)).contains("version"));
+    assert!(refused(&|m| m.epoch = Epoch(u32::MAX)).contains("epoch"));
+    assert!(refused(&|m| m.ranks[0].file_epoch = Epoch(u32::MAX)).contains("epoch of the shard"));
+    assert!(refused(&|m| m.ranks[0].incarnation = Incarnation(u32::MAX)).contains("incarnation"));
     assert!(refused(&|m| m.ranks[0].sent.push(1)).contains("counter"));
     assert!(refused(&|m| m.ranks[0].late_crc = 1).contains("late checksum"));
     assert!(refused(&|m| m.ranks[2].early[0].peer = Rank(3)).contains("early source"));

@@ -1,0 +1,178 @@
+//! From the commit of a version to its publication, and what is done about bad copies.
+//!
+//! Invariants: one version is drained at a time and one waits at most, since there are two slots
+//! and neither a waiting nor a drained version gives its slot away; a file that may be published
+//! is removed only when enough newer versions are published whole.
+
+use mainstay_types::event::Level;
+use mainstay_types::{Rank, Version};
+
+use super::Ledger;
+use super::input::{Effect, Stale, VoidReason};
+use super::record::{Disk, Record};
+use crate::format::manifest::Manifest;
+
+impl Ledger {
+    /// Drains a version, at once or when the drain under way has ended.
+    pub(super) fn queue_drain(&mut self, version: Version, effects: &mut Vec<Effect>) {
+        if self.draining.is_none() {
+            self.draining = Some(version);
+            self.set_disk(version, Disk::Draining);
+            effects.push(Effect::Drain { version });
+        } else {
+            assert!(self.waiting.is_none(), "two slots never hold two waiting");
+            self.waiting = Some(version);
+            self.set_disk(version, Disk::Waiting);
+        }
+    }
+
+    fn next_drain(&mut self, effects: &mut Vec<Effect>) {
+        self.draining = None;
+        if let Some(version) = self.waiting.take() {
+            self.queue_drain(version, effects);
+        }
+    }
+
+    fn set_disk(&mut self, version: Version, disk: Disk) {
+        if let Some(record) = self.records.get_mut(&version) {
+            record.disk = disk;
+        }
+    }
+
+    fn is_draining_as(&self, version: Version, disk: Disk) -> Result<(), Stale> {
+        let state = self.records.get(&version).map(|record| record.disk);
+        let fits = self.draining == Some(version) && state == Some(disk);
+        fits.then_some(()).ok_or(Stale::Version)
+    }
+
+    pub(super) fn written(
+        &mut self,
+        version: Version,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Stale> {
+        self.is_draining_as(version, Disk::Draining)?;
+        self.set_disk(version, Disk::Written);
+        effects.push(Effect::Publish { version });
+        Ok(())
+    }
+
+    pub(super) fn published(
+        &mut self,
+        version: Version,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Stale> {
+        self.is_draining_as(version, Disk::Written)?;
+        self.set_disk(version, Disk::Published);
+        effects.push(Effect::Published { version });
+        if std::mem::take(&mut self.write_failed) {
+            effects.push(Effect::DiskAgain { version });
+        }
+        self.prune(effects);
+        self.next_drain(effects);
+        Ok(())
+    }
+
+    pub(super) fn write_failed(
+        &mut self,
+        version: Version,
+        why: String,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Stale> {
+        let was_written = self.is_draining_as(version, Disk::Written).is_ok();
+        if !was_written {
+            self.is_draining_as(version, Disk::Draining)?;
+        }
+        self.write_failed = true;
+        let reason = why.clone();
+        effects.push(Effect::MemoryOnly { version, why });
+        if was_written {
+            // The manifest may be there: whoever reads the directory may rely on its files.
+            self.set_disk(version, Disk::Uncertain);
+        } else {
+            self.set_disk(version, Disk::None);
+            effects.push(Effect::Discard { version });
+        }
+        self.draining = None;
+        self.void_if_lost(version, reason, effects);
+        self.next_drain(effects);
+        Ok(())
+    }
+
+    pub(super) fn copy_bad(
+        &mut self,
+        version: Version,
+        (rank, level): (Rank, Level),
+        why: String,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Stale> {
+        if rank.0 >= self.n {
+            return Err(Stale::Ranks);
+        }
+        let record = self.records.get_mut(&version);
+        let record = record.filter(|r| r.committed && !r.void);
+        let record = record.ok_or(Stale::Version)?;
+        let there = match level {
+            Level::Memory => record.slot.is_some(),
+            Level::Disk => record.disk == Disk::Published,
+        };
+        let part = &mut record.parts[rank.index()];
+        let bad = match level {
+            Level::Memory => &mut part.bad_memory,
+            Level::Disk => &mut part.bad_disk,
+        };
+        if !there {
+            return Err(Stale::Version);
+        }
+        if std::mem::replace(bad, true) {
+            return Err(Stale::Twice);
+        }
+        if record.disk == Disk::Waiting {
+            // The drain would only find what is known already.
+            record.disk = Disk::None;
+            self.waiting = None;
+            effects.push(Effect::DrainCancelled { version });
+        }
+        self.void_if_lost(version, why, effects);
+        Ok(())
+    }
+
+    /// Voids a version of which a rank has no good copy, and will get none from a drain.
+    fn void_if_lost(&mut self, version: Version, why: String, effects: &mut Vec<Effect>) {
+        if self.draining == Some(version) {
+            return;
+        }
+        let rank = self.records.get(&version).and_then(Record::bad_rank);
+        if let Some(rank) = rank {
+            self.void(version, VoidReason::CopyBad { rank, why }, effects);
+        }
+    }
+
+    /// Removes what is older than the newest versions that are to be kept.
+    fn prune(&mut self, effects: &mut Vec<Effect>) {
+        let mut whole = self.records.values().rev().filter(|r| r.is_whole_on_disk());
+        let Some(oldest_kept) = whole.nth(self.keep - 1).map(Record::version) else {
+            return;
+        };
+        let older = self.records.range(..oldest_kept);
+        let gone = older.filter(|(_, r)| matches!(r.disk, Disk::Published | Disk::Uncertain));
+        let gone: Vec<Version> = gone.map(|(version, _)| *version).collect();
+        for version in gone {
+            self.set_disk(version, Disk::None);
+            effects.push(Effect::Prune { version });
+            self.forget(version);
+        }
+    }
+
+    pub(super) fn adopt(&mut self, manifest: Manifest) -> Result<(), Stale> {
+        if manifest.n() != self.n {
+            return Err(Stale::Ranks);
+        }
+        let version = manifest.version;
+        if self.records.contains_key(&version) {
+            return Err(Stale::Twice);
+        }
+        self.next = self.next.max(version.next());
+        self.records.insert(version, Record::of_manifest(manifest));
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+//! The engine of versions: which slot, when a version is committed, drained, published, void or
+//! pruned, and which one to restore.
+//!
+//! Each rank has two slots in memory. A version is proposed into a free one, captured by every
+//! rank, committed when all parts and late messages are there, then drained to disk while the next
+//! is captured into the other slot.
+//!
+//! Invariants:
+//! - a slot is given away only if its version is neither the one that [`Ledger::choose`] would
+//!   restore, nor in capture, nor waiting for a drain or being drained;
+//! - a version number is never used twice, and a void version stays void;
+//! - nothing is pruned before enough newer versions are published whole;
+//! - what names another epoch or version than the current one changes nothing and is counted.
+//!
+//! Deliberately absent: when a version is wanted and whether a target holds, which `control`
+//! decides; bytes, which ranks and drain move; and repair.
+
+mod capture;
+mod choice;
+mod disk;
+mod input;
+mod record;
+
+use std::collections::BTreeMap;
+
+use mainstay_types::{Epoch, Rank, Step, Version};
+
+pub use choice::{Choice, Source};
+pub use input::{Effect, Input, Stale, VoidReason};
+pub use record::{Disk, Record};
+
+use crate::format::manifest::{Identity, Manifest};
+
+/// How many versions lie in memory at once.
+pub const SLOTS: usize = 2;
+
+/// The engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    n: u32,
+    keep: usize,
+    /// `None` until the first epoch.
+    epoch: Option<Epoch>,
+    next: Version,
+    records: BTreeMap<Version, Record>,
+    slots: [Option<Version>; SLOTS],
+    capture: Option<Version>,
+    draining: Option<Version>,
+    waiting: Option<Version>,
+    /// The last target of this epoch.
+    target: Option<Step>,
+    /// The last version committed in this epoch.
+    history: Option<Version>,
+    any_ended: bool,
+    write_failed: bool,
+    dropped: u64,
+}
+
+impl Ledger {
+    /// A ledger of `n` ranks whose first version is `next_version`, and which keeps the newest
+    /// `keep` versions on disk (at least one).
+    #[must_use]
+    pub fn new(n: u32, next_version: Version, keep: usize) -> Self {
+        Self {
+            n,
+            keep: keep.max(1),
+            epoch: None,
+            next: next_version,
+            records: BTreeMap::new(),
+            slots: [None; SLOTS],
+            capture: None,
+            draining: None,
+            waiting: None,
+            target: None,
+            history: None,
+            any_ended: false,
+            write_failed: false,
+            dropped: 0,
+        }
+    }
+
+    /// Takes one input and appends what follows from it.
+    pub fn step(&mut self, input: Input, effects: &mut Vec<Effect>) {
+        let taken = match input {
+            Input::Propose { epoch, step } => self.propose(epoch, step, effects),
+            Input::Drop { version, why } => self.drop_target(version, why, effects),
+            captured @ Input::Captured { .. } => self.captured(captured, effects),
+            late @ Input::Late { .. } => self.late(&late, effects),
+            Input::EpochRaised(epoch) => self.epoch_raised(epoch, effects),
+            Input::Written { version } => self.written(version, effects),
+            Input::Published { version } => self.published(version, effects),
+            Input::WriteFailed { version, why } => self.write_failed(version, why, effects),
+            Input::CopyBad {
+                version,
+                rank,
+                level,
+                why,
+            } => self.copy_bad(version, (rank, level), why, effects),
+            Input::Adopt(manifest) => self.adopt(*manifest),
+            Input::RankEnded { rank, step } => self.rank_ended(rank, step, effects),
+        };
+        if let Err(what) = taken {
+            self.dropped += 1;
+            effects.push(Effect::Dropped { what });
+        }
+    }
+
+    /// Whether a version could be proposed now.
+    #[must_use]
+    pub fn may_propose(&self) -> bool {
+        let quiet = self.capture.is_none() && !self.any_ended;
+        quiet && self.epoch.is_some() && self.free_slot().is_some()
+    }
+
+    /// The newest version with a good copy for every rank; in memory where it can be.
+    #[must_use]
+    pub fn choose(&self) -> Option<Choice> {
+        let newest = self.newest_restorable()?;
+        Choice::of(self.records.get(&newest)?)
+    }
+
+    /// The version that [`choose`](Ledger::choose) gives.
+    #[must_use]
+    pub fn newest_restorable(&self) -> Option<Version> {
+        let mut newest_first = self.records.values().rev();
+        newest_first
+            .find(|r| r.is_restorable())
+            .map(Record::version)
+    }
+
+    /// The newest version that a later launch could restore.
+    #[must_use]
+    pub fn newest_published(&self) -> Option<Version> {
+        let mut newest_first = self.records.values().rev();
+        newest_first
+            .find(|r| r.is_whole_on_disk())
+            .map(Record::version)
+    }
+
+    /// What is known of a version; `None` when nothing of it is left.
+    #[must_use]
+    pub fn record(&self, version: Version) -> Option<&Record> {
+        self.records.get(&version)
+    }
+
+    /// The version in capture.
+    #[must_use]
+    pub fn capturing(&self) -> Option<&Record> {
+        self.records.get(&self.capture?)
+    }
+
+    /// Whether a version is being drained or waits for it.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.is_some() || self.waiting.is_some()
+    }
+
+    /// The number that the next version will have.
+    #[must_use]
+    pub fn next_version(&self) -> Version {
+        self.next
+    }
+
+    /// How many inputs did not apply.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// The manifest of a committed version.
+    #[must_use]
+    pub fn manifest(&self, version: Version, identity: Identity) -> Option<Manifest> {
+        let record = self.records.get(&version).filter(|r| r.committed)?;
+        Some(Manifest {
+            identity,
+            epoch: record.epoch,
+            version,
+            step: record.step,
+            parent: record.parent,
+            ranks: record.parts.iter().map(|p| p.entry.clone()).collect(),
+        })
+    }
+
+    fn free_slot(&self) -> Option<usize> {
+        let restorable = self.newest_restorable();
+        let is_free = |slot: &usize| {
+            let Some(version) = self.slots[*slot] else {
+                return true;
+            };
+            let held = [restorable, self.capture, self.draining, self.waiting];
+            !held.contains(&Some(version))
+        };
+        // An empty slot first: it costs no copy.
+        let empty = (0..SLOTS).find(|slot| self.slots[*slot].is_none());
+        empty.or_else(|| (0..SLOTS).find(is_free))
+    }
+
+    /// The record in capture, if the input belongs to it.
+    fn in_capture(
+        &mut self,
+        rank: Rank,
+        epoch: Epoch,
+        version: Version,
+    ) -> Result<&mut Record, Stale> {
+        if self.epoch != Some(epoch) {
+            return Err(Stale::Epoch);
+        }
+        if rank.0 >= self.n {
+            return Err(Stale::Ranks);
+        }
+        let capture = self.capture.filter(|capture| *capture == version);
+        let record = capture.and_then(|version| self.records.get_mut(&version));
+        record.ok_or(Stale::Version)
+    }
+}

@@ -1,0 +1,231 @@
+//! What is known of one version.
+//!
+//! Invariants: a committed record has every part; a copy once bad stays bad; a void record is
+//! never restorable again. Deliberately absent: other versions, which slots are shared with.
+
+use std::time::Duration;
+
+use mainstay_types::event::Level;
+use mainstay_types::{Epoch, Rank, Step, Version};
+
+use super::input::VoidReason;
+use crate::format::manifest::{Manifest, RankEntry};
+
+/// How far a version has come on its way to disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disk {
+    /// Nothing of it is there.
+    None,
+    /// It waits for another drain to end.
+    Waiting,
+    /// It is being written.
+    Draining,
+    /// It lies aside and is being published.
+    Written,
+    /// Its manifest is published.
+    Published,
+    /// Publication failed, so that its manifest may or may not be there. It is not restored from.
+    Uncertain,
+}
+
+/// One version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub(super) version: Version,
+    pub(super) step: Step,
+    pub(super) epoch: Epoch,
+    pub(super) parent: Option<Version>,
+    /// The slot that holds its copies in memory; `None` once it was given away.
+    pub(super) slot: Option<u8>,
+    pub(super) disk: Disk,
+    pub(super) committed: bool,
+    pub(super) void: bool,
+    pub(super) blocked_max: Duration,
+    pub(super) parts: Vec<Part>,
+}
+
+/// A rank's part of a version.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) captured: bool,
+    /// Whether its late messages are needed and not there. Known once all are captured.
+    pub(super) lacks_late: bool,
+    pub(super) late: Option<(u64, u32)>,
+    pub(super) bad_memory: bool,
+    pub(super) bad_disk: bool,
+    pub(super) entry: RankEntry,
+}
+
+impl Record {
+    /// The version of an earlier launch.
+    pub(super) fn of_manifest(manifest: Manifest) -> Self {
+        let part = |entry: RankEntry| Part {
+            captured: true,
+            late: Some((entry.late_bytes, entry.late_crc)),
+            entry,
+            ..Part::default()
+        };
+        Self {
+            version: manifest.version,
+            step: manifest.step,
+            epoch: manifest.epoch,
+            parent: manifest.parent,
+            slot: None,
+            disk: Disk::Published,
+            committed: true,
+            void: false,
+            blocked_max: Duration::ZERO,
+            parts: manifest.ranks.into_iter().map(part).collect(),
+        }
+    }
+
+    /// The version's number.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The step of its capture.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
+    /// The epoch of its capture.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The version before it in the job's history.
+    #[must_use]
+    pub fn parent(&self) -> Option<Version> {
+        self.parent
+    }
+
+    /// The slot that holds it, while it is in memory.
+    #[must_use]
+    pub fn slot(&self) -> Option<u8> {
+        self.slot
+    }
+
+    /// How far it has come on its way to disk.
+    #[must_use]
+    pub fn disk(&self) -> Disk {
+        self.disk
+    }
+
+    /// Whether every part and every late message was there.
+    #[must_use]
+    pub fn is_committed(&self) -> bool {
+        self.committed
+    }
+
+    /// The longest time that a rank was blocked; zero for versions of earlier launches.
+    #[must_use]
+    pub fn blocked_max(&self) -> Duration {
+        self.blocked_max
+    }
+
+    /// A rank's part: lengths, checksums, counters, and through
+    /// [`late_at`](RankEntry::late_at) and [`shard_name`](RankEntry::shard_name) its place on
+    /// disk. `None` until the rank has captured it.
+    #[must_use]
+    pub fn part(&self, rank: Rank) -> Option<&RankEntry> {
+        let part = self.parts.get(rank.index())?;
+        part.captured.then_some(&part.entry)
+    }
+
+    /// Bytes over all ranks, late messages included.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let each = |part: &Part| part.entry.image_bytes.saturating_add(part.entry.late_bytes);
+        self.parts.iter().map(each).fold(0, u64::saturating_add)
+    }
+
+    /// The ranks whose part or late messages are not there yet.
+    pub fn waits_for(&self) -> impl Iterator<Item = Rank> + '_ {
+        let parts = (0..).map(Rank).zip(&self.parts);
+        let missing = parts.filter(|(_, part)| !part.captured || part.lacks_late);
+        missing.map(|(rank, _)| rank)
+    }
+
+    /// Whether every rank has a good copy.
+    #[must_use]
+    pub fn is_restorable(&self) -> bool {
+        self.committed && !self.void && self.bad_rank().is_none()
+    }
+
+    /// The first rank without a good copy.
+    pub(super) fn bad_rank(&self) -> Option<Rank> {
+        let mut parts = (0..).map(Rank).zip(&self.parts);
+        let bad = parts.find(|(_, part)| self.level(part).is_none());
+        bad.map(|(rank, _)| rank)
+    }
+
+    /// Where the part's best copy lies.
+    pub(super) fn level(&self, part: &Part) -> Option<Level> {
+        if self.slot.is_some() && !part.bad_memory {
+            Some(Level::Memory)
+        } else if self.disk == Disk::Published && !part.bad_disk {
+            Some(Level::Disk)
+        } else {
+            None
+        }
+    }
+
+    /// Whether a later launch could restore it.
+    pub(super) fn is_whole_on_disk(&self) -> bool {
+        self.disk == Disk::Published && !self.void && !self.parts.iter().any(|p| p.bad_disk)
+    }
+
+    /// Notes late messages, and whether they fit what the counters say once those are known.
+    pub(super) fn late(&mut self, rank: Rank, bytes: u64, crc: u32) -> Result<(), VoidReason> {
+        let all = self.all_captured();
+        let part = &mut self.parts[rank.index()];
+        part.late = Some((bytes, crc));
+        (part.entry.late_bytes, part.entry.late_crc) = (bytes, if bytes == 0 { 0 } else { crc });
+        if all {
+            let needed = part.lacks_late;
+            part.lacks_late = false;
+            fits(rank, needed, bytes)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn all_captured(&self) -> bool {
+        self.parts.iter().all(|part| part.captured)
+    }
+
+    /// Finds, once all are captured, who has late messages: a rank that had not taken in, at its
+    /// capture, all that its peers had sent it at theirs.
+    pub(super) fn find_late(&mut self) -> Result<(), VoidReason> {
+        for d in 0..self.parts.len() {
+            let delivered = &self.parts[d].entry.delivered;
+            let mut pairs = self.parts.iter().zip(delivered);
+            let needed = pairs.any(|(source, taken)| *taken < source.entry.sent[d]);
+            match self.parts[d].late {
+                None => self.parts[d].lacks_late = needed,
+                Some((bytes, _)) => fits(rank_of(d), needed, bytes)?,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.waits_for().next().is_none()
+    }
+}
+
+fn rank_of(index: usize) -> Rank {
+    Rank(u32::try_from(index).expect("ranks are below RANKS_MAX"))
+}
+
+fn fits(rank: Rank, needed: bool, bytes: u64) -> Result<(), VoidReason> {
+    let why = match (needed, bytes) {
+        (true, 0) => "its late messages are missing",
+        (false, 1..) => "it has late messages that nobody sent",
+        (true, 1..) | (false, 0) => return Ok(()),
+    };
+    Err(VoidReason::Contradiction { rank, why })
+}
