@@ -6,7 +6,7 @@
 
 use mainstay_types::Point;
 
-use super::reference::Reference;
+use super::reference::{self, Reference};
 
 /// Sebastiano Vigna's SplitMix64.
 #[derive(Clone, Debug)]
@@ -82,10 +82,15 @@ pub(crate) const RANKS: std::ops::RangeInclusive<u64> = 2..=5;
 pub(crate) fn program_and_ranks(seed: u64, programs: usize) -> (usize, u64) {
     let mut random = Random::new(seed ^ 0x5EED);
     let n = RANKS.start() + random.below(RANKS.end() - RANKS.start() + 1);
-    // Only the first program sends messages of more than one chunk.
+    let among = |random: &mut Random, count: usize| {
+        usize::try_from(random.below(count as u64)).unwrap_or(0)
+    };
     let program = match aim(seed) {
-        Point::MidChunk => 0,
-        _ => usize::try_from(random.below(programs as u64)).unwrap_or(0),
+        Point::MidChunk => reference::LONG_MESSAGES.min(programs - 1),
+        Point::CollectiveEnter | Point::CollectiveMid => {
+            among(&mut random, reference::WITH_COLLECTIVES.min(programs))
+        }
+        _ => among(&mut random, programs),
     };
     (program, n)
 }
@@ -242,8 +247,8 @@ mod tests {
     #[test]
     fn cases_repeat_and_their_injections_can_be_read() {
         for seed in 0..2000 {
-            let case = Case::new(seed, 2, &reference());
-            assert_eq!(case, Case::new(seed, 2, &reference()));
+            let case = Case::new(seed, 3, &reference());
+            assert_eq!(case, Case::new(seed, 3, &reference()));
             assert!(RANKS.contains(&case.n));
             let at = case
                 .options
@@ -268,7 +273,7 @@ mod tests {
     #[test]
     fn two_hundred_seeds_aim_at_every_point_and_try_every_policy() {
         let cases: Vec<_> = (0..200)
-            .map(|seed| Case::new(seed, 2, &reference()))
+            .map(|seed| Case::new(seed, 3, &reference()))
             .collect();
         let aims: BTreeSet<_> = cases.iter().filter_map(|case| case.aim.as_ref()).collect();
         let points: BTreeSet<_> = aims.iter().map(|(point, _)| *point).collect();

@@ -118,7 +118,7 @@ mod tests {
                     steps: 40,
                     took_us: 1000,
                 };
-                Case::new(seed, 2, &reference)
+                Case::new(seed, 3, &reference)
             })
             .find(|case| case.expected == expected)
             .unwrap()

@@ -11,8 +11,15 @@ use super::case::RANKS;
 use crate::{Failure, workspace};
 
 /// Programs of `apps` with arguments under which they take a fraction of a second.
-pub(crate) const PROGRAMS: &[(&str, &[&str])] =
-    &[("probe", &[]), ("cg", &["data/bcsstk16.mtx.gz"])];
+pub(crate) const PROGRAMS: &[(&str, &[&str])] = &[
+    ("cg", &["data/bcsstk16.mtx.gz"]),
+    ("probe", &["steps", "200", "--spin-us", "500"]),
+    ("probe", &["pipeline", "--steps", "200", "--spin-us", "500"]),
+];
+/// So many of them, from the first, use collectives in every step.
+pub(crate) const WITH_COLLECTIVES: usize = 2;
+/// The one whose messages are sometimes longer than a chunk.
+pub(crate) const LONG_MESSAGES: usize = 2;
 
 /// What a fault-free run showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +45,7 @@ pub(crate) fn all(programs: &Path, directory: &Path) -> Result<References, Failu
         for n in RANKS {
             let mut run = Command::new(programs.join("mainstay"));
             run.args(["run", "--json", "-n", &n.to_string(), "--ckpt-dir"]);
-            run.arg(directory.join(format!("reference-{program}-{n}")));
+            run.arg(directory.join(format!("reference-{i}-{n}")));
             run.arg(programs.join(program))
                 .args(*arguments)
                 .current_dir(workspace::root());
