@@ -6,5 +6,16 @@
 //! The words of rings and doorbells are generic, so that loom explores the code that ships.
 //! Deliberately absent: memory, futexes, sockets and time, which `host::endpoint` brings.
 
+pub mod bell;
+pub mod channel;
+pub mod cut;
 pub mod layout;
+pub mod matching;
+pub mod message;
+pub mod ring;
+pub mod tree;
 pub mod words;
+
+pub use channel::{Channels, Outgoing, ResumeError, Verdict};
+pub use cut::{Age, Cut};
+pub use message::{CutState, Message, Resume};

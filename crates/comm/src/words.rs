@@ -1,11 +1,12 @@
-//! The shared words that rings and doorbells are generic over: atomics of the standard library in
-//! production, loom's in a model.
+//! The shared words that rings and doorbells are generic over: atomics in production, modelled
+//! ones in a loom test.
 //!
-//! Invariant: the orderings are named by the caller at each access, so the code that loom explores
-//! is the code that runs. Deliberately absent: read-modify-write on 64 bits; every 64-bit word has
-//! one writer.
+//! Invariant: orderings are named at each access by ring and bell, so the code that a model
+//! explores is the code that runs. Deliberately absent: read-modify-write on 64 bits; every
+//! 64-bit word has one writer.
 
 pub use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 
 /// A 64-bit word with one writer and any number of readers.
 pub trait Word64 {
@@ -15,7 +16,7 @@ pub trait Word64 {
     fn store(&self, value: u64, order: Ordering);
 }
 
-/// A 32-bit word; the kernel can wait on it.
+/// A 32-bit word that the kernel can wait on.
 pub trait Word32 {
     /// The value.
     fn load(&self, order: Ordering) -> u32;
@@ -27,53 +28,36 @@ pub trait Word32 {
     fn fence();
 }
 
-macro_rules! words {
-    ($w64:ty, $w32:ty, $fence:path) => {
-        impl Word64 for $w64 {
-            #[inline]
-            fn load(&self, order: Ordering) -> u64 {
-                <$w64>::load(self, order)
-            }
+impl Word64 for AtomicU64 {
+    #[inline]
+    fn load(&self, order: Ordering) -> u64 {
+        Self::load(self, order)
+    }
 
-            #[inline]
-            fn store(&self, value: u64, order: Ordering) {
-                <$w64>::store(self, value, order);
-            }
-        }
-
-        impl Word32 for $w32 {
-            #[inline]
-            fn load(&self, order: Ordering) -> u32 {
-                <$w32>::load(self, order)
-            }
-
-            #[inline]
-            fn store(&self, value: u32, order: Ordering) {
-                <$w32>::store(self, value, order);
-            }
-
-            #[inline]
-            fn increment(&self, order: Ordering) {
-                self.fetch_add(1, order);
-            }
-
-            #[inline]
-            fn fence() {
-                $fence(Ordering::SeqCst);
-            }
-        }
-    };
+    #[inline]
+    fn store(&self, value: u64, order: Ordering) {
+        Self::store(self, value, order);
+    }
 }
 
-words!(
-    std::sync::atomic::AtomicU64,
-    std::sync::atomic::AtomicU32,
-    std::sync::atomic::fence
-);
+impl Word32 for AtomicU32 {
+    #[inline]
+    fn load(&self, order: Ordering) -> u32 {
+        Self::load(self, order)
+    }
 
-#[cfg(loom)]
-words!(
-    loom::sync::atomic::AtomicU64,
-    loom::sync::atomic::AtomicU32,
-    loom::sync::atomic::fence
-);
+    #[inline]
+    fn store(&self, value: u32, order: Ordering) {
+        Self::store(self, value, order);
+    }
+
+    #[inline]
+    fn increment(&self, order: Ordering) {
+        self.fetch_add(1, order);
+    }
+
+    #[inline]
+    fn fence() {
+        fence(Ordering::SeqCst);
+    }
+}

@@ -1,1 +1,299 @@
 //! The rank's side of messages: moves bytes as the engines of `comm` decide.
+//!
+//! One [`Endpoint`] a rank, used by one thread. A message goes as frames through the ring of its
+//! ordered pair; the receiver copies each payload once, with its CRC, to where it belongs: the
+//! buffer of the call that waits for it, that of a posted request, or one of its own if nothing
+//! waits. Invariants: no call blocks past a raised epoch, a vanished launcher or its deadline;
+//! once interrupted, every call fails so until [`Endpoint::begin_epoch`]; a call that waits also
+//! takes in what its peers cannot send otherwise, so two large sends that cross both end.
+//! Deliberately absent: decisions on frames, counters and matching (`comm`), typed data and
+//! communicators (the facade), and any lock: words and rings suffice.
+//!
+//! # Memory
+//! Unexpected messages are kept up to [`UNEXPECTED_BYTES_MAX`] a rank. Beyond that a ring is read
+//! on only for messages that a receive waits for, so their sender waits.
+
+mod collective;
+mod cut;
+mod error;
+mod p2p;
+mod pull;
+mod push;
+mod request;
+mod table;
+mod wait;
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use mainstay_comm::layout::{Control, Counter, Status, WaitKind};
+use mainstay_comm::matching::{Label, Matching};
+use mainstay_comm::ring;
+use mainstay_comm::{Channels, Cut, Message, ResumeError};
+use mainstay_types::{Epoch, Incarnation, Point, Rank, Version};
+
+pub use collective::Fold;
+pub use cut::{CutState, Resume};
+pub use error::{CommError, Result};
+pub use request::RequestId;
+
+use crate::shm::Segment;
+use pull::{Inbound, Unexpected};
+use push::Outbound;
+use request::Request;
+use table::Table;
+
+/// Most bytes of unexpected messages that a rank keeps.
+pub const UNEXPECTED_BYTES_MAX: u64 = 256 << 20;
+
+/// What an endpoint is made of.
+pub struct EndpointConfig {
+    /// The job's segment as this rank maps it.
+    pub segment: Rc<Segment>,
+    /// This rank.
+    pub rank: Rank,
+    /// Whether it has a processor for itself and may spin before it sleeps.
+    pub may_spin: bool,
+    /// Whether messages are hashed for [`Endpoint::take_hash`].
+    pub audit: bool,
+    /// Called as the rank passes a point.
+    pub point: Box<dyn Fn(Point)>,
+    /// Whether the launcher is gone; asked now and then while waiting.
+    pub launcher_gone: Box<dyn Fn() -> bool>,
+}
+
+/// The rank's end of all its channels.
+pub struct Endpoint {
+    segment: Rc<Segment>,
+    point: Box<dyn Fn(Point)>,
+    launcher_gone: Box<dyn Fn() -> bool>,
+    me: Rank,
+    may_spin: bool,
+    audit: bool,
+    /// How long a call waits at most.
+    patience: Option<Duration>,
+    /// When the call under way has waited so long.
+    until: Option<Instant>,
+    /// Payload bytes of a full frame.
+    chunk: usize,
+    /// Whether an epoch is begun and not interrupted.
+    live: bool,
+    channels: Channels,
+    cut: Cut,
+    matching: Matching,
+    outbound: Vec<Outbound>,
+    inbound: Vec<Inbound>,
+    unexpected: Table<Unexpected>,
+    unexpected_bytes: u64,
+    unexpected_bytes_max: u64,
+    requests: Table<Request>,
+    serial: u64,
+    /// Messages in outbound queues.
+    queued: usize,
+    /// What the call under way is part of, for who looks at the wait words.
+    within: Option<WaitKind>,
+    /// Where parts of a collective land before they are folded.
+    scratch: Vec<u8>,
+    hash: u64,
+}
+
+impl Endpoint {
+    /// An endpoint without an epoch: every call is interrupted until one begins.
+    #[must_use]
+    pub fn new(config: EndpointConfig) -> Self {
+        let (segment, rank) = (config.segment, config.rank);
+        let layout = *segment.layout();
+        let n = layout.n();
+        let none = Rank::all(n).map(|_| Incarnation(0)).collect();
+        Self {
+            point: config.point,
+            launcher_gone: config.launcher_gone,
+            me: rank,
+            may_spin: config.may_spin,
+            audit: config.audit,
+            patience: None,
+            until: None,
+            chunk: ring::chunk_bytes(layout.ring_bytes()),
+            live: false,
+            channels: Channels::new(rank, Epoch(0), none),
+            cut: Cut::new(n, Version(0)),
+            matching: Matching::new(n),
+            outbound: Outbound::all(n, layout.ring_bytes()),
+            inbound: Inbound::all(n, layout.ring_bytes()),
+            unexpected: Table::new(),
+            unexpected_bytes: 0,
+            unexpected_bytes_max: UNEXPECTED_BYTES_MAX,
+            requests: Table::new(),
+            serial: 0,
+            queued: 0,
+            within: None,
+            scratch: Vec::new(),
+            hash: 0,
+            segment,
+        }
+    }
+
+    /// Begins an epoch that the supervisor has opened: all rings are empty, requests of older
+    /// epochs are gone, counters start from `resume`, or from nothing.
+    ///
+    /// # Errors
+    /// [`ResumeError`] when what was saved contradicts itself; the endpoint stays interrupted.
+    pub fn begin_epoch(
+        &mut self,
+        epoch: Epoch,
+        incarnations: &[Incarnation],
+        resume: Option<Resume>,
+    ) -> std::result::Result<(), ResumeError> {
+        let n = self.n();
+        if incarnations.len() != n as usize {
+            return Err(ResumeError::Size {
+                what: "incarnations",
+                found: incarnations.len(),
+            });
+        }
+        let incarnations = incarnations.to_vec();
+        self.live = false;
+        let resume = resume.map(Resume::into_engine);
+        self.channels = match &resume {
+            None => Channels::new(self.me, epoch, incarnations),
+            Some(from) => Channels::resume(self.me, epoch, incarnations, from)?,
+        };
+        let resume = resume.unwrap_or_default();
+        self.cut = Cut::new(n, resume.version);
+        self.forget();
+        for message in resume.cut.unexpected.into_iter().chain(resume.late) {
+            self.keep_restored(message);
+        }
+        self.segment
+            .status(self.me, Status::CapVersion)
+            .store(resume.version.0, Ordering::Release);
+        self.live = true;
+        Ok(())
+    }
+
+    /// Empties queues, tables and rings' ends.
+    fn forget(&mut self) {
+        let (n, ring_bytes) = (self.n(), self.segment.layout().ring_bytes());
+        self.matching.clear();
+        self.outbound = Outbound::all(n, ring_bytes);
+        self.inbound = Inbound::all(n, ring_bytes);
+        self.unexpected.clear();
+        self.unexpected_bytes = 0;
+        self.requests.clear();
+        self.queued = 0;
+        self.hash = 0;
+    }
+
+    fn keep_restored(&mut self, message: Message) {
+        let (source, label) = (
+            message.source,
+            Label {
+                context: message.context,
+                tag: message.tag,
+            },
+        );
+        self.unexpected_bytes += message.payload.len() as u64;
+        let id = self.unexpected.insert(Unexpected::restored(message));
+        self.matching.keep(source, label, id);
+    }
+
+    /// This rank.
+    #[must_use]
+    pub fn rank(&self) -> Rank {
+        self.me
+    }
+
+    /// Number of ranks.
+    #[must_use]
+    pub fn n(&self) -> u32 {
+        self.segment.layout().n()
+    }
+
+    /// Lets each later call wait at most so long, then fail with [`CommError::Timeout`]; `None`
+    /// lets it wait while the epoch lasts. A collective that ran out of it is half done: only a new
+    /// epoch makes its context usable again.
+    pub fn set_patience(&mut self, patience: Option<Duration>) {
+        self.patience = patience;
+    }
+
+    /// Keeps at most so many bytes of unexpected messages instead of [`UNEXPECTED_BYTES_MAX`].
+    pub fn set_unexpected_bytes_max(&mut self, bytes: u64) {
+        self.unexpected_bytes_max = bytes;
+    }
+
+    /// The hash of all messages since it was last taken, whatever the order in which channels
+    /// moved: two runs of a deterministic program agree on it step by step.
+    pub fn take_hash(&mut self) -> u64 {
+        std::mem::take(&mut self.hash)
+    }
+
+    /// Fails when the epoch is over: now, or since an earlier call of this epoch noticed.
+    ///
+    /// # Errors
+    /// [`CommError::Interrupted`].
+    #[inline]
+    pub fn check(&mut self) -> Result<()> {
+        let epoch = self.segment.control(Control::Epoch).load(Ordering::Acquire);
+        if epoch != u64::from(self.channels.epoch().0) {
+            self.live = false;
+        }
+        match self.live {
+            true => Ok(()),
+            false => Err(CommError::Interrupted),
+        }
+    }
+
+    /// Runs a call: tells who watches, fails if the epoch is over, and tends an open cut.
+    fn call<T>(&mut self, body: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.segment.enter_call(self.me);
+        self.until = self.patience.and_then(|p| Instant::now().checked_add(p));
+        let result = self.check().and_then(|()| {
+            if self.cut.is_open() {
+                self.tend_cut()?;
+            }
+            body(self)
+        });
+        self.segment.leave_call(self.me);
+        result
+    }
+
+    fn known(&self, rank: Rank) -> Result<()> {
+        match rank.0 < self.n() {
+            true => Ok(()),
+            false => Err(CommError::NoSuchRank { rank, n: self.n() }),
+        }
+    }
+
+    fn count(&self, counter: Counter) {
+        crate::shm::bump(self.segment.counter(self.me, counter));
+    }
+
+    /// The error for what contradicts the protocol, unless the epoch is over: then its remains
+    /// prove nothing.
+    #[cold]
+    fn corrupt(&mut self, peer: Rank, what: &'static str) -> CommError {
+        if let Err(interrupted) = self.check() {
+            return interrupted;
+        }
+        self.count(Counter::Corrupt);
+        CommError::Corrupt { peer, what }
+    }
+
+    /// Adds a message to the hash of this step. A sum, as channels move in any order; the number
+    /// on the channel keeps the order within one.
+    fn hash_in(&mut self, sent: bool, peer: Rank, label: Label, sequence: u64, payload: &[u8]) {
+        let crc = mainstay_comm::message::hash(label.context, label.tag, payload);
+        let lane = u64::from(peer.0) << 1 | u64::from(sent);
+        let mixed = mix(mix(mix(lane) ^ sequence) ^ u64::from(crc));
+        self.hash = self.hash.wrapping_add(mixed);
+    }
+}
+
+/// The finalizer of splitmix64.
+fn mix(value: u64) -> u64 {
+    let z = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}

@@ -1,13 +1,30 @@
-//! A checkpoint arena: memory of the supervisor's that one rank writes and the supervisor reads.
+//! A checkpoint arena: memory that one rank writes and its supervisor owns and reads.
 //!
-//! Invariants: its size is sealed; its pages are faulted in when it is made, so the first capture
-//! is as fast as any; bytes are copied in and out with their CRC and never borrowed, as the other
-//! side may write them. Deliberately absent: formats and slots.
+//! Invariants: its size is sealed; the rank faults its pages in when it maps it, so the first
+//! capture is as fast as any and the supervisor never waits for the kernel to clear pages; bytes
+//! are copied in and out with their CRC and never borrowed, as the other side may change them.
+//! Deliberately absent: formats and slots.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use mainstay_ckpt::format::memory::{ReadAt, Unreadable, WriteAt};
+use mainstay_ckpt::kernel::Residency;
+use mainstay_comm::layout::PAGE_BYTES;
+
 use super::memory::{self, Access, Memory};
+
+/// Memory for an arena of at least `bytes`, and how many there are. Nothing is mapped yet.
+///
+/// # Errors
+/// Whatever the kernel says, such as too many descriptors.
+pub fn allocate_arena(bytes: u64) -> io::Result<(OwnedFd, u64)> {
+    let bytes = usize::try_from(bytes.max(1)).map_err(memory::invalid)?;
+    let bytes = bytes
+        .checked_next_multiple_of(PAGE_BYTES)
+        .ok_or(io::ErrorKind::InvalidInput)?;
+    Ok((memory::create("mainstay-arena", bytes)?, bytes as u64))
+}
 
 /// A mapping of an arena.
 #[derive(Debug)]
@@ -17,50 +34,26 @@ pub struct Arena {
 }
 
 impl Arena {
-    /// Makes an arena of at least `bytes` and faults its pages in: the supervisor's side.
-    ///
-    /// # Errors
-    /// Whatever the kernel says, such as too little memory.
-    pub fn create(bytes: usize) -> io::Result<Self> {
-        let bytes = bytes
-            .max(1)
-            .checked_next_multiple_of(mainstay_comm::layout::PAGE_BYTES)
-            .ok_or(io::ErrorKind::InvalidInput)?;
-        let fd = memory::create("mainstay-arena", bytes)?;
-        let memory = Memory::map(&fd, bytes, Access::ReadWrite, true)?;
-        Ok(Self { fd, memory })
-    }
-
-    /// Maps a received arena of `bytes` bytes, writable: the rank's side.
+    /// Maps an arena of `bytes` bytes to write it, with its pages faulted in: the rank's side.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidData`] when it has another size or could be resized.
-    pub fn open(fd: OwnedFd, bytes: u64) -> io::Result<Self> {
+    pub fn writable(fd: OwnedFd, bytes: u64) -> io::Result<Self> {
+        Self::map(fd, bytes, Access::ReadWrite, true)
+    }
+
+    /// Maps an arena to read it: the side of the supervisor's drain.
+    ///
+    /// # Errors
+    /// As [`Arena::writable`].
+    pub fn readable(fd: OwnedFd, bytes: u64) -> io::Result<Self> {
+        Self::map(fd, bytes, Access::Read, false)
+    }
+
+    fn map(fd: OwnedFd, bytes: u64, access: Access, populate: bool) -> io::Result<Self> {
         let bytes = usize::try_from(bytes).map_err(memory::invalid)?;
-        let memory = Memory::map(&fd, bytes, Access::ReadWrite, true)?;
+        let memory = Memory::map(&fd, bytes, access, populate)?;
         Ok(Self { fd, memory })
-    }
-
-    /// Its capacity.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.memory.bytes()
-    }
-
-    /// Copies `from` to an offset; the CRC-32C of the bytes summed in `crc` followed by these.
-    ///
-    /// # Panics
-    /// When they do not fit.
-    pub fn copy_in(&self, at: usize, from: &[u8], crc: u32) -> u32 {
-        self.memory.copy_in(at, from, crc)
-    }
-
-    /// Copies from an offset into `to`; the CRC-32C of the bytes summed in `crc` followed by these.
-    ///
-    /// # Panics
-    /// When the arena has not so many bytes there.
-    pub fn copy_out(&self, at: usize, to: &mut [u8], crc: u32) -> u32 {
-        self.memory.copy_out(at, to, crc)
     }
 }
 
@@ -68,4 +61,34 @@ impl AsFd for Arena {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+impl ReadAt for Arena {
+    fn bytes(&self) -> u64 {
+        self.memory.bytes() as u64
+    }
+
+    fn read_at(&self, at: u64, into: &mut [u8], hint: Residency) -> Result<u32, Unreadable> {
+        let end = at.checked_add(into.len() as u64);
+        if end.is_none_or(|end| end > self.bytes()) {
+            let (bytes, why) = (into.len() as u64, "they lie beyond the arena".to_owned());
+            return Err(Unreadable { at, bytes, why });
+        }
+        Ok(self.memory.copy_out(offset(at), into, 0, hint))
+    }
+}
+
+/// Through a shared reference, as the mapping is shared memory anyway.
+impl WriteAt for &Arena {
+    fn room(&self) -> u64 {
+        self.memory.bytes() as u64
+    }
+
+    fn write_at(&mut self, at: u64, from: &[u8], hint: Residency) -> u32 {
+        self.memory.copy_in(offset(at), from, 0, hint)
+    }
+}
+
+fn offset(at: u64) -> usize {
+    usize::try_from(at).expect("offsets lie within a mapping")
 }

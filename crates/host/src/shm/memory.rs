@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
+use mainstay_ckpt::kernel::{Residency, copy_crc_raw};
 use rustix::fs::{self, MemfdFlags, SealFlags};
 use rustix::mm::{self, Advice, MapFlags, MprotectFlags, ProtFlags};
 
@@ -131,20 +132,18 @@ impl Memory {
 
     /// Copies `from` to an offset; the CRC-32C of `crc`'s bytes followed by these.
     #[inline]
-    pub(super) fn copy_in(&self, at: usize, from: &[u8], crc: u32) -> u32 {
+    pub(super) fn copy_in(&self, at: usize, from: &[u8], crc: u32, hint: Residency) -> u32 {
         let to = self.at(at, from.len());
         // SAFETY: `to` has room for `from`; the shared range is not the private slice.
-        unsafe { ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) };
-        mainstay_types::crc32c_append(crc, from)
+        unsafe { copy_crc_raw(to, from.as_ptr(), from.len(), crc, hint) }
     }
 
     /// Copies from an offset into `to`; the CRC-32C of `crc`'s bytes followed by these.
     #[inline]
-    pub(super) fn copy_out(&self, at: usize, to: &mut [u8], crc: u32) -> u32 {
+    pub(super) fn copy_out(&self, at: usize, to: &mut [u8], crc: u32, hint: Residency) -> u32 {
         let from = self.at(at, to.len());
         // SAFETY: `from` has so many bytes; the shared range is not the private slice.
-        unsafe { ptr::copy_nonoverlapping(from, to.as_mut_ptr(), to.len()) };
-        mainstay_types::crc32c_append(crc, to)
+        unsafe { copy_crc_raw(to.as_mut_ptr(), from, to.len(), crc, hint) }
     }
 
     /// The address of `bytes` bytes at an offset.

@@ -12,6 +12,7 @@ pub mod futex;
 mod memory;
 mod segment;
 
-pub use arena::Arena;
+pub use arena::{Arena, allocate_arena};
 pub use blob::Blob;
 pub use segment::Segment;
+pub(crate) use segment::bump;

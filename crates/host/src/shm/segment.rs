@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use mainstay_ckpt::kernel::Residency;
 use mainstay_comm::layout::{Control, Counter, Layout, MAGIC, Status, WaitKind};
 use mainstay_types::{Point, Rank};
 use rustix::fs::SealFlags;
@@ -165,10 +166,10 @@ impl Segment {
         let ring = self.layout.ring(from, to);
         let (at, first) = self.split(position, bytes.len());
         let (a, b) = bytes.split_at(first);
-        let crc = self.memory.copy_in(ring + at, a, 0);
+        let crc = self.memory.copy_in(ring + at, a, 0, Residency::Cached);
         match b.is_empty() {
             true => crc,
-            false => self.memory.copy_in(ring, b, crc),
+            false => self.memory.copy_in(ring, b, crc, Residency::Cached),
         }
     }
 
@@ -181,10 +182,10 @@ impl Segment {
         let ring = self.layout.ring(from, to);
         let (at, first) = self.split(position, bytes.len());
         let (a, b) = bytes.split_at_mut(first);
-        let crc = self.memory.copy_out(ring + at, a, 0);
+        let crc = self.memory.copy_out(ring + at, a, 0, Residency::Cached);
         match b.is_empty() {
             true => crc,
-            false => self.memory.copy_out(ring, b, crc),
+            false => self.memory.copy_out(ring, b, crc, Residency::Cached),
         }
     }
 

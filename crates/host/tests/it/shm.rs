@@ -4,9 +4,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use mainstay_ckpt::format::memory::{ReadAt, WriteAt};
+use mainstay_ckpt::kernel::Residency;
 use mainstay_comm::layout::{Control, Layout, Status};
 use mainstay_host::shm::futex::{self, Woken};
-use mainstay_host::shm::{Arena, Blob, Segment};
+use mainstay_host::shm::{Arena, Blob, Segment, allocate_arena};
 use mainstay_types::limits::RING_BYTES_MIN;
 use mainstay_types::{Rank, crc32c};
 
@@ -68,14 +70,17 @@ fn a_segment_of_another_shape_is_refused() {
 
 #[test]
 fn an_arena_is_shared_and_checks_its_size() {
-    let supervisor = Arena::create(10_000).unwrap();
-    assert_eq!(supervisor.bytes(), 12_288);
-    let rank = Arena::open(given(&supervisor), 12_288).unwrap();
-    assert_eq!(rank.copy_in(5000, b"123456789", 0), 0xE306_9283);
+    let (fd, bytes) = allocate_arena(10_000).unwrap();
+    assert_eq!(bytes, 12_288);
+    let rank = Arena::writable(given(&fd), bytes).unwrap();
+    let hint = Residency::Cached;
+    assert_eq!((&rank).write_at(5000, b"123456789", hint), 0xE306_9283);
+    let supervisor = Arena::readable(given(&fd), bytes).unwrap();
     let mut back = [0; 9];
-    assert_eq!(supervisor.copy_out(5000, &mut back, 0), 0xE306_9283);
+    assert_eq!(supervisor.read_at(5000, &mut back, hint), Ok(0xE306_9283));
     assert_eq!(&back, b"123456789");
-    assert!(Arena::open(given(&supervisor), 4096).is_err());
+    assert!(supervisor.read_at(bytes - 8, &mut back, hint).is_err());
+    assert!(Arena::writable(fd, 4096).is_err());
 }
 
 #[test]
@@ -89,11 +94,8 @@ fn a_blob_reads_back_and_can_never_change() {
     assert!(Blob::open(given(&blob), 8).is_err());
     let empty = Blob::create("test", &[]).unwrap();
     assert!(empty.is_empty());
-    let arena = Arena::create(4096).unwrap();
-    assert!(
-        Blob::open(given(&arena), 4096).is_err(),
-        "an arena may change"
-    );
+    let (arena, bytes) = allocate_arena(4096).unwrap();
+    assert!(Blob::open(arena, bytes).is_err(), "an arena may change");
 }
 
 #[test]

@@ -1,0 +1,163 @@
+//! The endpoint's part in a capture: counters, the colour, and the late messages that follow.
+//!
+//! Invariants: the counters are published before the version that they belong to; nothing is
+//! captured while requests are outstanding. Deliberately absent: which version, and when.
+
+use std::sync::atomic::Ordering;
+
+use mainstay_comm::layout::Status;
+use mainstay_types::wire::Early;
+use mainstay_types::{Rank, Version};
+
+use super::{CommError, Endpoint, Result};
+
+/// What a capture saves of a rank's channels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CutState {
+    /// Messages sent, by destination.
+    pub sent: Vec<u64>,
+    /// Messages taken in, by source.
+    pub delivered: Vec<u64>,
+    /// Messages taken in that no receive has asked for yet.
+    pub unexpected: Vec<mainstay_ckpt::Message>,
+    /// Messages taken in that their senders sent after their own captures of the same version.
+    pub early: Vec<Early>,
+}
+
+/// What a rank's channels start from after a restore.
+#[derive(Clone, Debug)]
+pub struct Resume {
+    /// The version restored.
+    pub version: Version,
+    /// What this rank saved.
+    pub cut: mainstay_ckpt::Cut,
+    /// Its late messages.
+    pub late: Vec<mainstay_ckpt::Message>,
+    /// Messages that each destination has already taken in, by destination.
+    pub suppress: Vec<u64>,
+    /// Hashes of those among them that were sent after the version.
+    pub early: Vec<Early>,
+}
+
+impl Resume {
+    /// The same in the words of `comm`, which does not know how a version is stored.
+    pub(super) fn into_engine(self) -> mainstay_comm::Resume {
+        mainstay_comm::Resume {
+            version: self.version,
+            cut: mainstay_comm::CutState {
+                sent: self.cut.sent,
+                delivered: self.cut.delivered,
+                unexpected: self.cut.unexpected.into_iter().map(restored).collect(),
+            },
+            late: self.late.into_iter().map(restored).collect(),
+            suppress: self.suppress,
+            early: self.early,
+        }
+    }
+}
+
+fn restored(message: mainstay_ckpt::Message) -> mainstay_comm::Message {
+    mainstay_comm::Message {
+        source: message.source,
+        context: message.context,
+        tag: message.tag,
+        sequence: message.sequence,
+        payload: message.payload,
+    }
+}
+
+fn stored(message: mainstay_comm::Message) -> mainstay_ckpt::Message {
+    mainstay_ckpt::Message {
+        source: message.source,
+        context: message.context,
+        tag: message.tag,
+        sequence: message.sequence,
+        payload: message.payload,
+    }
+}
+
+impl Endpoint {
+    /// Captures the channels as part of `version`: what to save of them.
+    ///
+    /// From here on messages of peers that have not captured it are late; see
+    /// [`Endpoint::late_ready`].
+    ///
+    /// # Errors
+    /// [`CommError::Outstanding`] while requests are outstanding, [`CommError::Interrupted`],
+    /// [`CommError::Corrupt`].
+    pub fn cut(&mut self, version: Version) -> Result<CutState> {
+        self.check()?;
+        match self.outstanding() {
+            0 => {}
+            count => return Err(CommError::Outstanding { count }),
+        }
+        // What is here already need not come late.
+        self.pull_everything(&mut None)?;
+        let ids: Vec<u32> = self.matching.unexpected().collect();
+        let whole = |id: u32| self.unexpected.get(id).filter(|kept| kept.whole);
+        let kept = ids.into_iter().filter_map(whole);
+        let mut unexpected: Vec<_> = kept.map(|kept| stored(kept.message.clone())).collect();
+        unexpected.sort_by_key(|message| (message.source, message.sequence));
+        let state = CutState {
+            sent: self.channels.sent().to_vec(),
+            delivered: self.channels.delivered().to_vec(),
+            unexpected,
+            early: self.cut.capture(version),
+        };
+        for (to, sent) in Rank::all(self.n()).zip(&state.sent) {
+            let word = self.segment.cap_sent(self.me, to);
+            word.store(*sent, Ordering::Relaxed);
+        }
+        // Release: who sees the version sees its counters.
+        self.segment
+            .status(self.me, Status::CapVersion)
+            .store(version.0, Ordering::Release);
+        Ok(state)
+    }
+
+    /// The late messages of the last capture, once nothing of it is under way any more; once for
+    /// each capture. Takes in what has arrived. `None` also when the epoch is over or a ring is
+    /// corrupt: the next call says so.
+    pub fn late_ready(&mut self) -> Option<(Version, Vec<mainstay_ckpt::Message>)> {
+        if !self.cut.is_open() || self.check().is_err() || self.tend_cut().is_err() {
+            return None;
+        }
+        let (version, messages) = self.cut.take_closed()?;
+        Some((version, messages.into_iter().map(stored).collect()))
+    }
+
+    /// Moves messages on without a call: for waits that are not the endpoint's own, such as for
+    /// the end of the job. True if anything moved.
+    ///
+    /// # Errors
+    /// [`CommError::Interrupted`], [`CommError::Corrupt`].
+    pub fn progress(&mut self) -> Result<bool> {
+        self.check()?;
+        let moved = self.flush()?;
+        let pulled = self.pull_everything(&mut None)?;
+        self.observe_cut();
+        Ok(moved || pulled)
+    }
+
+    /// Takes in what has arrived and looks which channels of the cut are closed by it.
+    pub(super) fn tend_cut(&mut self) -> Result<()> {
+        self.pull_everything(&mut None)?;
+        self.observe_cut();
+        Ok(())
+    }
+
+    pub(super) fn observe_cut(&mut self) {
+        if !self.cut.is_open() {
+            return;
+        }
+        for source in Rank::all(self.n()) {
+            let captured = self.segment.status(source, Status::CapVersion);
+            // Acquire: the counter read next is the version's.
+            let captured = Version(captured.load(Ordering::Acquire));
+            let sent = self.segment.cap_sent(source, self.me);
+            let sent = sent.load(Ordering::Relaxed);
+            let delivered = self.channels.delivered()[source.index()];
+            self.cut.observe(source, captured, sent, delivered);
+        }
+    }
+}

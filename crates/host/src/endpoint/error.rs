@@ -1,0 +1,78 @@
+//! What a call of an endpoint can fail with.
+//!
+//! Invariant: each error says whether the caller may go on. Deliberately absent: what a program's
+//! author reads; the facade words that.
+
+use mainstay_types::Rank;
+
+/// Why a call did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommError {
+    /// The epoch was raised: every call fails so until the next one begins.
+    #[error("interrupted: the job recovers from a failure")]
+    Interrupted,
+    /// The launcher is gone, so nobody will ever raise an epoch: the process has to end.
+    #[error("the launcher is gone")]
+    LauncherGone,
+    /// The caller's deadline passed. A message to be sent goes out later if any of it had gone
+    /// out before, and not at all otherwise; one to be received stays.
+    #[error("the deadline passed")]
+    Timeout,
+    /// The message is longer than the room for it. It stays, for a call with more room.
+    #[error("a message of {needed} bytes does not fit the {room} bytes given")]
+    Truncated {
+        /// Bytes of the message.
+        needed: u64,
+        /// Bytes of room.
+        room: u64,
+    },
+    /// What lies in a ring is not what was sent.
+    #[error("a message from rank {peer} is corrupt: {what}")]
+    Corrupt {
+        /// The other end of the channel.
+        peer: Rank,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// A message sent again after a restore differs from what its receiver took in before.
+    #[error(
+        "message {sequence} to rank {peer} differs from the one sent before the recovery: \
+         the program is not deterministic"
+    )]
+    Diverged {
+        /// Its destination.
+        peer: Rank,
+        /// Its number on the channel.
+        sequence: u64,
+    },
+    /// Requests are outstanding where none may be.
+    #[error("{count} requests are outstanding; wait for them before a checkpoint")]
+    Outstanding {
+        /// How many.
+        count: usize,
+    },
+    /// No such rank.
+    #[error("rank {rank} does not exist; there are {n}")]
+    NoSuchRank {
+        /// The rank named.
+        rank: Rank,
+        /// Number of ranks.
+        n: u32,
+    },
+    /// A request that was waited for already.
+    #[error("the request is complete and was waited for before")]
+    Spent,
+    /// Blocks of a collective differ in length where they must not.
+    #[error("rank {peer} gives {found} bytes to a collective where {expected} are expected")]
+    Unequal {
+        /// The rank whose block differs.
+        peer: Rank,
+        /// Bytes expected.
+        expected: u64,
+        /// Bytes it gave.
+        found: u64,
+    },
+}
+
+/// The result of a call.
+pub type Result<T> = std::result::Result<T, CommError>;

@@ -1,0 +1,366 @@
+//! The way in: frames out of rings, each payload copied once to where its message belongs.
+//!
+//! Invariants: a frame's room is given back only after its payload proved whole and is taken in;
+//! a message that finds no place stays in its ring, and so does all behind it. Deliberately
+//! absent: judging headers, matching, and what crosses a cut, which `comm` decides.
+
+use mainstay_comm::layout::Counter;
+use mainstay_comm::matching::Label;
+use mainstay_comm::message::hash;
+use mainstay_comm::ring::{self, Broken, Consumer};
+use mainstay_comm::{Age, Message, Verdict};
+use mainstay_types::Rank;
+use mainstay_types::frame::Header;
+use mainstay_types::limits::FRAME_HEADER_BYTES;
+use mainstay_types::wire::Early;
+
+use super::request::Request;
+use super::table::Table;
+use super::{Endpoint, Result};
+
+/// A rank's end of the channel from one source.
+#[derive(Debug)]
+pub(super) struct Inbound {
+    pub(super) ring: Consumer,
+    /// Where the rest of a message goes of which a part is taken in.
+    pub(super) sink: Option<Sink>,
+}
+
+/// Where a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sink {
+    /// Into the buffer of the call that waits for it.
+    Target,
+    /// Into that of a posted receive.
+    Posted(u32),
+    /// Into one of ours.
+    Unexpected(u32),
+}
+
+/// A message that no receive waits for, whole or still arriving.
+#[derive(Debug)]
+pub(super) struct Unexpected {
+    pub(super) message: Message,
+    pub(super) whole: bool,
+}
+
+/// The receive of the call under way.
+#[derive(Debug)]
+pub(super) struct Target<'a> {
+    pub(super) source: Rank,
+    pub(super) label: Label,
+    pub(super) buffer: Buffer<'a>,
+    pub(super) state: State,
+}
+
+/// Where the call wants its message.
+#[derive(Debug)]
+pub(super) enum Buffer<'a> {
+    Fixed(&'a mut [u8]),
+    Growing(&'a mut Vec<u8>),
+}
+
+/// How far the call's receive has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Nothing of it is here.
+    Waiting,
+    /// It arrives in the call's buffer.
+    Filling {
+        sequence: u64,
+        total: usize,
+        got: usize,
+    },
+    /// It is an unexpected message, claimed and not yet whole.
+    Claimed(u32),
+    /// It is in the call's buffer.
+    Done { sequence: u64, total: usize },
+    /// It does not fit, so many bytes.
+    TooLong(u64),
+}
+
+/// What became of a look at a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pulled {
+    Nothing,
+    Frame,
+    /// The next message has no place.
+    Held,
+}
+
+impl Inbound {
+    pub(super) fn all(n: u32, ring_bytes: usize) -> Vec<Self> {
+        let new = |_| Self {
+            ring: Consumer::new(ring_bytes),
+            sink: None,
+        };
+        Rank::all(n).map(new).collect()
+    }
+}
+
+impl Unexpected {
+    pub(super) fn restored(message: Message) -> Self {
+        Self {
+            message,
+            whole: true,
+        }
+    }
+}
+
+impl Buffer<'_> {
+    /// The first `bytes` bytes; `None` if there is no room for them.
+    pub(super) fn room(&mut self, bytes: usize) -> Option<&mut [u8]> {
+        match self {
+            Self::Fixed(buffer) => buffer.get_mut(..bytes),
+            Self::Growing(buffer) => {
+                if buffer.len() != bytes {
+                    **buffer = vec![0; bytes];
+                }
+                Some(buffer)
+            }
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Fixed(buffer) => buffer.len(),
+            Self::Growing(buffer) => buffer.len(),
+        }
+    }
+
+    fn all(&mut self) -> &mut [u8] {
+        match self {
+            Self::Fixed(buffer) => buffer,
+            Self::Growing(buffer) => buffer,
+        }
+    }
+}
+
+impl Endpoint {
+    /// Takes in the first frame of the ring from `source`, if there is one and it has a place.
+    #[inline]
+    pub(super) fn pull(&mut self, source: Rank, target: &mut Option<Target<'_>>) -> Result<Pulled> {
+        let head = self.segment.head(source, self.me);
+        let inbound = &mut self.inbound[source.index()];
+        let available = match inbound.ring.available(head) {
+            Ok(0) => return Ok(Pulled::Nothing),
+            Ok(bytes) => bytes,
+            Err(Broken) => return Err(self.corrupt(source, "the position of its writer")),
+        };
+        let at = inbound.ring.position();
+        let mut bytes = [0; FRAME_HEADER_BYTES];
+        self.segment.ring_out((source, self.me), at, &mut bytes);
+        let Ok(header) = Header::decode(&bytes) else {
+            return Err(self.corrupt(source, "the header of a frame"));
+        };
+        let frame = ring::frame_bytes(header.length as usize);
+        if frame > available {
+            return Err(self.corrupt(source, "a frame longer than what was published"));
+        }
+        let sink = match self.channels.judge(source, &header) {
+            Verdict::Next => self.inbound[source.index()].sink,
+            Verdict::First => self.place(source, &header, target),
+            Verdict::Stale => return Ok(self.drop_frame(source, frame, Counter::Stale)),
+            Verdict::Duplicate => return Ok(self.drop_frame(source, frame, Counter::Duplicate)),
+            Verdict::Corrupt(what) => return Err(self.corrupt(source, what)),
+        };
+        let Some(sink) = sink else {
+            return Ok(Pulled::Held);
+        };
+        self.take_in(source, &header, sink, target)?;
+        self.release(source, frame);
+        Ok(Pulled::Frame)
+    }
+
+    fn drop_frame(&mut self, source: Rank, frame: u64, why: Counter) -> Pulled {
+        self.count(why);
+        self.release(source, frame);
+        Pulled::Frame
+    }
+
+    #[inline]
+    fn release(&mut self, source: Rank, frame: u64) {
+        let tail = self.segment.tail(self.me, source);
+        if self.inbound[source.index()].ring.release(tail, frame) {
+            self.wake(source);
+        }
+    }
+
+    /// Finds the place of a message that begins; `None` while there is none.
+    #[inline]
+    fn place(
+        &mut self,
+        source: Rank,
+        header: &Header,
+        target: &mut Option<Target<'_>>,
+    ) -> Option<Sink> {
+        let label = label(header);
+        // Posted receives came before the call under way.
+        if let Some(id) = self.matching.arrive(source, label) {
+            let request = self.requests.get_mut(id).expect("posted");
+            request.begins(header.total as usize);
+            return Some(Sink::Posted(id));
+        }
+        let mine = |t: &&mut Target<'_>| {
+            t.source == source && t.label == label && t.state == State::Waiting
+        };
+        if let Some(target) = target.as_mut().filter(mine) {
+            let total = usize::try_from(header.total).unwrap_or(usize::MAX);
+            return match target.buffer.room(total) {
+                Some(_) => {
+                    target.state = State::Filling {
+                        sequence: header.sequence,
+                        total,
+                        got: 0,
+                    };
+                    Some(Sink::Target)
+                }
+                None => {
+                    target.state = State::TooLong(header.total);
+                    None
+                }
+            };
+        }
+        if self.unexpected_bytes + header.total > self.unexpected_bytes_max {
+            return None;
+        }
+        Some(Sink::Unexpected(
+            self.keep_unexpected(source, label, header),
+        ))
+    }
+
+    fn keep_unexpected(&mut self, source: Rank, label: Label, header: &Header) -> u32 {
+        self.unexpected_bytes += header.total;
+        let bytes = usize::try_from(header.total).expect("below the limit of unexpected bytes");
+        let id = self.unexpected.insert(Unexpected {
+            message: Message {
+                source,
+                context: label.context,
+                tag: label.tag,
+                sequence: header.sequence,
+                payload: vec![0; bytes],
+            },
+            whole: false,
+        });
+        self.matching.keep(source, label, id);
+        id
+    }
+
+    /// Copies a frame's payload to its place and, when the message is whole, delivers it.
+    #[inline]
+    fn take_in(
+        &mut self,
+        source: Rank,
+        header: &Header,
+        sink: Sink,
+        target: &mut Option<Target<'_>>,
+    ) -> Result<()> {
+        let at = self.inbound[source.index()].ring.position() + FRAME_HEADER_BYTES as u64;
+        let buffer = bytes_of(&mut self.requests, &mut self.unexpected, target, sink);
+        // The header's lengths were checked against the message's, and that against the buffer.
+        let start = header.offset as usize;
+        let end = start + header.length as usize;
+        let part = &mut buffer[start..end];
+        let crc = self.segment.ring_out((source, self.me), at, part);
+        if crc != header.payload_crc {
+            return Err(self.corrupt(source, "its payload"));
+        }
+        if let (Sink::Target, Some(target)) = (sink, target.as_mut()) {
+            target.state = State::Filling {
+                sequence: header.sequence,
+                total: header.total as usize,
+                got: end,
+            };
+        }
+        let whole = self.channels.accept(source, header);
+        self.inbound[source.index()].sink = (!whole).then_some(sink);
+        if whole {
+            self.deliver(source, header, sink, target);
+        }
+        Ok(())
+    }
+
+    /// Tells whoever waits that a message is whole, after the cut has seen it.
+    #[inline]
+    fn deliver(
+        &mut self,
+        source: Rank,
+        header: &Header,
+        sink: Sink,
+        target: &mut Option<Target<'_>>,
+    ) {
+        self.count(Counter::Delivered);
+        let total = header.total as usize;
+        if header.colour != self.cut.colour() {
+            let bytes = bytes_of(&mut self.requests, &mut self.unexpected, target, sink);
+            let payload = bytes[..total].to_vec();
+            self.crossed(source, header, payload);
+        }
+        match sink {
+            Sink::Target => {
+                if let Some(target) = target {
+                    let sequence = header.sequence;
+                    target.state = State::Done { sequence, total };
+                }
+            }
+            Sink::Posted(id) => {
+                let request = self.requests.get_mut(id).expect("posted");
+                request.arrived(header.sequence);
+            }
+            Sink::Unexpected(id) => self.unexpected.get_mut(id).expect("kept").whole = true,
+        }
+    }
+
+    /// A message of another colour than ours: late ones are kept, early ones noted.
+    #[cold]
+    fn crossed(&mut self, source: Rank, header: &Header, payload: Vec<u8>) {
+        let Header { context, tag, .. } = *header;
+        match self.cut.age(header.colour) {
+            Age::Same => {}
+            Age::Early => {
+                let early = Early {
+                    peer: source,
+                    sequence: header.sequence,
+                    hash: hash(context, tag, &payload),
+                };
+                self.cut.note_early(header.colour, early);
+            }
+            Age::Late if self.cut.wants_late(source) => {
+                self.count(Counter::Late);
+                self.cut.keep_late(Message {
+                    source,
+                    context,
+                    tag,
+                    sequence: header.sequence,
+                    payload,
+                });
+            }
+            Age::Late => {}
+        }
+    }
+}
+
+/// The memory behind a sink.
+#[inline]
+fn bytes_of<'b>(
+    requests: &'b mut Table<Request>,
+    unexpected: &'b mut Table<Unexpected>,
+    target: &'b mut Option<Target<'_>>,
+    sink: Sink,
+) -> &'b mut [u8] {
+    match sink {
+        Sink::Target => {
+            let target = target.as_mut().expect("a call leaves no target behind");
+            target.buffer.all()
+        }
+        Sink::Posted(id) => requests.get_mut(id).expect("posted").buffer(),
+        Sink::Unexpected(id) => &mut unexpected.get_mut(id).expect("kept").message.payload,
+    }
+}
+
+fn label(header: &Header) -> Label {
+    Label {
+        context: header.context,
+        tag: header.tag,
+    }
+}

@@ -1,0 +1,201 @@
+//! The way out: frames into rings, and the queue of messages that did not fit at once.
+//!
+//! Invariant: of one destination, messages go out in the order of their numbers; payload is
+//! written before its header, and both before the position that publishes them. Deliberately
+//! absent: waiting for room.
+
+use std::collections::VecDeque;
+
+use mainstay_comm::layout::Counter;
+use mainstay_comm::matching::Label;
+use mainstay_comm::ring::{self, Producer};
+use mainstay_comm::{Outgoing, bell};
+use mainstay_types::frame::Header;
+use mainstay_types::limits::FRAME_HEADER_BYTES;
+use mainstay_types::{Point, Rank, crc32c};
+
+use super::{CommError, Endpoint, Result};
+use crate::shm::futex;
+
+/// A rank's end of the channel to one destination.
+#[derive(Debug)]
+pub(super) struct Outbound {
+    pub(super) ring: Producer,
+    pub(super) queue: VecDeque<Queued>,
+}
+
+/// A message whose rest is copied and goes out when there is room.
+#[derive(Debug)]
+pub(super) struct Queued {
+    progress: Progress,
+    payload: Vec<u8>,
+    request: Option<u32>,
+}
+
+/// How far a message has gone out. `offset` is that in the payload which is at hand, `base` what
+/// went out before it was copied.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    pub(super) to: Rank,
+    pub(super) label: Label,
+    pub(super) sequence: u64,
+    pub(super) total: u64,
+    pub(super) base: u64,
+    pub(super) offset: usize,
+    pub(super) started: bool,
+}
+
+impl Outbound {
+    pub(super) fn all(n: u32, ring_bytes: usize) -> Vec<Self> {
+        let new = |_| Self {
+            ring: Producer::new(ring_bytes),
+            queue: VecDeque::new(),
+        };
+        Rank::all(n).map(new).collect()
+    }
+}
+
+impl Endpoint {
+    /// Numbers a message; `None` when its receiver has it from before the recovery.
+    pub(super) fn number(
+        &mut self,
+        to: Rank,
+        label: Label,
+        payload: &[u8],
+    ) -> Result<Option<Progress>> {
+        let outgoing = self.channels.next_send(to);
+        let (Outgoing::Send { sequence } | Outgoing::Suppress { sequence, .. }) = outgoing;
+        self.count(Counter::Sent);
+        if self.audit {
+            self.hash_in(true, to, label, sequence, payload);
+        }
+        if let Outgoing::Suppress { hash, .. } = outgoing {
+            self.count(Counter::Suppressed);
+            let now = || mainstay_comm::message::hash(label.context, label.tag, payload);
+            return match hash.is_none_or(|before| before == now()) {
+                true => Ok(None),
+                false => Err(CommError::Diverged { peer: to, sequence }),
+            };
+        }
+        Ok(Some(Progress {
+            to,
+            label,
+            sequence,
+            total: payload.len() as u64,
+            base: 0,
+            offset: 0,
+            started: false,
+        }))
+    }
+
+    /// Puts as many frames into the ring as fit; true when the message is out.
+    #[inline]
+    pub(super) fn push(&mut self, message: &mut Progress, payload: &[u8]) -> Result<bool> {
+        let Progress { to, .. } = *message;
+        loop {
+            let rest = &payload[message.offset..];
+            let part = &rest[..rest.len().min(self.chunk)];
+            let tail = self.segment.tail(to, self.me);
+            let room = self.outbound[to.index()]
+                .ring
+                .has_room(tail, ring::frame_bytes(part.len()));
+            match room {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(ring::Broken) => return Err(self.corrupt(to, "the position of its reader")),
+            }
+            self.frame(message, part);
+            message.offset += part.len();
+            message.started = true;
+            if message.offset == payload.len() {
+                return Ok(true);
+            }
+            (self.point)(Point::MidChunk);
+        }
+    }
+
+    /// Writes one frame, publishes it and rings the receiver's bell if it sleeps.
+    #[inline]
+    fn frame(&mut self, message: &Progress, part: &[u8]) {
+        let (to, pair) = (message.to, (self.me, message.to));
+        let ring = &mut self.outbound[to.index()].ring;
+        let at = ring.position();
+        let payload_crc = self
+            .segment
+            .ring_in(pair, at + FRAME_HEADER_BYTES as u64, part);
+        debug_assert_eq!(payload_crc, crc32c(part));
+        let header = Header {
+            source: self.me,
+            destination: to,
+            context: message.label.context,
+            tag: message.label.tag,
+            sequence: message.sequence,
+            epoch: self.channels.epoch(),
+            incarnation: self.channels.incarnation(),
+            total: message.total,
+            offset: message.base + message.offset as u64,
+            length: u32::try_from(part.len()).expect("a chunk is small"),
+            colour: self.cut.colour(),
+            payload_crc,
+        };
+        self.segment.ring_in(pair, at, &header.encode());
+        (self.point)(Point::RingPublish);
+        ring.publish(
+            self.segment.head(self.me, to),
+            ring::frame_bytes(part.len()),
+        );
+        self.wake(to);
+    }
+
+    /// Rings a rank's bell if it sleeps.
+    #[inline]
+    pub(super) fn wake(&self, rank: Rank) {
+        if bell::is_needed(self.segment.waiting(rank)) {
+            let count = self.segment.bell(rank);
+            bell::ring(count);
+            futex::wake_all(count);
+        }
+    }
+
+    /// Copies the rest of a message, to go out when there is room.
+    pub(super) fn queue(&mut self, message: Progress, payload: &[u8], request: Option<u32>) {
+        let rest = payload[message.offset..].to_vec();
+        let progress = Progress {
+            base: message.base + message.offset as u64,
+            offset: 0,
+            ..message
+        };
+        self.queued += 1;
+        self.outbound[message.to.index()].queue.push_back(Queued {
+            progress,
+            payload: rest,
+            request,
+        });
+    }
+
+    /// Moves queued messages on; true if any frame went out.
+    pub(super) fn flush(&mut self) -> Result<bool> {
+        let mut moved = false;
+        if self.queued == 0 {
+            return Ok(false);
+        }
+        for to in Rank::all(self.n()) {
+            while let Some(mut first) = self.outbound[to.index()].queue.pop_front() {
+                let before = first.progress.offset;
+                let pushed = self.push(&mut first.progress, &first.payload);
+                moved |= first.progress.offset != before;
+                if !matches!(pushed, Ok(true)) {
+                    self.outbound[to.index()].queue.push_front(first);
+                    pushed?;
+                    break;
+                }
+                moved = true;
+                self.queued -= 1;
+                if let Some(request) = first.request.and_then(|id| self.requests.get_mut(id)) {
+                    request.is_out();
+                }
+            }
+        }
+        Ok(moved)
+    }
+}

@@ -1,0 +1,150 @@
+//! Collectives: the bits of a serial fold in the documented order, for any number of ranks.
+
+use mainstay_host::endpoint::CommError;
+use mainstay_types::Rank;
+
+use super::world::{ranks, text};
+
+/// `lower = lower + higher`, which depends on the order for floats.
+fn add(lower: &mut [u8], higher: &[u8]) {
+    assert_eq!(lower.len(), higher.len());
+    for (low, high) in lower.chunks_exact_mut(8).zip(higher.chunks_exact(8)) {
+        let sum = value(low) + value(high);
+        low.copy_from_slice(&sum.to_le_bytes());
+    }
+}
+
+fn value(bytes: &[u8]) -> f64 {
+    f64::from_le_bytes(bytes.try_into().unwrap())
+}
+
+/// A rank's block: values of very different size, so that every order has its own bits.
+fn block(rank: u32, elements: usize) -> Vec<u8> {
+    let element = |i: usize| {
+        let seed = text(u64::from(rank) * 1_000_003 + i as u64, 8);
+        let unit = f64::from(u32::from_le_bytes(seed[..4].try_into().unwrap())) / 4e9;
+        unit * 10_f64.powi(i32::from(seed[4] % 40) - 20)
+    };
+    (0..elements)
+        .flat_map(|i| element(i).to_le_bytes())
+        .collect()
+}
+
+/// The documented order: `acc(r) = acc(r) + acc(r + 2^k)`, k ascending, one rank after the other.
+fn serial(n: u32, elements: usize) -> Vec<u8> {
+    let mut acc: Vec<_> = (0..n).map(|rank| block(rank, elements)).collect();
+    let mut step = 1;
+    while step < n as usize {
+        for low in (0..n as usize).step_by(2 * step) {
+            if low + step < n as usize {
+                let high = acc[low + step].clone();
+                add(&mut acc[low], &high);
+            }
+        }
+        step *= 2;
+    }
+    acc.swap_remove(0)
+}
+
+#[test]
+fn reductions_have_the_bits_of_the_serial_fold() {
+    for n in 1..=9 {
+        for elements in [0, 1, 17, 5000, 20_000] {
+            let expected = serial(n, elements);
+            ranks(n, |e| {
+                let mut mine = block(e.rank().0, elements);
+                e.allreduce(0, &mut mine, &mut add).unwrap();
+                assert_eq!(mine, expected, "allreduce n={n} of {elements}");
+                for root in [Rank(0), Rank(n - 1)] {
+                    let mut mine = block(e.rank().0, elements);
+                    e.reduce(0, root, &mut mine, &mut add).unwrap();
+                    if e.rank() == root {
+                        assert_eq!(mine, expected, "reduce n={n} of {elements}");
+                    }
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn a_broadcast_reaches_all_from_any_root() {
+    for n in [1, 2, 3, 6, 8] {
+        ranks(n, |e| {
+            for root in Rank::all(n) {
+                for bytes in [0, 3, 100_000] {
+                    let expected = text(root.0.into(), bytes);
+                    let mut mine = vec![0; bytes];
+                    if e.rank() == root {
+                        mine.clone_from(&expected);
+                    }
+                    e.broadcast(1, root, &mut mine).unwrap();
+                    assert_eq!(mine, expected);
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn gathers_keep_rank_order_and_lengths_may_differ() {
+    for n in [1, 2, 5] {
+        ranks(n, |e| {
+            let part = |rank: u32| text(rank.into(), (rank as usize * 40_000) % 90_000);
+            let expected: Vec<_> = (0..n).map(part).collect();
+            let mine = part(e.rank().0);
+            assert_eq!(e.allgather(0, &mine), Ok(expected.clone()));
+            let root = Rank(n / 2);
+            let gathered = e.gather(0, root, &mine).unwrap();
+            assert_eq!(gathered, (e.rank() == root).then_some(expected));
+        });
+    }
+}
+
+#[test]
+fn nobody_leaves_a_barrier_before_all_have_entered() {
+    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+    for n in [1, 2, 3, 4, 7] {
+        let entered = AtomicU32::new(0);
+        ranks(n, |e| {
+            for round in 1..=50 {
+                entered.fetch_add(1, SeqCst);
+                e.barrier(0).unwrap();
+                assert!(entered.load(SeqCst) >= round * n);
+                e.barrier(0).unwrap();
+            }
+        });
+    }
+}
+
+#[test]
+fn collectives_do_not_mix_with_messages_or_other_contexts() {
+    ranks(3, |e| {
+        let next = Rank((e.rank().0 + 1) % 3);
+        let before = Rank((e.rank().0 + 2) % 3);
+        for tag in 0..8 {
+            e.send(next, 0, tag, b"p2p").unwrap();
+        }
+        let mut sum = 1_f64.to_le_bytes();
+        e.allreduce(0, &mut sum, &mut add).unwrap();
+        e.barrier(7).unwrap();
+        assert_eq!(value(&sum), 3.0);
+        for tag in 0..8 {
+            assert_eq!(e.recv_vec(before, 0, tag), Ok(b"p2p".to_vec()));
+        }
+    });
+}
+
+#[test]
+fn blocks_that_differ_in_length_are_refused() {
+    let results = ranks(2, |e| {
+        let bytes = if e.rank() == Rank(0) { 8 } else { 16 };
+        e.broadcast(0, Rank(0), &mut vec![0; bytes])
+    });
+    let unequal = CommError::Unequal {
+        peer: Rank(0),
+        expected: 16,
+        found: 8,
+    };
+    assert_eq!(results, [Ok(()), Err(unequal)]);
+}

@@ -1,0 +1,8 @@
+//! Endpoints: ranks are threads of this process, each with its own mapping of one segment.
+
+mod collective;
+mod cuts;
+mod failures;
+mod messages;
+mod requests;
+mod world;

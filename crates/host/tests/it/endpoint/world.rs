@@ -1,0 +1,88 @@
+//! A segment with a thread for each rank, as a launcher would make it with processes.
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use mainstay_comm::layout::{Control, Layout};
+use mainstay_host::endpoint::{Endpoint, EndpointConfig, Resume};
+use mainstay_host::shm::Segment;
+use mainstay_types::limits::RING_BYTES_MIN;
+use mainstay_types::{Epoch, Incarnation, Rank};
+
+/// The supervisor's side.
+pub(super) struct World {
+    pub(super) segment: Segment,
+    n: u32,
+}
+
+impl World {
+    /// `n` ranks with the smallest rings, in epoch 1.
+    pub(super) fn new(n: u32) -> Self {
+        let segment = Segment::create(Layout::new(n, RING_BYTES_MIN).unwrap()).unwrap();
+        segment.control(Control::Epoch).store(1, Ordering::SeqCst);
+        Self { segment, n }
+    }
+
+    /// Raises the epoch as the supervisor does.
+    pub(super) fn raise(&self, epoch: u64) {
+        self.segment
+            .control(Control::Epoch)
+            .store(epoch, Ordering::SeqCst);
+        self.segment.ring_all();
+    }
+
+    /// The endpoint of a rank, in no epoch yet.
+    pub(super) fn endpoint(&self, rank: Rank) -> Endpoint {
+        let layout = *self.segment.layout();
+        let fd = self.segment.fd().unwrap().try_clone_to_owned().unwrap();
+        Endpoint::new(EndpointConfig {
+            segment: Rc::new(Segment::join(&fd, layout, rank).unwrap()),
+            rank,
+            may_spin: false,
+            audit: true,
+            point: Box::new(|_| {}),
+            launcher_gone: Box::new(|| false),
+        })
+    }
+
+    /// The endpoint of a rank in an epoch.
+    pub(super) fn joined(&self, rank: Rank, epoch: u32, resume: Option<Resume>) -> Endpoint {
+        let mut endpoint = self.endpoint(rank);
+        let incarnations = vec![Incarnation(0); self.n as usize];
+        endpoint
+            .begin_epoch(Epoch(epoch), &incarnations, resume)
+            .unwrap();
+        endpoint
+    }
+
+    /// Runs `body` at every rank in epoch 1, each in a thread; what each returned.
+    pub(super) fn run<T: Send>(&self, body: impl Fn(&mut Endpoint) -> T + Sync) -> Vec<T> {
+        std::thread::scope(|scope| {
+            let ranks: Vec<_> = Rank::all(self.n)
+                .map(|rank| {
+                    let body = &body;
+                    scope.spawn(move || body(&mut self.joined(rank, 1, None)))
+                })
+                .collect();
+            let end = |rank: std::thread::ScopedJoinHandle<'_, T>| rank.join().unwrap();
+            ranks.into_iter().map(end).collect()
+        })
+    }
+}
+
+/// Runs `body` at each of `n` ranks of a new world.
+pub(super) fn ranks<T: Send>(n: u32, body: impl Fn(&mut Endpoint) -> T + Sync) -> Vec<T> {
+    World::new(n).run(body)
+}
+
+/// Bytes that differ by message and place.
+pub(super) fn text(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        (state >> 56) as u8
+    };
+    (0..bytes).map(|_| next()).collect()
+}
