@@ -13,7 +13,7 @@ const SIGKILL: i32 = 9;
 const SIGABRT: i32 = 6;
 
 /// How a process ended, as `wait` tells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ending {
     /// It exited with this code.
     Exit(i32),

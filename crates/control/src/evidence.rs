@@ -108,6 +108,8 @@ pub struct Evidence {
     options: Options,
     last: Option<Duration>,
     suspended: bool,
+    /// Whether any rank has ever joined: before that, the program may not be one of ours.
+    protected: bool,
     watches: Vec<Watch>,
     standstill: Standstill,
 }
@@ -120,6 +122,7 @@ impl Evidence {
             options,
             last: None,
             suspended: false,
+            protected: false,
             watches: (0..n).map(|_| Watch::default()).collect(),
             standstill: Standstill::default(),
         }
@@ -149,6 +152,7 @@ impl Evidence {
             self.restart();
         }
         let since = if unscheduled { Duration::ZERO } else { since };
+        self.protected |= samples.iter().any(|sample| sample.joined);
         let mut ranks = Vec::with_capacity(samples.len());
         for sample in samples {
             let Some(watch) = self.watches.get_mut(sample.rank.index()) else {
@@ -156,6 +160,8 @@ impl Evidence {
             };
             let health = if self.suspended {
                 Health::Suspended
+            } else if !self.protected {
+                Health::Healthy
             } else {
                 watch.look(sample, since, &self.options)
             };

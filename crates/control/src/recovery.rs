@@ -143,6 +143,7 @@ impl Recovery {
                 step,
             } => self.opened(epoch, version, step, effects),
             Input::NoVersion { why } => self.give_up(exit::DATA, why, "no version", effects),
+            Input::GiveUp { code, why } => self.give_up(code, why, "give up", effects),
             Input::Deadlock(who) => {
                 let why = format!("deadlock: {who}");
                 self.give_up(exit::INTERNAL, why, "deadlock", effects)
@@ -153,10 +154,7 @@ impl Recovery {
                 epoch,
                 version,
                 why,
-            } => {
-                let reason = format!("rank {rank} could not restore version {version}: {why}");
-                self.restore_failed(rank, epoch, reason, effects)
-            }
+            } => self.restore_failed((rank, epoch), version, &why, effects),
             Input::Result { rank, epoch } => self.result(rank, epoch),
             Input::Stop { signal } => {
                 let why = format!("stopped by {}", signal_name(signal));

@@ -95,6 +95,13 @@ pub enum Input {
         /// In which epoch.
         epoch: Epoch,
     },
+    /// The job cannot go on, for a reason that lies outside the ranks.
+    GiveUp {
+        /// The exit code.
+        code: u8,
+        /// Why, and the mend.
+        why: String,
+    },
     /// All ranks wait for each other; the text says who waits for whom.
     Deadlock(String),
     /// The launcher was told to stop by this signal. A second time: at once.

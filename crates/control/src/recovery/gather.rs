@@ -59,11 +59,11 @@ impl Recovery {
         effects: &mut Vec<Effect>,
     ) -> Void {
         let void = Some((Some(rank), "hello"));
-        let (acked, phase) = (self.epoch, self.phase.clone());
+        let (acked, gathering) = (self.epoch, self.phase == Phase::Gathering);
         let Some(member) = self.living(rank, incarnation) else {
             return void;
         };
-        if member.state != State::Starting || phase != Phase::Gathering {
+        if member.state != State::Starting || !gathering {
             return void;
         }
         let asked = false;
@@ -165,14 +165,15 @@ impl Recovery {
 
     pub(super) fn restore_failed(
         &mut self,
-        rank: Rank,
-        epoch: Epoch,
-        reason: String,
+        (rank, epoch): (Rank, Epoch),
+        version: Version,
+        why: &str,
         effects: &mut Vec<Effect>,
     ) -> Void {
         if self.inside(rank, epoch).is_none() {
             return Some((Some(rank), "failed restore"));
         }
+        let reason = format!("rank {rank} could not restore version {version}: {why}");
         self.raise(reason, effects);
         None
     }
