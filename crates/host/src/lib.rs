@@ -6,5 +6,12 @@
 //! decision is taken here; drivers feed events to engines and perform their effects.
 //! Deliberately absent: argument parsing, printing, and anything that reaches beyond one machine.
 
+pub mod directory;
 pub mod endpoint;
+pub mod procfs;
+pub mod publish;
+pub mod rank;
 pub mod shm;
+pub mod socket;
+pub mod supervisor;
+pub mod sys;

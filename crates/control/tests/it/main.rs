@@ -1,7 +1,9 @@
 //! Tests of the engines of `control` through their public inputs and effects.
 
 mod cause;
+mod evidence;
 mod exhaustive;
+mod pace;
 mod random;
 mod script;
 #[cfg(loom)]

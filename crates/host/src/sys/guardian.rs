@@ -35,7 +35,10 @@ impl Guardian {
             0 => guard(&reader),
             pid => {
                 let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidData)?;
-                Ok(Self { pipe: Some(writer), pid })
+                Ok(Self {
+                    pipe: Some(writer),
+                    pid,
+                })
             }
         }
     }
@@ -54,6 +57,12 @@ impl Guardian {
     /// `BrokenPipe` when the guardian was killed.
     pub fn remove(&self, group: u32) -> io::Result<()> {
         self.tell(-group.cast_signed())
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().cast_unsigned()
     }
 
     fn tell(&self, word: i32) -> io::Result<()> {
@@ -76,7 +85,13 @@ impl Drop for Guardian {
 /// The guardian's whole life.
 fn guard(pipe: &OwnedFd) -> ! {
     let own = pipe.as_raw_fd();
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP] {
+    for signal in [
+        libc::SIGINT,
+        libc::SIGTERM,
+        libc::SIGHUP,
+        libc::SIGQUIT,
+        libc::SIGTSTP,
+    ] {
         // SAFETY: setting a disposition to SIG_IGN installs no code and touches no memory.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }

@@ -29,11 +29,20 @@ pub fn die_of(signal: i32) -> ! {
     unsafe { libc::_exit(128 + signal) }
 }
 
+/// Ends this process as a program does that calls `exit`.
+#[expect(clippy::exit, reason = "this is the fault that an injection asks for")]
+pub fn exit(code: u8) -> ! {
+    std::process::exit(code.into())
+}
+
 /// Stops this process until it is continued.
 pub fn stop_self() {
     // SAFETY: raise takes any number and only sends a signal to this thread.
     unsafe { libc::raise(libc::SIGSTOP) };
 }
+
+/// The shortest period that anything here repeats at.
+pub const TICK: Duration = Duration::from_millis(1);
 
 /// Nanoseconds of the monotonic clock that all processes of this machine share.
 #[must_use]

@@ -42,7 +42,11 @@ pub fn spawn(
     command
         .args(arguments)
         .envs(environment.iter().map(|(key, value)| (key, value)))
-        .stdin(if with_stdin { Stdio::piped() } else { Stdio::null() })
+        .stdin(if with_stdin {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
@@ -62,5 +66,11 @@ pub fn spawn(
     let pid = Pid::from_child(&child);
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    Ok(Spawned { child, pidfd, stdin, stdout, stderr })
+    Ok(Spawned {
+        child,
+        pidfd,
+        stdin,
+        stdout,
+        stderr,
+    })
 }

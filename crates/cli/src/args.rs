@@ -1,0 +1,257 @@
+//! The command line: what `--help` teaches and what is accepted.
+//!
+//! Invariant: every option is checked here, before anything is started. Deliberately absent:
+//! what the options do.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use mainstay_control::Policy;
+use mainstay_host::supervisor::{Every, Resume};
+use mainstay_types::{duration, inject};
+
+/// Fault-tolerant parallel computing: your computation finishes with the right answer while
+/// machines fail under it, and you can prove it.
+#[derive(Debug, Parser)]
+#[command(name = "mainstay", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a parallel program; when ranks are killed, it still finishes with the same bits.
+    Run(Box<Run>),
+}
+
+/// Run a parallel program on this machine.
+///
+/// The program is any that is linked with the `mainstay` library. Others run too, unprotected.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Run {
+    /// Number of ranks, each a process.
+    #[arg(short = 'n', value_name = "N", default_value_t = 1, value_parser = ranks)]
+    pub(crate) n: u32,
+    /// What happens when a rank fails.
+    #[arg(long, value_enum, default_value_t = PolicyName::Rollback)]
+    pub(crate) policy: PolicyName,
+    /// Failures without progress before the job is given up. Progress is a committed step beyond
+    /// the highest at any earlier failure.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) max_restarts: u32,
+    /// Checkpoint directory. By default one of the job's own under the user's state directory,
+    /// removed when the job succeeds.
+    #[arg(long, value_name = "D")]
+    pub(crate) ckpt_dir: Option<PathBuf>,
+    /// When to checkpoint: `auto`, every so many steps (`100steps`), or every so long (`2s`).
+    #[arg(long, value_name = "auto|Ksteps|T", default_value = "auto", value_parser = every)]
+    pub(crate) ckpt_every: Every,
+    /// Mean time between failures that `auto` plans for, such as `24h`.
+    #[arg(long, value_name = "T", value_parser = duration::parse)]
+    pub(crate) mtbf: Option<Duration>,
+    /// Go on from the newest usable checkpoint, of this job or of the latest.
+    #[arg(long, value_name = "JOB", num_args = 0..=1, require_equals = true,
+          default_missing_value = LATEST, value_parser = resume)]
+    pub(crate) resume: Option<Resume>,
+    /// How often ranks are looked at.
+    #[arg(long, value_name = "T", default_value = "500ms", value_parser = duration::parse)]
+    pub(crate) heartbeat: Duration,
+    /// A rank that is stopped this long is taken for dead.
+    #[arg(long, value_name = "T", default_value = "5s", value_parser = duration::parse)]
+    pub(crate) lost_after: Duration,
+    /// A rank that makes no call of Mainstay for this long is taken for dead. Off by default: long
+    /// kernels are not failures.
+    #[arg(long, value_name = "T", value_parser = duration::parse)]
+    pub(crate) hang_after: Option<Duration>,
+    /// After a failure, a survivor must notice within this time or is taken for dead.
+    #[arg(long, value_name = "T", default_value = "5m", value_parser = duration::parse)]
+    pub(crate) rejoin_within: Duration,
+    /// Inflict faults, such as `kill:2@step=50`: see below.
+    #[arg(long, value_name = "FAULT,…", value_parser = injections)]
+    pub(crate) inject: Option<Injections>,
+    /// First run the job without faults, then as asked, and compare the answers bit by bit.
+    #[arg(long)]
+    pub(crate) twin: bool,
+    /// Run the job twice without faults and name the first step and rank whose messages differ.
+    #[arg(long, conflicts_with_all = ["twin", "inject", "resume"])]
+    pub(crate) audit: bool,
+    /// Prefix each line of output with its rank.
+    #[arg(long)]
+    pub(crate) label: bool,
+    /// Show nothing but the program's output and the report's keys.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// Write one JSON object a line on standard output (docs/formats/run-json.md).
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Show the plan and start nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// List the points at which --inject can strike.
+    #[arg(long)]
+    pub(crate) list_points: bool,
+    /// The program and its arguments.
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "PROGRAM",
+        required_unless_present = "list_points"
+    )]
+    pub(crate) program: Vec<OsString>,
+}
+
+const EXAMPLES: &str = "\
+Faults: ACTION:RANK@WHEN, joined by commas.
+  ACTION  kill, stop, exit:RANK:CODE, segv, panic
+  RANK    a rank, or * for all
+  WHEN    step=K          as the rank enters the checkpoint of its K-th step
+          time=T          so long after all ranks have entered `run`
+          point=NAME[#n]  at the n-th passage of a point (--list-points)
+  then :xN to strike N times, :always to strike in every incarnation
+
+Examples:
+  mainstay run -n 4 ./solver input.mtx
+  mainstay run -n 4 --inject kill:2@step=50 --twin ./solver input.mtx
+  mainstay run -n 4 --ckpt-dir run1 --ckpt-every 30s ./solver input.mtx
+  mainstay run -n 4 --ckpt-dir run1 --resume ./solver input.mtx";
+
+const LATEST: &str = "latest";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PolicyName {
+    /// Survivors stay, the dead rank is started again, all go back to the newest version.
+    Rollback,
+    /// All ranks are started again from the newest version.
+    Restart,
+    /// The job ends at once and tells where its state lies.
+    Abort,
+}
+
+impl From<PolicyName> for Policy {
+    fn from(name: PolicyName) -> Self {
+        match name {
+            PolicyName::Rollback => Self::Rollback,
+            PolicyName::Restart => Self::Restart,
+            PolicyName::Abort => Self::Abort,
+        }
+    }
+}
+
+/// A list of injections as one value of the command line.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Injections(pub(crate) Vec<inject::Injection>);
+
+fn injections(text: &str) -> Result<Injections, String> {
+    inject::parse(text).map(Injections)
+}
+
+fn ranks(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(0) => Err("a job has at least 1 rank".to_owned()),
+        Ok(n) => Ok(n),
+        Err(_) => Err("the number of ranks is a whole number from 1".to_owned()),
+    }
+}
+
+fn every(text: &str) -> Result<Every, String> {
+    if text == "auto" {
+        return Ok(Every::Auto);
+    }
+    if let Some(steps) = text
+        .strip_suffix("steps")
+        .or_else(|| text.strip_suffix("step"))
+    {
+        return match steps.trim().parse() {
+            Ok(steps) if steps > 0 => Ok(Every::Steps(steps)),
+            _ => Err(format!(
+                "`{text}` is not a number of steps from 1: write 100steps"
+            )),
+        };
+    }
+    match duration::parse(text) {
+        Ok(period) if !period.is_zero() => Ok(Every::Period(period)),
+        _ => Err(format!(
+            "`{text}` is not auto, a number of steps (100steps) or a time (2s)"
+        )),
+    }
+}
+
+fn resume(text: &str) -> Result<Resume, String> {
+    if text == LATEST {
+        Ok(Resume::Latest)
+    } else {
+        text.parse().map(Resume::Job)
+    }
+}
+
+/// Joins `--resume` with a job that follows it, so that a program may follow it as well.
+pub(crate) fn joined(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut joined: Vec<OsString> = Vec::new();
+    for arg in args {
+        let job = arg
+            .to_str()
+            .is_some_and(|text| text.parse::<mainstay_types::JobId>().is_ok());
+        match joined.last_mut() {
+            Some(last) if last == "--resume" && job => {
+                last.push("=");
+                last.push(&arg);
+            }
+            _ => joined.push(arg),
+        }
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Run, clap::Error> {
+        let args = line.split(' ').map(OsString::from);
+        let Command::Run(run) = Cli::try_parse_from(joined(args))?.command;
+        Ok(*run)
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn options_after_the_program_are_the_programs() {
+        let run = parse("mainstay run -n 4 --label ./solver -n 9 --json").unwrap();
+        assert_eq!((run.n, run.label, run.json), (4, true, false));
+        assert_eq!(run.program, ["./solver", "-n", "9", "--json"]);
+    }
+
+    #[test]
+    fn resume_takes_a_job_or_none() {
+        let job = "00112233445566778899aabbccddeeff";
+        let run = parse("mainstay run --resume ./solver x").unwrap();
+        assert_eq!((run.resume, run.program.len()), (Some(Resume::Latest), 2));
+        let run = parse(&format!("mainstay run --resume {job} ./solver x")).unwrap();
+        assert_eq!(
+            (run.resume, run.program.len()),
+            (Some(Resume::Job(job.parse().unwrap())), 2)
+        );
+        assert!(parse("mainstay run --resume=zz ./solver").is_err());
+    }
+
+    #[test]
+    fn intervals_and_ranks_are_checked() {
+        assert_eq!(every("auto"), Ok(Every::Auto));
+        assert_eq!(every("100steps"), Ok(Every::Steps(100)));
+        assert_eq!(every("2s"), Ok(Every::Period(Duration::from_secs(2))));
+        for bad in ["0steps", "steps", "0s", "never", "-1steps"] {
+            assert!(every(bad).is_err(), "{bad}");
+        }
+        let error = parse("mainstay run -n 0 ./x").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("at least 1 rank"));
+        assert_eq!(parse("mainstay run").unwrap_err().exit_code(), 2);
+    }
+}

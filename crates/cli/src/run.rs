@@ -1,0 +1,276 @@
+//! `mainstay run`: from options to a run, its twin, its report and its exit code.
+//!
+//! Invariant: whatever happens, exactly one summary is shown and its `exit` is the process's code.
+//! Deliberately absent: how a run is supervised.
+
+use std::ffi::OsString;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use mainstay_host::supervisor::{Config, Observer, Outcome, Plan, supervise};
+use mainstay_types::event::{Event, Summary};
+use mainstay_types::{Point, exit};
+
+use crate::args;
+use crate::show::{self, Human, Json, Silent};
+
+/// Runs and gives the exit code.
+pub(crate) fn run(options: &args::Run) -> u8 {
+    if options.list_points {
+        return list_points();
+    }
+    let config = config(options);
+    let plan = match Plan::new(&config) {
+        Ok(plan) => plan,
+        Err(refusal) => return refused(options, refusal.code, &refusal.why),
+    };
+    if options.dry_run {
+        return dry_run(options, &plan);
+    }
+    if options.json {
+        with_json(options, plan)
+    } else {
+        for_people(options, plan)
+    }
+}
+
+fn config(options: &args::Run) -> Config {
+    Config {
+        n: options.n,
+        policy: options.policy.into(),
+        max_restarts: options.max_restarts,
+        directory: options.ckpt_dir.clone(),
+        every: options.ckpt_every,
+        mtbf: options.mtbf,
+        resume: options.resume,
+        heartbeat: options.heartbeat,
+        lost_after: options.lost_after,
+        hang_after: options.hang_after,
+        rejoin_within: options.rejoin_within,
+        injections: options.inject.clone().unwrap_or_default().0,
+        audit: options.audit,
+        checkpoints: true,
+        command: options.program.clone(),
+    }
+}
+
+fn list_points() -> u8 {
+    for point in Point::ALL {
+        let line = format!("{:<18} {}\n", point.name(), point.meaning());
+        if show::out(line.as_bytes()).is_break() {
+            return exit::STDOUT_CLOSED;
+        }
+    }
+    exit::OK
+}
+
+fn refused(options: &args::Run, code: u8, why: &str) -> u8 {
+    if options.json {
+        let note = Event::Note {
+            text: why.to_owned(),
+        };
+        let summary = Summary {
+            exit: code,
+            n: options.n,
+            ..Summary::default()
+        };
+        let at = std::time::Duration::ZERO;
+        if Json.event(at, &note).is_break() || Json::summary(at, &summary).is_break() {
+            return exit::STDOUT_CLOSED;
+        }
+    } else {
+        show::err(&format!("mainstay: {why}\n"));
+    }
+    code
+}
+
+fn dry_run(options: &args::Run, plan: &Plan) -> u8 {
+    let shown = if options.json {
+        let object: serde_json::Map<_, _> = plan
+            .facts()
+            .into_iter()
+            .map(|(key, value)| (key.replace(' ', "_"), value.into()))
+            .collect();
+        format!(
+            "{}\n",
+            serde_json::json!({"event": "plan", "t_ms": 0, "v": 1, "plan": object})
+        )
+    } else {
+        plan.facts()
+            .iter()
+            .map(|(key, value)| format!("{:<13} {value}\n", format!("{key}:")))
+            .collect()
+    };
+    if show::out(shown.as_bytes()).is_break() {
+        exit::STDOUT_CLOSED
+    } else {
+        exit::OK
+    }
+}
+
+fn with_json(options: &args::Run, plan: Plan) -> u8 {
+    let started = Instant::now();
+    let mut outcome = with_twin(options, plan, &mut Json);
+    let note = |text: String| Json.event(started.elapsed(), &Event::Note { text });
+    let mut open = ControlFlow::Continue(());
+    if let Some(text) = outcome.hint.take() {
+        open = note(text);
+    }
+    if open.is_continue() {
+        open = Json::summary(started.elapsed(), &outcome.summary);
+    }
+    if open.is_break() {
+        exit::STDOUT_CLOSED
+    } else {
+        outcome.summary.exit
+    }
+}
+
+fn for_people(options: &args::Run, plan: Plan) -> u8 {
+    let mut human = Human::new(options.n, options.label, options.quiet);
+    let outcome = with_twin(options, plan, &mut human);
+    human.close();
+    if outcome.summary.exit == exit::STDOUT_CLOSED {
+        return exit::STDOUT_CLOSED;
+    }
+    let timeline = (!options.quiet).then_some(&human.timeline);
+    let report = show::report(&outcome.summary, timeline, &outcome.why_not);
+    if let Some(hint) = &outcome.hint {
+        show::err(&format!("mainstay: {hint}\n"));
+    }
+    if show::out(report.as_bytes()).is_break() {
+        return exit::STDOUT_CLOSED;
+    }
+    outcome.summary.exit
+}
+
+/// A run with what its twin says about it.
+struct Judged {
+    summary: Summary,
+    why_not: String,
+    hint: Option<String>,
+}
+
+fn with_twin(options: &args::Run, plan: Plan, observer: &mut dyn Observer) -> Judged {
+    let mut reference = None;
+    if options.twin || options.audit {
+        let twin = supervise(plan.twin(), &mut Silent);
+        if twin.summary.exit != exit::OK {
+            let text = format!("the fault-free twin failed: {}", twin.why);
+            let _shown_by_exit = observer.event(std::time::Duration::ZERO, &Event::Note { text });
+            return Judged {
+                summary: twin.summary,
+                why_not: String::new(),
+                hint: None,
+            };
+        }
+        reference = Some(twin);
+    }
+    let outcome = supervise(plan, observer);
+    let hint = hint(options, &outcome);
+    let mut summary = outcome.summary;
+    let mut why_not = String::new();
+    if let Some(twin) = reference {
+        why_not = verdict(options, &mut summary, &twin, &outcome.audit);
+    }
+    if summary.exit == exit::OK && !summary.not_injected.is_empty() {
+        summary.exit = exit::NOT_INJECTED;
+    }
+    Judged {
+        summary,
+        why_not,
+        hint,
+    }
+}
+
+/// Compares with the twin; gives the reason for a `no`.
+fn verdict(
+    options: &args::Run,
+    summary: &mut Summary,
+    twin: &Outcome,
+    audit: &[Vec<u64>],
+) -> String {
+    summary.twin_digest.clone_from(&twin.summary.result_digest);
+    if summary.result_digest.is_none() {
+        return String::new();
+    }
+    let why = if summary.result_digest != summary.twin_digest {
+        first_difference(&twin.audit, audit).unwrap_or_else(|| "the answers differ".to_owned())
+    } else if options.audit {
+        first_difference(&twin.audit, audit).unwrap_or_default()
+    } else if !summary.not_injected.is_empty() {
+        "the answers agree, but an injection left no receipt: nothing is proved".to_owned()
+    } else if summary.recoveries == 0 && summary.resumed_from.is_none() {
+        "the answers agree, but nothing was restored: nothing is proved; add --inject".to_owned()
+    } else {
+        String::new()
+    };
+    summary.bit_identical = Some(why.is_empty());
+    if !why.is_empty() && summary.exit == exit::OK {
+        summary.exit = exit::NOT_IDENTICAL;
+    }
+    why
+}
+
+/// The first step and rank whose message hashes differ between two audited runs.
+fn first_difference(a: &[Vec<u64>], b: &[Vec<u64>]) -> Option<String> {
+    let steps = a.iter().chain(b).map(Vec::len).max()?;
+    for step in 0..steps {
+        for (rank, (a, b)) in a.iter().zip(b).enumerate() {
+            if a.get(step) != b.get(step) {
+                let step = step + 1;
+                return Some(format!(
+                    "the messages of rank {rank} first differ in step {step}"
+                ));
+            }
+        }
+    }
+    None
+}
+
+/// How a failed job can be resumed.
+fn hint(options: &args::Run, outcome: &Outcome) -> Option<String> {
+    let kept = outcome
+        .kept
+        .as_ref()
+        .filter(|_| outcome.summary.exit != exit::OK)?;
+    let (version, step) = outcome.resumable?;
+    let mut words = vec![
+        OsString::from("mainstay run -n"),
+        options.n.to_string().into(),
+    ];
+    words.extend([
+        "--ckpt-dir".into(),
+        kept.clone().into_os_string(),
+        "--resume".into(),
+    ]);
+    words.extend(options.program.iter().cloned());
+    let command: Vec<_> = words
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let command = command.join(" ");
+    Some(format!(
+        "version {version} (step {step}) is kept; go on from it with: {command}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_audit_names_the_first_step_then_rank() {
+        let a = vec![vec![1, 2, 3], vec![1, 2, 3]];
+        assert_eq!(first_difference(&a, &a), None);
+        let b = vec![vec![1, 2, 9], vec![1, 9, 3]];
+        let text = first_difference(&a, &b).unwrap();
+        assert_eq!(text, "the messages of rank 1 first differ in step 2");
+        let short = vec![vec![1, 2, 3], vec![1, 2]];
+        assert!(
+            first_difference(&a, &short)
+                .unwrap()
+                .contains("rank 1 first differ in step 3")
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! Lines for people: rank output as it comes, one plain line an event, or the live display.
+//!
+//! Invariant: lines of ranks are whole and go to the stream they came from. Deliberately absent:
+//! the report; see `report`.
+
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use mainstay_host::supervisor::{Observer, Status};
+use mainstay_types::duration;
+use mainstay_types::event::{Event, Stream, VersionState};
+
+use super::live::Live;
+use super::{Timeline, err, out};
+
+/// The observer for people.
+#[derive(Debug)]
+pub(crate) struct Human {
+    label: bool,
+    quiet: bool,
+    live: Option<Live>,
+    /// What the report draws at the end.
+    pub(crate) timeline: Timeline,
+}
+
+impl Human {
+    /// A display for `n` ranks; live if standard error is a terminal and `quiet` is off.
+    pub(crate) fn new(n: u32, label: bool, quiet: bool) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let live = (terminal && !quiet).then(|| Live::new(super::colour(terminal)));
+        Self {
+            label,
+            quiet,
+            live,
+            timeline: Timeline::new(n),
+        }
+    }
+
+    /// Ends the live display and leaves the screen to the report.
+    pub(crate) fn close(&mut self) {
+        if let Some(live) = self.live.take() {
+            live.close();
+        }
+    }
+}
+
+impl Observer for Human {
+    fn event(&mut self, at: Duration, event: &Event) -> ControlFlow<()> {
+        self.timeline.event(at, event);
+        if let Event::Output { rank, stream, line } = event {
+            if let Some(live) = &mut self.live {
+                live.clear();
+            }
+            let mut bytes = Vec::with_capacity(line.len() + 8);
+            if self.label {
+                bytes.extend_from_slice(format!("[{rank}] ").as_bytes());
+            }
+            bytes.extend_from_slice(line);
+            bytes.push(b'\n');
+            return match stream {
+                Stream::Stdout => out(&bytes),
+                Stream::Stderr => {
+                    err(&String::from_utf8_lossy(&bytes));
+                    ControlFlow::Continue(())
+                }
+            };
+        }
+        match (&mut self.live, sentence(event)) {
+            (Some(live), Some(text)) => live.told(at, &text),
+            (None, Some(text)) if !self.quiet => {
+                err(&format!("mainstay: {:8.3} s  {text}\n", at.as_secs_f64()));
+            }
+            // A note tells of something wrong; it is shown even when all else is quiet.
+            (None, Some(text)) if matches!(event, Event::Note { .. }) => {
+                err(&format!("mainstay: {text}\n"));
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn status(&mut self, at: Duration, status: &Status) {
+        if let Some(live) = &mut self.live {
+            live.draw(at, status);
+        }
+    }
+
+    fn wants_status(&self) -> bool {
+        self.live.is_some()
+    }
+}
+
+/// An event as a sentence; `None` for what lines of text are too slow for.
+fn sentence(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Start {
+            job,
+            n,
+            policy,
+            command,
+            directory,
+        } => format!(
+            "job {job}: {n} ranks of {}, policy {policy}, checkpoints in {directory}",
+            command.first().map_or("", String::as_str)
+        ),
+        Event::RankUp {
+            rank,
+            incarnation,
+            pid,
+        } => match incarnation.0 {
+            0 => format!("rank {rank} is up (pid {pid})"),
+            again => format!("rank {rank} is up again (incarnation {again}, pid {pid})"),
+        },
+        Event::Checkpoint(c) => match c.state {
+            VersionState::Committed => format!(
+                "version {} committed in memory: step {}, {} bytes, blocked {}",
+                c.version,
+                c.step,
+                c.bytes,
+                duration::format(c.blocked_max)
+            ),
+            VersionState::Published => format!(
+                "version {} published on disk {} after its commit",
+                c.version,
+                duration::format(c.durable.unwrap_or_default())
+            ),
+            VersionState::Void => format!("version {} is void", c.version),
+        },
+        Event::Failure {
+            rank,
+            step,
+            cause,
+            detect,
+            detail,
+            ..
+        } => {
+            let detect = detect.map(|t| format!(", noticed after {}", duration::format(t)));
+            let detail = if detail.is_empty() {
+                String::new()
+            } else {
+                format!(": {detail}")
+            };
+            format!(
+                "rank {rank} FAILED at step {step}: {cause}{}{detail}",
+                detect.unwrap_or_default()
+            )
+        }
+        Event::Epoch { epoch, reason } => format!("epoch {epoch}: {reason}"),
+        Event::Restored {
+            rank,
+            version,
+            level,
+            took,
+        } => match (version, level) {
+            (Some(version), Some(level)) => format!(
+                "rank {rank} restored version {version} from {} in {}",
+                level.name(),
+                duration::format(*took)
+            ),
+            _ => format!("rank {rank} starts from the beginning"),
+        },
+        Event::Recovered { epoch, step } => {
+            format!("recovered in epoch {epoch}: all ranks are past step {step} again")
+        }
+        Event::Note { text } => text.clone(),
+        Event::Output { .. } => return None,
+    })
+}

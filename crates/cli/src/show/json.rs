@@ -1,0 +1,209 @@
+//! `--json`: one object a line on standard output, as `docs/formats/run-json.md` defines them.
+//!
+//! Invariant: every object has `event`, `t_ms` and `v`. Deliberately absent: anything that is not
+//! in the event.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use mainstay_host::supervisor::{Observer, Status};
+use mainstay_types::Point;
+use mainstay_types::event::{Checkpoint, Event, FailureRecord, Stream, Summary};
+use serde_json::{Map, Value, json};
+
+/// The observer behind `--json`.
+#[derive(Debug, Default)]
+pub(crate) struct Json;
+
+impl Observer for Json {
+    fn event(&mut self, at: Duration, event: &Event) -> ControlFlow<()> {
+        let (name, fields) = body(event);
+        line(name, at, fields)
+    }
+
+    fn status(&mut self, _at: Duration, _status: &Status) {}
+}
+
+impl Json {
+    /// Writes the `summary` object.
+    pub(crate) fn summary(at: Duration, summary: &Summary) -> ControlFlow<()> {
+        line("summary", at, summary_body(summary))
+    }
+}
+
+fn line(name: &str, at: Duration, fields: Value) -> ControlFlow<()> {
+    let mut object = Map::new();
+    object.insert("event".into(), name.into());
+    object.insert("t_ms".into(), ms(at));
+    object.insert("v".into(), 1.into());
+    if let Value::Object(fields) = fields {
+        object.extend(fields);
+    }
+    super::out(format!("{}\n", Value::Object(object)).as_bytes())
+}
+
+/// Milliseconds to the microsecond.
+fn ms(duration: Duration) -> Value {
+    json!((duration.as_secs_f64() * 1e6).round() / 1e3)
+}
+
+fn some_ms(duration: Option<Duration>) -> Value {
+    duration.map_or(Value::Null, ms)
+}
+
+fn body(event: &Event) -> (&'static str, Value) {
+    match event {
+        Event::Start {
+            job,
+            n,
+            policy,
+            command,
+            directory,
+        } => (
+            "start",
+            json!({"job": job, "n": n, "policy": policy, "command": command,
+                   "ckpt_dir": directory}),
+        ),
+        Event::RankUp {
+            rank,
+            incarnation,
+            pid,
+        } => (
+            "rank_up",
+            json!({"rank": rank.0, "incarnation": incarnation.0, "pid": pid}),
+        ),
+        Event::Output { rank, stream, line } => {
+            let stream = match stream {
+                Stream::Stdout => "stdout",
+                Stream::Stderr => "stderr",
+            };
+            let text = String::from_utf8_lossy(line);
+            (
+                "output",
+                json!({"rank": rank.0, "stream": stream, "line": text}),
+            )
+        }
+        Event::Checkpoint(checkpoint) => ("checkpoint", version(checkpoint)),
+        Event::Failure {
+            rank,
+            incarnation,
+            step,
+            cause,
+            detect,
+            detail,
+        } => (
+            "failure",
+            json!({"rank": rank.0, "incarnation": incarnation.0, "step": step.0,
+                   "cause": cause.to_string(), "detect_ms": some_ms(*detect), "detail": detail}),
+        ),
+        Event::Epoch { epoch, reason } => ("epoch", json!({"epoch": epoch.0, "reason": reason})),
+        Event::Restored {
+            rank,
+            version,
+            level,
+            took,
+        } => (
+            "restored",
+            json!({"rank": rank.0, "version": version.map(|v| v.0),
+                   "level": level.map(|l| l.name()), "took_ms": ms(*took)}),
+        ),
+        Event::Recovered { epoch, step } => {
+            ("recovered", json!({"epoch": epoch.0, "step": step.0}))
+        }
+        Event::Note { text } => ("note", json!({"text": text})),
+    }
+}
+
+fn version(checkpoint: &Checkpoint) -> Value {
+    json!({
+        "version": checkpoint.version.0,
+        "step": checkpoint.step.0,
+        "level": checkpoint.level.name(),
+        "bytes": checkpoint.bytes,
+        "blocked_ms_max": ms(checkpoint.blocked_max),
+        "durable_ms": some_ms(checkpoint.durable),
+        "state": checkpoint.state.name(),
+    })
+}
+
+fn failure(record: &FailureRecord) -> Value {
+    json!({
+        "rank": record.rank.0,
+        "incarnation": record.incarnation.0,
+        "step": record.step.0,
+        "cause": record.cause.to_string(),
+        "detect_ms": some_ms(record.detect),
+        "respawn_ms": some_ms(record.respawn),
+        "restore_ms": some_ms(record.restore),
+        "redo_ms": some_ms(record.redo),
+    })
+}
+
+fn summary_body(summary: &Summary) -> Value {
+    let points: Map<String, Value> = Point::ALL
+        .iter()
+        .zip(&summary.points)
+        .map(|(point, passages)| (point.name().to_owned(), (*passages).into()))
+        .collect();
+    let report: Map<String, Value> = summary
+        .report
+        .iter()
+        .map(|(k, v)| (k.clone(), v.clone().into()))
+        .collect();
+    json!({
+        "exit": summary.exit,
+        "policy": summary.policy,
+        "n": summary.n,
+        "steps": summary.steps,
+        "result_digest": summary.result_digest,
+        "twin_digest": summary.twin_digest,
+        "bit_identical": summary.bit_identical,
+        "restarts": summary.restarts,
+        "respawns": summary.respawns,
+        "not_injected": summary.not_injected,
+        "resumed_from": summary.resumed_from.map(|version| version.0),
+        "lost_ms": ms(summary.lost),
+        "failures": summary.failures.iter().map(failure).collect::<Vec<_>>(),
+        "checkpoints": summary.checkpoints.iter().map(version).collect::<Vec<_>>(),
+        "report": report,
+        "points": points,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mainstay_types::Rank;
+
+    #[test]
+    fn a_summary_has_every_promised_key() {
+        let body = summary_body(&Summary::default());
+        for key in [
+            "exit",
+            "policy",
+            "n",
+            "steps",
+            "result_digest",
+            "bit_identical",
+            "restarts",
+            "respawns",
+            "not_injected",
+            "resumed_from",
+            "lost_ms",
+            "failures",
+            "checkpoints",
+        ] {
+            assert!(body.get(key).is_some(), "{key}");
+        }
+    }
+
+    #[test]
+    fn output_that_is_not_text_is_still_json() {
+        let event = Event::Output {
+            rank: Rank(1),
+            stream: Stream::Stdout,
+            line: vec![b'a', 0xff, b'"'],
+        };
+        assert_eq!(body(&event).1["line"], "a\u{fffd}\"");
+    }
+}

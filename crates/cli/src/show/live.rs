@@ -1,0 +1,172 @@
+//! The live display: a few lines at the foot of the terminal, redrawn in place.
+//!
+//! Invariant: what was drawn is cleared before anything else is written, so that output and event
+//! lines scroll above it undisturbed. Deliberately absent: full-screen modes; the scroll-back of
+//! the terminal stays the user's.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use mainstay_host::supervisor::{RankStatus, Status};
+
+use super::err;
+
+/// Most ranks that get a line of their own.
+const LINES_MAX: usize = 16;
+const BAR_CELLS: usize = 24;
+
+#[derive(Debug)]
+pub(crate) struct Live {
+    colour: bool,
+    drawn: usize,
+}
+
+impl Live {
+    pub(crate) fn new(colour: bool) -> Self {
+        Self { colour, drawn: 0 }
+    }
+
+    /// Removes what was drawn.
+    pub(crate) fn clear(&mut self) {
+        if self.drawn > 0 {
+            err(&format!("\x1b[{}A\x1b[J", self.drawn));
+            self.drawn = 0;
+        }
+    }
+
+    /// Writes an event line above the display.
+    pub(crate) fn told(&mut self, at: Duration, text: &str) {
+        self.clear();
+        let text = if text.contains("FAILED") {
+            self.paint("31;1", text)
+        } else {
+            text.to_owned()
+        };
+        let stamp = self.paint("2", &format!("{:8.3} s", at.as_secs_f64()));
+        err(&format!("{stamp}  {text}\n"));
+    }
+
+    /// Draws the state of all ranks.
+    pub(crate) fn draw(&mut self, at: Duration, status: &Status) {
+        self.clear();
+        let width = rustix::termios::tcgetwinsize(std::io::stderr())
+            .map_or(80, |size| usize::from(size.ws_col).max(20));
+        let lines = self.lines(at, status);
+        let mut text = String::new();
+        for line in &lines {
+            text.push_str(&fit(line, width));
+            text.push('\n');
+        }
+        self.drawn = lines.len();
+        err(&text);
+    }
+
+    fn lines(&self, at: Duration, status: &Status) -> Vec<String> {
+        let newest = status.newest.map_or_else(
+            || "no version yet".to_owned(),
+            |(version, step, level)| {
+                format!("newest version {version} (step {step}, {})", level.name())
+            },
+        );
+        let head = format!(
+            "── {:.1} s · epoch {} · {newest} · failures {}",
+            at.as_secs_f64(),
+            status.epoch,
+            status.failures
+        );
+        let mut lines = vec![self.paint("1", &head)];
+        let most = status
+            .ranks
+            .iter()
+            .map(|rank| rank.step.0)
+            .max()
+            .unwrap_or(0)
+            .max(1);
+        for rank in status.ranks.iter().take(LINES_MAX) {
+            lines.push(self.rank(rank, most, status.newest.map_or(0, |(_, step, _)| step.0)));
+        }
+        if let Some(rest) = status
+            .ranks
+            .len()
+            .checked_sub(LINES_MAX)
+            .filter(|rest| *rest > 0)
+        {
+            let least = status
+                .ranks
+                .iter()
+                .map(|rank| rank.step.0)
+                .min()
+                .unwrap_or(0);
+            lines.push(format!(
+                "   … and {rest} more ranks; steps {least} to {most}"
+            ));
+        }
+        lines
+    }
+
+    /// One rank: its lives, its state, and how far it is beyond the newest version.
+    fn rank(&self, rank: &RankStatus, most: u64, saved: u64) -> String {
+        let span = most.saturating_sub(saved).max(1);
+        let ahead = rank.step.0.saturating_sub(saved).min(span);
+        let full = usize::try_from(ahead * BAR_CELLS as u64 / span).unwrap_or(0);
+        let bar = format!("{}{}", "█".repeat(full), "·".repeat(BAR_CELLS - full));
+        let code = match rank.phase {
+            "running" => "32",
+            "dead" => "31;1",
+            _ => "33",
+        };
+        let mut line = String::new();
+        let phase = self.paint(code, &format!("{:<10}", rank.phase));
+        let _infallible = write!(
+            line,
+            "rank {:>3}  {phase} step {:>9} {bar}",
+            rank.rank, rank.step
+        );
+        if rank.incarnation.0 > 0 {
+            let _infallible = write!(line, "  started {} times", rank.incarnation.0 + 1);
+        }
+        line
+    }
+
+    /// Removes the display for good.
+    pub(crate) fn close(mut self) {
+        self.clear();
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.colour {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// A line cut to the terminal's width, so that it never wraps and clearing stays exact.
+fn fit(line: &str, width: usize) -> String {
+    let (mut shown, mut cells, mut escape) = (String::new(), 0, false);
+    for c in line.chars() {
+        escape |= c == '\x1b';
+        if !escape {
+            if cells + 1 >= width {
+                shown.push_str("\x1b[0m");
+                break;
+            }
+            cells += 1;
+        }
+        shown.push(c);
+        escape &= c != 'm';
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_cut_by_what_is_seen_of_it() {
+        assert_eq!(fit("abc", 10), "abc");
+        assert_eq!(fit("\x1b[31mabcdef\x1b[0m", 4), "\x1b[31mabc\x1b[0m");
+    }
+}

@@ -1,0 +1,131 @@
+//! The report at the end of a run, with keys that scripts can rely on.
+//!
+//! Invariant: each key stands at the start of a line, once; with a twin, `bit-identical:` is the
+//! last line. Deliberately absent: colours; the report is text to keep.
+
+use std::fmt::Write as _;
+
+use mainstay_types::duration::format;
+use mainstay_types::event::{FailureRecord, Summary, VersionState};
+
+use super::Timeline;
+
+/// The report as text; `timeline` is left out when the user asked for quiet.
+pub(crate) fn report(summary: &Summary, timeline: Option<&Timeline>, why_not: &str) -> String {
+    let mut text = String::new();
+    for (key, value) in &summary.report {
+        let _infallible = writeln!(text, "{key}: {value}");
+    }
+    if let Some(digest) = &summary.result_digest {
+        let _infallible = writeln!(text, "result digest: {digest}");
+    }
+    if let Some(digest) = &summary.twin_digest {
+        let _infallible = writeln!(text, "twin digest: {digest}");
+    }
+    if let Some(timeline) = timeline {
+        text.push_str("timeline:\n");
+        text.push_str(&timeline.draw());
+    }
+    text.push_str(&versions(summary));
+    text.push_str(&lost(summary));
+    for injection in &summary.not_injected {
+        let _infallible = writeln!(text, "not injected: {injection}");
+    }
+    if let Some(identical) = summary.bit_identical {
+        if !identical {
+            let _infallible = writeln!(text, "twin: {why_not}");
+        }
+        let _infallible = writeln!(
+            text,
+            "bit-identical: {}",
+            if identical { "yes" } else { "no" }
+        );
+    }
+    text
+}
+
+fn versions(summary: &Summary) -> String {
+    let published = summary
+        .checkpoints
+        .iter()
+        .filter(|c| c.state == VersionState::Published)
+        .count();
+    let committed = summary
+        .checkpoints
+        .iter()
+        .filter(|c| c.state != VersionState::Void)
+        .count();
+    let blocked = summary
+        .checkpoints
+        .iter()
+        .map(|c| c.blocked_max)
+        .max()
+        .unwrap_or_default();
+    format!(
+        "checkpoints: {committed} committed, {published} of them published, blocked at most {}\n",
+        format(blocked)
+    )
+}
+
+fn lost(summary: &Summary) -> String {
+    let mut text = format!("lost time: {}", format(summary.lost));
+    let blocked = summary.checkpoints.iter().map(|c| c.blocked_max).sum();
+    let _infallible = write!(text, " = {} in checkpoints", format(blocked));
+    for failure in &summary.failures {
+        text.push_str(&phases(failure));
+    }
+    text.push('\n');
+    text
+}
+
+fn phases(failure: &FailureRecord) -> String {
+    let named = [
+        ("detect", failure.detect),
+        ("respawn", failure.respawn),
+        ("restore", failure.restore),
+        ("redo", failure.redo),
+    ];
+    let known: Vec<_> = named
+        .iter()
+        .filter_map(|(name, time)| time.map(|time| format!("{name} {}", format(time))))
+        .collect();
+    let (rank, step, cause) = (failure.rank, failure.step, failure.cause);
+    if known.is_empty() {
+        return format!(" + rank {rank} at step {step} ({cause})");
+    }
+    format!(
+        " + rank {rank} at step {step} ({cause}: {})",
+        known.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_is_the_last_line_and_keys_start_theirs() {
+        let summary = Summary {
+            report: vec![("residual".into(), "1e-11".into())],
+            result_digest: Some("ab".into()),
+            twin_digest: Some("ab".into()),
+            bit_identical: Some(true),
+            ..Summary::default()
+        };
+        let text = report(&summary, None, "");
+        assert_eq!(text.lines().last(), Some("bit-identical: yes"));
+        for key in [
+            "residual: ",
+            "result digest: ",
+            "twin digest: ",
+            "lost time: ",
+        ] {
+            assert!(text.lines().any(|line| line.starts_with(key)), "{key}");
+        }
+        let differs = Summary {
+            bit_identical: Some(false),
+            ..summary
+        };
+        assert!(report(&differs, None, "digests differ").contains("twin: digests differ\n"));
+    }
+}

@@ -1,0 +1,90 @@
+//! Publishing a file: written aside in the same directory, synced, then renamed over the name.
+//!
+//! Invariant: at every moment the name shows the old content or the whole new one. Deliberately
+//! absent: directories of checkpoints; see `directory`.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// A file that lies written and synced beside its final name. Dropped unpublished, it is removed.
+#[derive(Debug)]
+pub struct Aside {
+    aside: Option<PathBuf>,
+    path: PathBuf,
+}
+
+/// Writes the parts aside, one behind the other, and syncs them.
+///
+/// # Errors
+/// Whatever the file system says; nothing is left behind then.
+pub fn aside(path: &Path, parts: &[&[u8]]) -> io::Result<Aside> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{}.part", std::process::id()));
+    let place = path.with_file_name(hidden);
+    let aside = Aside {
+        aside: Some(place.clone()),
+        path: path.to_owned(),
+    };
+    let mut file = File::create(&place)?;
+    for part in parts {
+        file.write_all(part)?;
+    }
+    file.sync_all()?;
+    Ok(aside)
+}
+
+/// Publishes the parts under `path` at once.
+///
+/// # Errors
+/// As [`aside`].
+pub fn file(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    aside(path, parts)?.publish()
+}
+
+impl Aside {
+    /// Gives the file its name and syncs the directory.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn publish(mut self) -> io::Result<()> {
+        if let Some(aside) = &self.aside {
+            fs::rename(aside, &self.path)?;
+            self.aside = None;
+        }
+        let parent = self
+            .path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        if let Some(aside) = &self.aside {
+            let _gone_already = fs::remove_file(aside);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unpublished_file_leaves_nothing_and_a_published_one_is_whole() {
+        let dir = std::env::temp_dir().join(format!("mainstay-publish-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("x.f64");
+        drop(aside(&path, &[b"lost"]).unwrap());
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+        file(&path, &[b"one", b"two"]).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"onetwo");
+        assert!(file(&dir.join("missing/x"), &[b""]).is_err());
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}

@@ -1,0 +1,44 @@
+//! The arenas that a rank has mapped.
+//!
+//! Invariant: one memory is mapped once, however often its descriptor comes, so that pages stay
+//! resident from capture to restore and on. Deliberately absent: who may overwrite which; the
+//! supervisor's ledger tells by the slot it names.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use crate::shm::Arena;
+
+/// The mapped arenas: one for each slot, and others while a reader holds them.
+#[derive(Debug, Default)]
+pub(crate) struct Arenas {
+    known: Vec<(u64, Rc<Arena>)>,
+    slots: [Option<Rc<Arena>>; 2],
+}
+
+impl Arenas {
+    /// Maps the memory behind a descriptor, or finds its mapping.
+    pub(crate) fn open(&mut self, fd: OwnedFd) -> io::Result<Rc<Arena>> {
+        let stat = rustix::fs::fstat(&fd)?;
+        if let Some((_, arena)) = self.known.iter().find(|(inode, _)| *inode == stat.st_ino) {
+            return Ok(Rc::clone(arena));
+        }
+        // What no slot and no reader uses any more gives its address space back first.
+        self.known.retain(|(_, arena)| Rc::strong_count(arena) > 1);
+        let bytes = u64::try_from(stat.st_size).map_err(io::Error::other)?;
+        let arena = Rc::new(Arena::writable(fd, bytes)?);
+        self.known.push((stat.st_ino, Rc::clone(&arena)));
+        Ok(arena)
+    }
+
+    /// Puts an arena into a slot.
+    pub(crate) fn place(&mut self, slot: u8, arena: Rc<Arena>) {
+        self.slots[usize::from(slot)] = Some(arena);
+    }
+
+    /// The arena in a slot.
+    pub(crate) fn slot(&self, slot: u8) -> Option<Rc<Arena>> {
+        self.slots[usize::from(slot)].clone()
+    }
+}

@@ -1,0 +1,281 @@
+//! A step: is a capture due, and if so, the blocking part of it.
+//!
+//! Invariants: a version is captured at exactly the step that the target names; the program is
+//! blocked for one pass over its fields and for nothing else. Deliberately absent: clocks; no rank
+//! decides when.
+
+use std::rc::Rc;
+
+use mainstay_ckpt::format::header::Header;
+use mainstay_ckpt::format::image::ImageWriter;
+use mainstay_ckpt::format::message::{encode_messages, messages_bytes};
+use mainstay_ckpt::format::table::Cut;
+use mainstay_ckpt::kernel::Residency;
+use mainstay_ckpt::{FieldSpec, Plan};
+use mainstay_comm::layout::{Control, Status};
+use mainstay_control::target::words::Target;
+use mainstay_types::wire::{ToRank, ToSupervisor};
+use mainstay_types::{Point, Version};
+
+use super::{ImageReader, Rank, RankError};
+use crate::shm::{Arena, Blob};
+use crate::sys;
+
+/// Room for messages in an arena beside the fields, so that a few unexpected ones at a capture do
+/// not cost a new arena.
+const MESSAGES_ROOM: u64 = 64 * 1024;
+
+/// A capture that is due at this step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    version: Version,
+    slot: u8,
+}
+
+/// What a completed step asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stepped {
+    /// Nothing.
+    On,
+    /// The state as it is now.
+    Capture(Due),
+}
+
+impl Rank {
+    /// The reader of the version that is being restored.
+    ///
+    /// # Errors
+    /// [`RankError::Interrupted`] when nothing is.
+    pub fn reader(&mut self) -> Result<&mut ImageReader, RankError> {
+        self.restoring
+            .as_mut()
+            .map(|it| &mut it.reader)
+            .ok_or(RankError::Interrupted)
+    }
+
+    /// Takes note that a state was restored in this time, or was not.
+    ///
+    /// # Errors
+    /// The failure, unless it lies in the copy: then another will come under the next epoch.
+    pub fn restored(
+        &mut self,
+        state: &str,
+        outcome: Result<(), RankError>,
+        took: std::time::Duration,
+    ) -> Result<(), RankError> {
+        self.restore_ns += u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let Some(restoring) = &mut self.restoring else {
+            return outcome;
+        };
+        match outcome {
+            Ok(()) => {
+                restoring.left.retain(|left| left != state);
+                if restoring.left.is_empty() {
+                    self.tell_restored()
+                } else {
+                    Ok(())
+                }
+            }
+            Err(RankError::Capture(damage)) => {
+                let (epoch, version, why) = (self.epoch, restoring.version, damage.to_string());
+                self.tell(&ToSupervisor::RestoreFailed {
+                    epoch,
+                    version,
+                    why,
+                })?;
+                self.wait_until(mainstay_comm::layout::WaitKind::Supervisor, || false)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    pub(super) fn tell_restored(&mut self) -> Result<(), RankError> {
+        if std::mem::take(&mut self.owes_restored) {
+            let (epoch, took_ns) = (self.epoch, self.restore_ns);
+            self.tell(&ToSupervisor::Restored { epoch, took_ns })?;
+        }
+        Ok(())
+    }
+
+    /// Registers the fields of a protected state.
+    ///
+    /// # Errors
+    /// [`RankError::Fields`] when they do not make a state.
+    pub fn prepare(&mut self, specs: &[FieldSpec]) -> Result<(), RankError> {
+        self.specs.extend_from_slice(specs);
+        Plan::new(&self.specs)?;
+        // At the job's start a rank has its state once it has made it.
+        if self.restoring.is_none() {
+            self.tell_restored()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Completes a step.
+    ///
+    /// # Errors
+    /// [`RankError::Interrupted`]; [`RankError::Outstanding`] when requests are not complete.
+    pub fn step_done(&mut self) -> Result<Stepped, RankError> {
+        self.segment.enter_call(self.id);
+        let outcome = self.stepped();
+        self.segment.leave_call(self.id);
+        outcome
+    }
+
+    fn stepped(&mut self) -> Result<Stepped, RankError> {
+        self.tell_restored()?;
+        let step = self.step.next();
+        self.injector.step(step);
+        match self.endpoint.outstanding() {
+            0 => {}
+            requests => return Err(RankError::Outstanding(requests)),
+        }
+        if !self.arenas_ready && self.link.is_some() && !self.specs.is_empty() {
+            let plan = Plan::new(&self.specs)?;
+            let bytes = plan.image_bytes(self.n, MESSAGES_ROOM);
+            for slot in 0..2 {
+                self.arena(slot, bytes)?;
+            }
+            self.arenas_ready = true;
+        }
+        self.step = step;
+        let control = |word| self.segment.control(word);
+        let own = self.segment.status(self.id, Status::Step);
+        let target = Target {
+            step: control(Control::Target),
+            version: control(Control::TargetVersion),
+            slot: control(Control::TargetSlot),
+        };
+        Ok(match target.at_step(&own, step) {
+            Some((version, slot)) => Stepped::Capture(Due { version, slot }),
+            None => Stepped::On,
+        })
+    }
+
+    /// The arena of a slot, with at least `bytes`.
+    fn arena(&mut self, slot: u8, bytes: u64) -> Result<Rc<Arena>, RankError> {
+        use mainstay_ckpt::format::memory::ReadAt;
+        if let Some(arena) = self
+            .arenas
+            .slot(slot)
+            .filter(|arena| arena.bytes() >= bytes)
+        {
+            return Ok(arena);
+        }
+        let Some(link) = &self.link else {
+            return Err(RankError::LauncherGone);
+        };
+        let epoch = self.epoch;
+        match link.ask(&ToSupervisor::Arena { epoch, slot, bytes }, &[])? {
+            (ToRank::Arena { slot: given, .. }, fds) if given == slot => {
+                let fd = fds.into_iter().next().ok_or(RankError::LauncherGone)?;
+                let arena = self
+                    .arenas
+                    .open(fd)
+                    .map_err(RankError::io("map an arena"))?;
+                self.arenas.place(slot, Rc::clone(&arena));
+                Ok(arena)
+            }
+            _ => Err(RankError::Join(
+                "the launcher gives something else than an arena".to_owned(),
+            )),
+        }
+    }
+
+    /// Captures: `fill` hands over each field named in `specs`, in order.
+    ///
+    /// # Errors
+    /// [`RankError::Interrupted`]; a state whose fields changed while they were captured.
+    pub fn capture(
+        &mut self,
+        due: Due,
+        specs: &[FieldSpec],
+        fill: &mut dyn FnMut(&mut dyn FnMut(&[u8])),
+    ) -> Result<(), RankError> {
+        let started = sys::now_ns();
+        let plan = Plan::new(specs)?;
+        let state = self.endpoint.cut(due.version)?;
+        let cut = Cut {
+            sent: state.sent.clone(),
+            delivered: state.delivered.clone(),
+            unexpected: state.unexpected,
+        };
+        let bytes = plan.image_bytes(self.n, messages_bytes(&cut.unexpected));
+        let arena = self.arena(due.slot, bytes)?;
+        let mut memory: &Arena = &arena;
+        let mut writer = ImageWriter::new(&mut memory, &plan, cut, Residency::Streaming)
+            .map_err(RankError::Capture)?;
+        let (mut next, mut changed) = (0, false);
+        fill(&mut |bytes| {
+            let fits = next < specs.len() && plan.field_bytes(next) == bytes.len() as u64;
+            changed |= !fits;
+            if !changed {
+                writer.field(bytes, &mut || self.injector.pass(Point::CaptureMid));
+                next += 1;
+            }
+        });
+        if changed || next != specs.len() {
+            let why = "`State::fields` names other fields than a moment before".to_owned();
+            return Err(RankError::Mismatch {
+                version: due.version.0,
+                why,
+            });
+        }
+        let header = Header::of(self.id, self.n, self.epoch, self.incarnation);
+        let captured = writer.finish(header.at(due.version, self.step));
+        self.injector.pass(Point::Captured);
+        self.tell(&ToSupervisor::Captured {
+            epoch: self.epoch,
+            version: due.version,
+            step: self.step,
+            image_bytes: captured.image_bytes,
+            table_crc: captured.table_crc,
+            blocked_ns: sys::now_ns() - started,
+            sent: state.sent,
+            delivered: state.delivered,
+            early: state.early,
+        })?;
+        self.injector.pass(Point::Prepared);
+        Ok(())
+    }
+
+    /// Ends a step: hands in late messages of a version once they are complete.
+    ///
+    /// # Errors
+    /// [`RankError::Interrupted`].
+    pub fn end_step(&mut self) -> Result<(), RankError> {
+        if self.audit {
+            self.hashes.push(self.endpoint.take_hash());
+        }
+        self.hand_in_late()?;
+        if self.is_interrupted() {
+            Err(RankError::Interrupted)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn hand_in_late(&mut self) -> Result<(), RankError> {
+        let Some((version, messages)) = self.endpoint.late_ready() else {
+            return Ok(());
+        };
+        let bytes = if messages.is_empty() {
+            Vec::new()
+        } else {
+            encode_messages(&messages)
+        };
+        let blob = Blob::create("mainstay-late", &[&bytes])
+            .map_err(RankError::io("keep late messages"))?;
+        let message = ToSupervisor::Late {
+            epoch: self.epoch,
+            version,
+            bytes: bytes.len() as u64,
+            crc: blob.crc(),
+        };
+        match &self.link {
+            Some(link) => link.tell_with(&message, &[std::os::fd::AsFd::as_fd(&blob)]),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Entering the program: acknowledge the epoch, wait until it opens, take over channels and state.
+//!
+//! Invariant: after an acknowledgement nothing of shared memory is touched until the epoch opens.
+//! Deliberately absent: leaving; the facade does that by returning from the closure.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
+
+use mainstay_ckpt::Message;
+use mainstay_comm::layout::{Control, Status, WaitKind};
+use mainstay_types::wire::{Restore, ToRank, ToSupervisor};
+use mainstay_types::{Epoch, Incarnation, Point, Step};
+
+use super::{ImageReader, Rank, RankError, Restoring};
+use crate::endpoint::Resume;
+use crate::sys;
+
+impl Rank {
+    /// Acknowledges the current epoch and returns when it is open, with the channels of the
+    /// version to restore in place.
+    ///
+    /// # Errors
+    /// [`RankError::LauncherGone`]; anything else that the supervisor refuses.
+    pub fn enter(&mut self) -> Result<(), RankError> {
+        self.segment.enter_call(self.id);
+        let first = self.epoch == Epoch(0);
+        let outcome = loop {
+            self.begin();
+            match self.open(first && self.epoch == Epoch(0)) {
+                // A copy that could not be restored is replaced under the next epoch.
+                Ok(false) => {}
+                Ok(true) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.segment.leave_call(self.id);
+        if matches!(outcome, Err(RankError::LauncherGone)) {
+            self.orphaned();
+        }
+        outcome
+    }
+
+    /// Forgets the entry that is over.
+    fn begin(&mut self) {
+        self.restoring = None;
+        self.restore_ns = 0;
+        self.specs.clear();
+        self.arenas_ready = false;
+        self.hashes.clear();
+    }
+
+    /// One epoch from its acknowledgement to its opening; `false` when its version is unusable.
+    fn open(&mut self, first: bool) -> Result<bool, RankError> {
+        let Some(link) = self.link.clone() else {
+            self.epoch = Epoch(1);
+            self.endpoint
+                .begin_epoch(self.epoch, &[Incarnation(0)], None)?;
+            return Ok(true);
+        };
+        if !first {
+            self.acknowledge()?;
+        }
+        loop {
+            match link.hear()? {
+                (ToRank::Raised { .. }, _) => self.acknowledge()?,
+                (
+                    ToRank::Open {
+                        epoch,
+                        incarnations,
+                        restore,
+                    },
+                    fds,
+                ) => {
+                    self.epoch = epoch;
+                    let incarnations: Vec<_> = incarnations.into_iter().map(Incarnation).collect();
+                    return self.take_over(&incarnations, restore.as_ref(), fds);
+                }
+                (ToRank::Refused { why }, _) => return Err(RankError::Refused(why)),
+                // An answer to a question of the entry that is over.
+                (_, _) => {}
+            }
+        }
+    }
+
+    fn acknowledge(&mut self) -> Result<(), RankError> {
+        let epoch = self.segment.control(Control::Epoch).load(Ordering::Acquire);
+        let epoch = Epoch(u32::try_from(epoch).unwrap_or(u32::MAX));
+        self.tell(&ToSupervisor::Ack { epoch })?;
+        self.injector.pass(Point::Acknowledged);
+        Ok(())
+    }
+
+    fn take_over(
+        &mut self,
+        incarnations: &[Incarnation],
+        restore: Option<&Restore>,
+        fds: Vec<OwnedFd>,
+    ) -> Result<bool, RankError> {
+        self.owes_restored = true;
+        let Some(restore) = restore else {
+            self.set_step(Step(0));
+            self.endpoint.begin_epoch(self.epoch, incarnations, None)?;
+            return Ok(true);
+        };
+        let started = sys::now_ns();
+        let injector = std::rc::Rc::clone(&self.injector);
+        let whose = (self.id, self.n);
+        let opened = ImageReader::open(whose, restore, fds, &mut self.arenas, injector)
+            .and_then(|(reader, late)| self.take_channels(incarnations, restore, reader, late));
+        self.restore_ns = sys::now_ns() - started;
+        match opened {
+            Ok(reader) => {
+                self.set_step(restore.step);
+                let (version, left) = (restore.version, reader.states());
+                self.restoring = Some(Restoring {
+                    version,
+                    reader,
+                    left,
+                });
+                Ok(true)
+            }
+            Err(why) => {
+                let (epoch, version) = (self.epoch, restore.version);
+                self.tell(&ToSupervisor::RestoreFailed {
+                    epoch,
+                    version,
+                    why,
+                })?;
+                match self.wait_until(WaitKind::Supervisor, || false) {
+                    Err(RankError::Interrupted) | Ok(()) => Ok(false),
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+
+    /// Puts the channels where the version has them.
+    fn take_channels(
+        &mut self,
+        incarnations: &[Incarnation],
+        restore: &Restore,
+        reader: ImageReader,
+        late: Vec<Message>,
+    ) -> Result<ImageReader, String> {
+        let resume = Resume {
+            version: restore.version,
+            cut: reader.image().table.cut.clone(),
+            late,
+            suppress: restore.suppress.clone(),
+            early: restore.early.clone(),
+        };
+        self.endpoint
+            .begin_epoch(self.epoch, incarnations, Some(resume))
+            .map_err(|error| error.to_string())?;
+        Ok(reader)
+    }
+
+    pub(super) fn set_step(&mut self, step: Step) {
+        self.step = step;
+        self.segment
+            .status(self.id, Status::Step)
+            .store(step.0, Ordering::SeqCst);
+    }
+
+    /// Ends a process whose launcher is gone: nobody is left to tell.
+    pub fn orphaned(&self) -> ! {
+        sys::die_of(libc::SIGKILL)
+    }
+}

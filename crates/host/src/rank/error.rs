@@ -1,0 +1,94 @@
+//! Why a call of a rank did not succeed.
+//!
+//! Invariant: an interruption is always [`RankError::Interrupted`], wherever it was noticed.
+//! Deliberately absent: the program's own errors; the facade carries them.
+
+use mainstay_ckpt::format::error::{FieldsError, FormatError};
+
+use crate::endpoint::CommError;
+
+/// Why a call of a rank did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum RankError {
+    /// A peer failed: this entry of the program is over. Return the error; `run` goes on.
+    #[error("interrupted: a rank of the job failed, and the job goes back to its last version")]
+    Interrupted,
+    /// The launcher is gone, and with it the job.
+    #[error("the launcher of this job is gone")]
+    LauncherGone,
+    /// The environment names a launcher that does not answer.
+    #[error("cannot join the job: {0}; start the program with `mainstay run`")]
+    Join(String),
+    /// A message failed.
+    #[error(transparent)]
+    Comm(CommError),
+    /// The supervisor cannot give what was asked for.
+    #[error("{0}")]
+    Refused(String),
+    /// Shared memory or the socket failed.
+    #[error("cannot {action}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The fields named do not make a state.
+    #[error(transparent)]
+    Fields(#[from] FieldsError),
+    /// A version cannot be captured.
+    #[error("cannot capture: {0}")]
+    Capture(FormatError),
+    /// The channels of a version contradict the job.
+    #[error("cannot take the channels over: {0}")]
+    Channels(#[from] mainstay_comm::ResumeError),
+    /// A version has no such field, or another type of it.
+    #[error("version {version} cannot be restored into this program: {why}")]
+    Mismatch {
+        /// The version.
+        version: u64,
+        /// What differs.
+        why: String,
+    },
+    /// Messages are still under way at a step.
+    #[error(
+        "{0} requests are not complete at `checkpoint`; wait for each before the step ends, so \
+         that no message is half in a version"
+    )]
+    Outstanding(usize),
+    /// The closure returned `Ok` without `finish`.
+    #[error("the program returned without `job.finish`; call it last, so that results are safe")]
+    FinishedEarly,
+    /// A text is longer than a message may carry.
+    #[error("{what} has {bytes} bytes; at most {most} are possible")]
+    TooLong {
+        /// What it is.
+        what: &'static str,
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        most: usize,
+    },
+}
+
+impl From<CommError> for RankError {
+    fn from(error: CommError) -> Self {
+        match error {
+            CommError::Interrupted => Self::Interrupted,
+            CommError::LauncherGone => Self::LauncherGone,
+            other => Self::Comm(other),
+        }
+    }
+}
+
+impl RankError {
+    /// An error of shared memory or the socket.
+    pub(crate) fn io(action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| match source.kind() {
+            std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset => {
+                Self::LauncherGone
+            }
+            _ => Self::Io { action, source },
+        }
+    }
+}

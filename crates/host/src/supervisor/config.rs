@@ -1,0 +1,298 @@
+//! What a run was asked to be, and the plan that follows from it before anything is started.
+//!
+//! Invariant: a plan is refused here when it cannot work, with both numbers where there are two.
+//! Deliberately absent: any effect but reading what the machine has.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use mainstay_comm::layout::Layout;
+use mainstay_control::Policy;
+use mainstay_types::inject::Injection;
+use mainstay_types::limits::{RANKS_MAX, RING_BYTES_MIN};
+use mainstay_types::{JobId, duration, exit};
+
+use crate::procfs;
+
+/// When to checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Every {
+    /// From the measured cost and the failure rate.
+    Auto,
+    /// At multiples of so many steps.
+    Steps(u64),
+    /// After so long.
+    Period(Duration),
+}
+
+/// Which job to go on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// The one that wrote last.
+    Latest,
+    /// This one.
+    Job(JobId),
+}
+
+/// What a run is asked to be.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Number of ranks.
+    pub n: u32,
+    /// What happens when a rank fails.
+    pub policy: Policy,
+    /// Failures without progress before the job is given up.
+    pub max_restarts: u32,
+    /// The checkpoint directory; `None` is one of the job's own.
+    pub directory: Option<PathBuf>,
+    /// When to checkpoint.
+    pub every: Every,
+    /// Mean time between failures, if declared.
+    pub mtbf: Option<Duration>,
+    /// Which job to go on with.
+    pub resume: Option<Resume>,
+    /// How often ranks are looked at.
+    pub heartbeat: Duration,
+    /// A rank stopped for this long is taken for dead.
+    pub lost_after: Duration,
+    /// A rank that makes no call for this long is taken for dead.
+    pub hang_after: Option<Duration>,
+    /// A survivor that does not acknowledge an epoch for this long is taken for dead.
+    pub rejoin_within: Duration,
+    /// Faults to inflict.
+    pub injections: Vec<Injection>,
+    /// Whether message hashes are logged.
+    pub audit: bool,
+    /// Whether versions are taken at all.
+    pub checkpoints: bool,
+    /// Program and arguments.
+    pub command: Vec<OsString>,
+}
+
+/// Why a plan is refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub struct Refusal {
+    /// The exit code.
+    pub code: u8,
+    /// The thing and the mend.
+    pub why: String,
+}
+
+/// A run that can be started.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub(crate) config: Config,
+    pub(crate) job: JobId,
+    pub(crate) directory: Option<PathBuf>,
+    /// Whether the directory is the job's own, removed on success.
+    pub(crate) own_directory: bool,
+    pub(crate) layout: Layout,
+    memory_needed: u64,
+    memory_available: Option<u64>,
+}
+
+/// What a process needs beside its rings, by experience with small programs.
+const PROCESS_BYTES: u64 = 4 << 20;
+
+impl Plan {
+    /// Works out what the run needs.
+    ///
+    /// # Errors
+    /// Ranks in injections that do not exist, more ranks than memory or than the limit, or a
+    /// resume without anything to go on from.
+    pub fn new(config: &Config) -> Result<Self, Refusal> {
+        let refuse = |code, why| Err(Refusal { code, why });
+        let n = config.n;
+        if let Some(bad) = config
+            .injections
+            .iter()
+            .find(|i| i.rank.is_some_and(|r| r.0 >= n))
+        {
+            let why = format!(
+                "`{bad}` strikes no rank: the ranks of this job are 0 to {}",
+                n - 1
+            );
+            return refuse(exit::USAGE, why);
+        }
+        let memory_available = procfs::memory_available();
+        let ring_bytes = ring_bytes(n);
+        let per_rank = u64::from(n).saturating_mul(ring_bytes as u64) + PROCESS_BYTES;
+        let memory_needed = u64::from(n).saturating_mul(per_rank);
+        if let Some(available) = memory_available.filter(|available| *available < memory_needed) {
+            let (needed, available) = (mib(memory_needed), mib(available));
+            let why = format!(
+                "{n} ranks need at least {needed}, and {available} are available; give a smaller -n"
+            );
+            return refuse(exit::USAGE, why);
+        }
+        if n > RANKS_MAX {
+            let why = format!("{n} ranks are more than the {RANKS_MAX} that one machine may run");
+            return refuse(exit::USAGE, why);
+        }
+        let layout = Layout::new(n, ring_bytes).map_err(|error| Refusal {
+            code: exit::USAGE,
+            why: error.to_string(),
+        })?;
+        let job = JobId(random()?);
+        let mut plan = Self {
+            config: config.clone(),
+            job,
+            directory: None,
+            own_directory: config.directory.is_none(),
+            layout,
+            memory_needed,
+            memory_available,
+        };
+        plan.choose_directory()?;
+        Ok(plan)
+    }
+
+    fn choose_directory(&mut self) -> Result<(), Refusal> {
+        if !self.config.checkpoints {
+            return Ok(());
+        }
+        if let Some(given) = &self.config.directory {
+            self.directory = Some(given.clone());
+            return Ok(());
+        }
+        let jobs = state_directory()?;
+        self.directory = Some(match self.config.resume {
+            None => jobs.join(self.job.to_string()),
+            Some(Resume::Job(job)) => jobs.join(job.to_string()),
+            Some(Resume::Latest) => latest(&jobs).ok_or_else(|| Refusal {
+                code: exit::DATA,
+                why: format!(
+                    "nothing to resume: {} holds no job; start without --resume, or name the \
+                     directory with --ckpt-dir",
+                    jobs.display()
+                ),
+            })?,
+        });
+        Ok(())
+    }
+
+    /// The same job without faults, checkpoints or recovery: its fault-free twin.
+    #[must_use]
+    pub fn twin(&self) -> Self {
+        let config = Config {
+            policy: Policy::Abort,
+            resume: None,
+            injections: Vec::new(),
+            checkpoints: false,
+            ..self.config.clone()
+        };
+        Self {
+            config,
+            directory: None,
+            own_directory: false,
+            ..self.clone()
+        }
+    }
+
+    /// The plan for people and programs: key and value, in reading order.
+    #[must_use]
+    pub fn facts(&self) -> Vec<(String, String)> {
+        let config = &self.config;
+        let words: Vec<_> = config
+            .command
+            .iter()
+            .map(|word| word.to_string_lossy())
+            .collect();
+        let every = match config.every {
+            Every::Auto => match config.mtbf {
+                Some(mtbf) => format!("auto for one failure in {}", duration::format(mtbf)),
+                None => "auto, at most 1 % of the time".to_owned(),
+            },
+            Every::Steps(steps) => format!("{steps} steps"),
+            Every::Period(period) => duration::format(period),
+        };
+        let available = self
+            .memory_available
+            .map_or_else(|| "unknown".to_owned(), mib);
+        let directory = self.directory.as_ref().map_or_else(String::new, |d| {
+            format!(
+                "{}{}",
+                d.display(),
+                if self.own_directory {
+                    ", removed on success"
+                } else {
+                    ""
+                }
+            )
+        });
+        let facts = [
+            ("command", words.join(" ")),
+            ("job", self.job.to_string()),
+            ("ranks", format!("{} on {} processors", config.n, procfs::processors())),
+            ("memory", format!("{} to start of {available} available", mib(self.memory_needed))),
+            ("directory", directory),
+            ("interval", every),
+            ("policy", config.policy.name().to_owned()),
+            ("max restarts", config.max_restarts.to_string()),
+            ("environment", "MAINSTAY_SOCKET, MAINSTAY_TOKEN, MAINSTAY_RANK, MAINSTAY_SIZE, MAINSTAY_INCARNATION".to_owned()),
+        ];
+        facts
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect()
+    }
+}
+
+/// Capacity of a ring: large where there are few, so that the rings of a job stay small.
+fn ring_bytes(n: u32) -> usize {
+    match n {
+        0..=8 => 4 * RING_BYTES_MIN,
+        9..=32 => 2 * RING_BYTES_MIN,
+        _ => RING_BYTES_MIN,
+    }
+}
+
+/// Bytes for people.
+fn mib(bytes: u64) -> String {
+    if bytes >= 10 << 30 {
+        format!("{} GiB", bytes >> 30)
+    } else {
+        format!("{} MiB", bytes.div_ceil(1 << 20))
+    }
+}
+
+/// Bytes from the kernel's random source.
+pub(crate) fn random() -> Result<[u8; 16], Refusal> {
+    let mut bytes = [0; 16];
+    let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    match got {
+        Ok(16) => Ok(bytes),
+        Ok(_) | Err(_) => Err(Refusal {
+            code: exit::INTERNAL,
+            why: "the kernel gave no random bytes for the job's name".to_owned(),
+        }),
+    }
+}
+
+fn state_directory() -> Result<PathBuf, Refusal> {
+    let set = |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let state = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")));
+    state
+        .map(|state| state.join("mainstay/jobs"))
+        .ok_or_else(|| Refusal {
+            code: exit::DIRECTORY,
+            why: "neither XDG_STATE_HOME nor HOME is set: name a directory with --ckpt-dir"
+                .to_owned(),
+        })
+}
+
+/// The job directory that changed last.
+fn latest(jobs: &Path) -> Option<PathBuf> {
+    let changed = |path: &Path| -> Option<SystemTime> { path.metadata().ok()?.modified().ok() };
+    let entries = std::fs::read_dir(jobs).ok()?;
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    paths
+        .filter(|path| path.is_dir())
+        .max_by_key(|path| changed(path))
+}

@@ -1,0 +1,308 @@
+//! The drain: a thread that writes committed versions to the checkpoint directory.
+//!
+//! Every byte is checked against the CRC taken from live memory in the pass that writes it.
+//! Invariants: shards are written and synced before the manifest, the manifest aside before it is
+//! published, and publication waits for the supervisor's word; a failed write leaves no file under
+//! a final name. Deliberately absent: which version, and what to prune; the ledger decides.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use mainstay_ckpt::format::memory::ReadAt;
+use mainstay_ckpt::{
+    HEADER_BYTES, Image, Manifest, PAGE_BYTES, Residency, aside_name, manifest_name,
+};
+use mainstay_types::limits::CRC_CHUNK_BYTES;
+use mainstay_types::{Rank, Version};
+use rustix::event::{EventfdFlags, eventfd};
+use sha2::{Digest, Sha256};
+
+use super::member::ArenaMemory;
+use crate::directory::Directory;
+use crate::shm::{Arena, Blob};
+
+/// A version to be written.
+#[derive(Debug)]
+pub(crate) struct WriteTask {
+    pub(crate) manifest: Manifest,
+    /// Each rank's arena and late messages, by rank.
+    pub(crate) parts: Vec<(ArenaMemory, Option<Arc<Blob>>)>,
+    /// The program's file, if its digest is not in the manifest yet.
+    pub(crate) program: Option<Arc<File>>,
+}
+
+#[derive(Debug)]
+enum Task {
+    Write(Box<WriteTask>),
+    /// The manifest that was written aside may be published.
+    Publish,
+    Prune(Version, Vec<String>),
+}
+
+/// What the drain reports.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// Shards and manifest are written aside; it waits for [`Drain::publish`].
+    Aside(Version),
+    Published(Version),
+    Failed(Version, String),
+    /// The digest of the program's file.
+    Program([u8; 32]),
+    PruneFailed(String),
+}
+
+/// The supervisor's end.
+#[derive(Debug)]
+pub(crate) struct Drain {
+    tasks: Option<Sender<Task>>,
+    reports: Receiver<Report>,
+    ready: Arc<OwnedFd>,
+    cancelled: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drain {
+    pub(crate) fn start(directory: Arc<Directory>) -> io::Result<Self> {
+        let (tasks, todo) = channel();
+        let (done, reports) = channel();
+        let ready = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let worker = Worker {
+            directory,
+            done,
+            ready: Arc::clone(&ready),
+            cancelled: Arc::clone(&cancelled),
+            program: None,
+        };
+        let thread = std::thread::Builder::new()
+            .name("mainstay-drain".to_owned())
+            .spawn(move || worker.run(&todo))?;
+        Ok(Self {
+            tasks: Some(tasks),
+            reports,
+            ready,
+            cancelled,
+            thread: Some(thread),
+        })
+    }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.ready.as_fd()
+    }
+
+    pub(crate) fn write(&self, write: WriteTask) {
+        self.send(Task::Write(Box::new(write)));
+    }
+
+    pub(crate) fn publish(&self) {
+        self.send(Task::Publish);
+    }
+
+    pub(crate) fn prune(&self, version: Version, names: Vec<String>) {
+        self.send(Task::Prune(version, names));
+    }
+
+    fn send(&self, task: Task) {
+        if let Some(tasks) = &self.tasks {
+            // The worker ends only when the sender is dropped.
+            let _sent = tasks.send(task);
+        }
+    }
+
+    /// What was done since the last call.
+    pub(crate) fn reports(&self) -> Vec<Report> {
+        let mut count = [0; 8];
+        let _none_yet = rustix::io::read(&self.ready, &mut count);
+        self.reports.try_iter().collect()
+    }
+
+    /// Waits for the next report, at most so long.
+    pub(crate) fn wait(&self, at_most: std::time::Duration) -> Option<Report> {
+        self.reports.recv_timeout(at_most).ok()
+    }
+
+    /// Gives up what is under way and ends the thread.
+    pub(crate) fn end(&mut self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+        self.tasks = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been printed; nothing of it is needed here.
+            let _panicked = thread.join();
+        }
+    }
+}
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+struct Worker {
+    directory: Arc<Directory>,
+    done: Sender<Report>,
+    ready: Arc<OwnedFd>,
+    cancelled: Arc<AtomicBool>,
+    /// The digest of the program's file, once computed.
+    program: Option<[u8; 32]>,
+}
+
+impl Worker {
+    fn run(mut self, todo: &Receiver<Task>) {
+        while let Ok(task) = todo.recv() {
+            match task {
+                Task::Write(write) => {
+                    let version = write.manifest.version;
+                    let names: Vec<_> = write.manifest.shard_names().collect();
+                    if let Err(why) = self.write(*write, todo) {
+                        // What no manifest names is ignored; removing it only saves room.
+                        let _later = self.directory.remove(&names);
+                        let _later = self.directory.remove(&[aside_name(version)]);
+                        self.report(Report::Failed(version, why));
+                    }
+                }
+                Task::Prune(version, names) => {
+                    let pruned = self
+                        .directory
+                        .remove(&[manifest_name(version)])
+                        .and_then(|()| self.directory.remove(&names));
+                    if let Err(error) = pruned {
+                        self.report(Report::PruneFailed(error.to_string()));
+                    }
+                }
+                Task::Publish => {}
+            }
+        }
+    }
+
+    fn report(&self, report: Report) {
+        // A supervisor that is gone needs no reports.
+        let _gone = self.done.send(report);
+        let _full = rustix::io::write(&self.ready, &1_u64.to_ne_bytes());
+    }
+
+    fn write(&mut self, mut write: WriteTask, todo: &Receiver<Task>) -> Result<(), String> {
+        if let Some(program) = write.program.take() {
+            write.manifest.identity.program.sha256 = self.program_digest(&program)?;
+        }
+        let manifest = write.manifest;
+        for ((rank, entry), (arena, late)) in Rank::all(manifest.n())
+            .zip(&manifest.ranks)
+            .zip(&write.parts)
+        {
+            let name = entry.shard_name(manifest.version, rank);
+            let fd = arena.fd.try_clone().map_err(|error| error.to_string())?;
+            let memory = Arena::readable(fd, arena.bytes).map_err(|error| error.to_string())?;
+            let fill = |file: &mut File| -> io::Result<()> {
+                self.image(&memory, entry.table_crc, file)?;
+                if let Some(late) = late.as_ref().filter(|late| !late.is_empty()) {
+                    zeros(file, entry.image_bytes, entry.late_at())?;
+                    file.write_all(late)?;
+                }
+                Ok(())
+            };
+            self.directory
+                .write_new(&name, fill)
+                .map_err(|error| error.to_string())?;
+        }
+        let aside = aside_name(manifest.version);
+        let bytes = manifest.encode();
+        self.directory
+            .write_new(&aside, |file| file.write_all(&bytes))
+            .map_err(|error| error.to_string())?;
+        self.report(Report::Aside(manifest.version));
+        match todo.recv() {
+            Ok(Task::Publish) => {}
+            _ => return Err("the job ended first".to_owned()),
+        }
+        self.directory
+            .publish(&aside, &manifest_name(manifest.version))
+            .map_err(|error| error.to_string())?;
+        self.report(Report::Published(manifest.version));
+        Ok(())
+    }
+
+    /// Writes an image chunk by chunk, each as it was checked.
+    fn image(&self, memory: &Arena, table_crc: u32, file: &mut File) -> io::Result<()> {
+        let image = Image::open(memory).map_err(io::Error::other)?;
+        if image.header.table_crc != table_crc {
+            return Err(io::Error::other(
+                "the arena holds another image than was captured",
+            ));
+        }
+        file.write_all(&image.header.encode())?;
+        let mut at = zeros(file, HEADER_BYTES as u64, PAGE_BYTES)?;
+        let mut buffer = vec![0; CRC_CHUNK_BYTES];
+        for field in &image.table.fields {
+            at = zeros(file, at, field.at)?;
+            let end = field.at + field.spec.bytes().unwrap_or(0);
+            for (i, stored) in field.crcs.iter().enumerate() {
+                if self.cancelled.load(Ordering::Relaxed) {
+                    return Err(io::Error::other("the job ended first"));
+                }
+                let len = usize::try_from(end - at)
+                    .map_or(CRC_CHUNK_BYTES, |left| left.min(CRC_CHUNK_BYTES));
+                let part = &mut buffer[..len];
+                let found = memory
+                    .read_at(at, part, Residency::Cached)
+                    .map_err(io::Error::other)?;
+                if found != *stored {
+                    let name = field.spec.full_name();
+                    return Err(io::Error::other(format!(
+                        "chunk {i} of {name} changed in the arena after its capture"
+                    )));
+                }
+                file.write_all(part)?;
+                at += len as u64;
+            }
+        }
+        zeros(file, at, image.header.table_at)?;
+        let len = usize::try_from(image.header.table_bytes).map_err(io::Error::other)?;
+        let mut table = vec![0; len];
+        let found = memory.read_at(image.header.table_at, &mut table, Residency::Cached);
+        if found.map_err(io::Error::other)? != table_crc {
+            return Err(io::Error::other(
+                "the table changed in the arena after its capture",
+            ));
+        }
+        file.write_all(&table)
+    }
+
+    fn program_digest(&mut self, program: &File) -> Result<[u8; 32], String> {
+        if let Some(known) = self.program {
+            return Ok(known);
+        }
+        let digest = digest_of(program).map_err(|e| format!("cannot read the program: {e}"))?;
+        self.program = Some(digest);
+        self.report(Report::Program(digest));
+        Ok(digest)
+    }
+}
+
+/// SHA-256 of a file's content, from its start.
+pub(crate) fn digest_of(file: &File) -> io::Result<[u8; 32]> {
+    use std::os::unix::fs::FileExt;
+    let mut sha = Sha256::new();
+    let mut buffer = vec![0; CRC_CHUNK_BYTES];
+    let mut at = 0;
+    loop {
+        match file.read_at(&mut buffer, at)? {
+            0 => return Ok(sha.finalize().into()),
+            got => {
+                sha.update(&buffer[..got]);
+                at += got as u64;
+            }
+        }
+    }
+}
+
+/// Fills the gap from one offset to another with zeros; gives the other.
+fn zeros(file: &mut File, from: u64, to: u64) -> io::Result<u64> {
+    io::copy(&mut io::repeat(0).take(to.saturating_sub(from)), file)?;
+    Ok(to.max(from))
+}

@@ -1,0 +1,331 @@
+//! The loop: wait for descriptors and deadlines, then handle whatever is ready.
+//!
+//! Invariant: before a rank is reported dead, everything that it had sent is taken in. Deliberately
+//! absent: what messages mean; see `messages`.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use mainstay_control::{Input, classify};
+use mainstay_types::event::{Event, Stream};
+use mainstay_types::wire::ToSupervisor;
+use mainstay_types::{Rank, Step};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{RankStatus, Status, Supervisor};
+use crate::{procfs, sys};
+
+/// What a polled descriptor belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Listener,
+    Stranger(usize),
+    Connection(usize),
+    Process(usize),
+    Stdout(usize),
+    Stderr(usize),
+    Drain,
+    Signals,
+    Stdin,
+    RankStdin,
+}
+
+/// How often the display is told how things stand.
+const STATUS_EVERY: Duration = Duration::from_millis(100);
+/// A wrapper may tell the exit code of the program within this time.
+const LINGER: Duration = Duration::from_millis(500);
+
+impl Supervisor<'_> {
+    /// One turn of the loop.
+    pub(super) fn turn(&mut self) {
+        self.work();
+        if self.end.is_some() {
+            return;
+        }
+        for source in self.wait() {
+            self.handle(source);
+        }
+        self.reap_all();
+        self.deadlines();
+        self.work();
+    }
+
+    /// Carries out every effect that is due.
+    pub(super) fn work(&mut self) {
+        while let Some(effect) = self.queue.pop_front() {
+            self.perform(effect);
+        }
+    }
+
+    fn wait(&mut self) -> Vec<Source> {
+        let timeout = self.next_deadline().saturating_sub(sys::now());
+        let timeout = Timespec {
+            tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        let mut sources = Vec::new();
+        let mut fds = Vec::new();
+        let mut add = |source, fd, flags| {
+            sources.push(source);
+            fds.push(PollFd::from_borrowed_fd(fd, flags));
+        };
+        add(Source::Listener, self.listener.as_fd(), PollFlags::IN);
+        for (i, (stranger, _)) in self.strangers.iter().enumerate() {
+            add(Source::Stranger(i), stranger.as_fd(), PollFlags::IN);
+        }
+        for fd in self.signals.fds() {
+            add(Source::Signals, fd, PollFlags::IN);
+        }
+        if let Some(fd) = self.versions.drain_fd() {
+            add(Source::Drain, fd, PollFlags::IN);
+        }
+        for (i, member) in self.members.iter().enumerate() {
+            if let Some(connection) = &member.connection {
+                add(Source::Connection(i), connection.as_fd(), PollFlags::IN);
+            }
+            let Some(process) = &member.process else {
+                continue;
+            };
+            for fd in process.pidfds() {
+                add(Source::Process(i), fd, PollFlags::IN);
+            }
+            if let Some(fd) = process.stdout.fd() {
+                add(Source::Stdout(i), fd, PollFlags::IN);
+            }
+            if let Some(fd) = process.stderr.fd() {
+                add(Source::Stderr(i), fd, PollFlags::IN);
+            }
+        }
+        let rank_0 = self.members[0]
+            .process
+            .as_ref()
+            .and_then(|process| process.stdin.as_ref());
+        if self.stdin.wants_input() && rank_0.is_some() {
+            let fd: BorrowedFd<'_> = rustix::stdio::stdin();
+            add(Source::Stdin, fd, PollFlags::IN);
+        }
+        if let (true, Some(fd)) = (self.stdin.has_output(), rank_0) {
+            add(Source::RankStdin, fd.as_fd(), PollFlags::OUT);
+        }
+        // An interrupted wait is a short one.
+        let _interrupted = poll(&mut fds, Some(&timeout));
+        let ready = fds.iter().map(|fd| !fd.revents().is_empty());
+        sources
+            .into_iter()
+            .zip(ready)
+            .filter(|(_, ready)| *ready)
+            .map(|(s, _)| s)
+            .collect()
+    }
+
+    /// When the loop must turn even if nothing comes.
+    fn next_deadline(&self) -> Duration {
+        let now = sys::now();
+        let mut next = self.next_tick;
+        let mut also = |at: Option<Duration>| next = at.map_or(next, |at| at.min(next));
+        also(self.versions.due_in(now).map(|wait| now + wait));
+        also(self.patience);
+        also(self.faults.next());
+        also(self.measure.look_again(now));
+        also(self.observer.wants_status().then_some(self.next_status));
+        also(
+            self.members
+                .iter()
+                .filter_map(|m| Some(m.lingering_since? + LINGER))
+                .min(),
+        );
+        next
+    }
+
+    fn handle(&mut self, source: Source) {
+        match source {
+            Source::Listener => {
+                while let Ok(stranger) = self.listener.accept() {
+                    self.strangers.push(stranger);
+                }
+            }
+            Source::Stranger(i) => self.stranger(i),
+            Source::Connection(i) => self.take_messages(i),
+            // Reaped after everything else of this turn.
+            Source::Process(_) => {}
+            Source::Stdout(i) => self.take_output(i, Stream::Stdout),
+            Source::Stderr(i) => self.take_output(i, Stream::Stderr),
+            Source::Drain => self.drained(),
+            Source::Signals => self.take_signals(),
+            Source::Stdin => self.stdin.read(),
+            Source::RankStdin => {
+                if let Some(process) = &mut self.members[0].process {
+                    self.stdin.write(process);
+                }
+            }
+        }
+    }
+
+    /// Takes in all that a rank has sent.
+    fn take_messages(&mut self, i: usize) {
+        loop {
+            let Some(connection) = &self.members[i].connection else {
+                return;
+            };
+            let (bytes, fds) = match connection.receive() {
+                Ok(message) => message,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    self.hang_up(i, &format!("its line failed: {error}"));
+                    return;
+                }
+            };
+            if bytes.is_empty() {
+                // A closed line is a hint; the process's end is the evidence.
+                self.members[i].connection = None;
+                return;
+            }
+            match ToSupervisor::decode(&bytes) {
+                Ok(message) => self.message(i, message, fds),
+                Err(error) => {
+                    self.hang_up(i, &format!("it speaks nonsense: {error}"));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Ends a rank whose line cannot be used any more.
+    fn hang_up(&mut self, i: usize, why: &str) {
+        let member = &mut self.members[i];
+        member.connection = None;
+        let rank = member.rank;
+        if let Some(process) = &member.process {
+            process.kill();
+        }
+        self.note(format!("rank {rank} is ended: {why}"));
+    }
+
+    fn take_output(&mut self, i: usize, stream: Stream) {
+        let mut lines = Vec::new();
+        let member = &mut self.members[i];
+        let rank = member.rank;
+        if let Some(process) = &mut member.process {
+            match stream {
+                Stream::Stdout => process.stdout.take(|line| lines.push(line)),
+                Stream::Stderr => process.stderr.take(|line| lines.push(line)),
+            }
+        }
+        for line in lines {
+            self.tell(Event::Output { rank, stream, line });
+        }
+    }
+
+    /// Reports every rank of which nothing is left.
+    fn reap_all(&mut self) {
+        for i in 0..self.members.len() {
+            let now = sys::now();
+            let member = &mut self.members[i];
+            let Some(process) = &mut member.process else {
+                continue;
+            };
+            let Some(ending) = process.reap(&self.guardian) else {
+                if process.wrapper_lingers() {
+                    let since = *member.lingering_since.get_or_insert(now);
+                    if now >= since + LINGER {
+                        process.kill();
+                    }
+                }
+                continue;
+            };
+            self.take_messages(i);
+            self.take_last_output(i);
+            let oom = procfs::oom_kills() > self.faults.oom_kills_before;
+            let member = &mut self.members[i];
+            member.process = None;
+            member.connection = None;
+            member.asks = None;
+            member.lingering_since = None;
+            member.hints.oom = oom;
+            let verdict = classify(ending, &member.hints);
+            let (rank, incarnation) = (member.rank, member.incarnation);
+            let step = Step(self.step_of(rank));
+            self.inputs.lost(rank);
+            self.feed(Input::Died {
+                rank,
+                incarnation,
+                verdict,
+                step,
+            });
+            self.work();
+        }
+    }
+
+    fn take_last_output(&mut self, i: usize) {
+        self.take_output(i, Stream::Stdout);
+        self.take_output(i, Stream::Stderr);
+        let rank = self.members[i].rank;
+        let mut last = Vec::new();
+        if let Some(process) = &mut self.members[i].process {
+            process
+                .stdout
+                .close(|line| last.push((Stream::Stdout, line)));
+            process
+                .stderr
+                .close(|line| last.push((Stream::Stderr, line)));
+        }
+        for (stream, line) in last {
+            self.tell(Event::Output { rank, stream, line });
+        }
+    }
+
+    pub(super) fn step_of(&self, rank: Rank) -> u64 {
+        use mainstay_comm::layout::Status as Word;
+        self.segment
+            .status(rank, Word::Step)
+            .load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    /// Everything that is due by time.
+    fn deadlines(&mut self) {
+        let now = sys::now();
+        if now >= self.next_tick {
+            self.next_tick = now + self.plan.config.heartbeat;
+            self.look_at_ranks(now);
+        }
+        self.fire_due(now);
+        self.propose(now);
+        self.look_at_redo(now);
+        if self.patience.is_some_and(|patience| now >= patience) {
+            self.patience = None;
+            self.feed(Input::StopNow);
+        }
+        if self.observer.wants_status() && now >= self.next_status {
+            self.next_status = now + STATUS_EVERY;
+            let (at, status) = (self.at(), self.status());
+            self.observer.status(at, &status);
+        }
+    }
+
+    fn status(&self) -> Status {
+        use mainstay_control::recovery::Phase;
+        let phase = self.recovery.phase();
+        let ranks = self.members.iter().map(|member| {
+            let word = match (phase, member.process.is_some(), member.joined()) {
+                (_, false, _) => "dead",
+                (_, _, false) => "starting",
+                (Phase::Finished, ..) => "finishing",
+                (Phase::Open, ..) if self.recovery.is_restored() => "running",
+                (Phase::Gathering, ..) if self.summary.failures.is_empty() => "starting",
+                _ => "recovering",
+            };
+            RankStatus {
+                rank: member.rank,
+                incarnation: member.incarnation,
+                phase: word,
+                step: Step(self.step_of(member.rank)),
+            }
+        });
+        Status {
+            epoch: self.recovery.epoch(),
+            ranks: ranks.collect(),
+            newest: self.versions.newest(),
+            failures: self.summary.failures.len(),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The end of a job: results collected, digested and published once, processes gone, a summary.
+//!
+//! Invariants: an output file is written aside and synced before the job is recorded as finished,
+//! and renamed after; a digest covers exactly the bytes published. Deliberately absent: the
+//! decision that the job is finished; `control` takes it.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use mainstay_comm::layout::Control;
+use mainstay_types::{Epoch, Rank, exit};
+use sha2::{Digest, Sha256};
+
+use super::{Outcome, Supervisor};
+use crate::publish::{self, Aside};
+use crate::shm::Blob;
+use crate::{procfs, sys};
+
+/// What the ranks have handed in.
+#[derive(Debug)]
+pub(crate) struct Results {
+    kept: Vec<Option<(Blob, Blob)>>,
+    output: Option<PathBuf>,
+    report: Vec<(String, String)>,
+    /// The results' digest, once the job is finished.
+    digest: Option<String>,
+    /// Why the output could not be published.
+    failed: Option<String>,
+}
+
+impl Results {
+    pub(crate) fn new(n: u32) -> Self {
+        let kept = (0..n).map(|_| None).collect();
+        Self {
+            kept,
+            output: None,
+            report: Vec::new(),
+            digest: None,
+            failed: None,
+        }
+    }
+
+    /// Keeps a rank's result and audit log.
+    pub(crate) fn keep(&mut self, rank: Rank, result: Blob, audit: Blob) {
+        self.kept[rank.index()] = Some((result, audit));
+    }
+
+    /// Forgets the results of an older epoch.
+    pub(crate) fn clear(&mut self) {
+        self.kept.fill_with(|| None);
+    }
+
+    pub(crate) fn report(&mut self, key: String, value: String) {
+        match self.report.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, old)) => *old = value,
+            None => self.report.push((key, value)),
+        }
+    }
+
+    pub(crate) fn output(&mut self, path: PathBuf) {
+        self.output = Some(path);
+    }
+
+    fn parts(&self) -> Vec<&[u8]> {
+        self.kept
+            .iter()
+            .flatten()
+            .map(|(result, _)| &result[..])
+            .collect()
+    }
+
+    /// Digests the results and writes them beside the output's final name.
+    fn prepare(&mut self) -> Option<Aside> {
+        let mut sha = Sha256::new();
+        for part in self.parts() {
+            sha.update(part);
+        }
+        self.digest = Some(
+            sha.finalize()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+        );
+        let path = self.output.clone()?;
+        match publish::aside(&path, &self.parts()) {
+            Ok(aside) => Some(aside),
+            Err(error) => {
+                self.failed = Some(unpublished(&path, &error));
+                None
+            }
+        }
+    }
+
+    fn audit(&self) -> Vec<Vec<u64>> {
+        let words = |bytes: &[u8]| -> Vec<u64> {
+            let chunks = bytes.as_chunks::<8>().0;
+            chunks
+                .iter()
+                .map(|chunk| u64::from_le_bytes(*chunk))
+                .collect()
+        };
+        self.kept
+            .iter()
+            .flatten()
+            .map(|(_, audit)| words(audit))
+            .collect()
+    }
+}
+
+fn unpublished(path: &std::path::Path, error: &std::io::Error) -> String {
+    format!(
+        "the job has finished, but its output {} cannot be written: {error}; give another place \
+         and resume",
+        path.display()
+    )
+}
+
+impl Supervisor<'_> {
+    /// All results of an epoch are in.
+    pub(super) fn finish(&mut self, epoch: Epoch) {
+        let aside = self.results.prepare();
+        self.segment
+            .control(Control::Finished)
+            .store(epoch.0.into(), Ordering::SeqCst);
+        self.segment.ring_all();
+        if let (Some(aside), Some(path)) = (aside, self.results.output.clone())
+            && let Err(error) = aside.publish()
+        {
+            self.results.failed = Some(unpublished(&path, &error));
+        }
+        self.look_at_redo(sys::now());
+    }
+
+    /// Sees that nothing is left and tells how it went.
+    pub(super) fn conclude(mut self) -> Outcome {
+        self.end_orphans();
+        let (mut code, mut why) = self.end.take().unwrap_or_default();
+        if let (exit::OK, Some(failed)) = (code, self.results.failed.take()) {
+            self.note(failed.clone());
+            (code, why) = (exit::DIRECTORY, failed);
+        }
+        self.measure.ended(sys::now(), &mut self.summary);
+        let ended = self.versions.end(code == exit::OK);
+        for event in ended.events {
+            self.tell(event);
+        }
+        let mut summary = std::mem::take(&mut self.summary);
+        summary.policy = self.plan.config.policy.name();
+        summary.exit = code;
+        summary.n = self.plan.config.n;
+        summary.restarts = self.recovery.restarts();
+        summary.not_injected = self.faults.not_injected(&self.segment);
+        summary.points = self.faults.passages(&self.segment);
+        summary.checkpoints = ended.checkpoints;
+        summary.lost += summary.checkpoints.iter().map(|c| c.blocked_max).sum();
+        summary.resumed_from = ended.resumed_from;
+        summary.report = std::mem::take(&mut self.results.report);
+        if code == exit::OK {
+            summary.result_digest = self.results.digest.take();
+        }
+        let audit = self.results.audit();
+        Outcome {
+            summary,
+            why,
+            kept: ended.kept,
+            resumable: ended.resumable,
+            audit,
+        }
+    }
+
+    /// Kills processes that ranks started, that left their group and that we inherited.
+    fn end_orphans(&mut self) {
+        use rustix::process::{Pid, Signal, WaitOptions};
+        let guardian = self.guardian.pid();
+        loop {
+            let orphans: Vec<_> = procfs::children()
+                .into_iter()
+                .filter(|pid| *pid != guardian)
+                .filter_map(|pid| Pid::from_raw(pid.cast_signed()))
+                .collect();
+            if orphans.is_empty() {
+                return;
+            }
+            for orphan in orphans {
+                let _gone = rustix::process::kill_process(orphan, Signal::KILL);
+                let _gone = rustix::process::waitpid(Some(orphan), WaitOptions::empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What the supervisor holds of one rank.
+//!
+//! Invariant: what belongs to an incarnation is forgotten when the next one starts; arenas stay.
+//! Deliberately absent: the rank's place in the recovery; `control` keeps that.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mainstay_control::Hints;
+use mainstay_types::{Incarnation, Rank};
+
+use super::process::Process;
+use crate::socket::Connection;
+
+/// An arena's memory, alive while a slot or a version needs it.
+#[derive(Clone, Debug)]
+pub(crate) struct ArenaMemory {
+    pub(crate) fd: Arc<OwnedFd>,
+    pub(crate) bytes: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) rank: Rank,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) token: [u8; 16],
+    pub(crate) process: Option<Process>,
+    pub(crate) connection: Option<Connection>,
+    pub(crate) hints: Hints,
+    /// The input it asked for and waits for.
+    pub(crate) asks: Option<String>,
+    /// The arenas of its two slots.
+    pub(crate) arenas: [Option<ArenaMemory>; 2],
+    /// When the program behind a wrapper was first seen to have ended.
+    pub(crate) lingering_since: Option<Duration>,
+}
+
+impl Member {
+    pub(crate) fn new(rank: Rank) -> Self {
+        Self {
+            rank,
+            incarnation: Incarnation(0),
+            token: [0; 16],
+            process: None,
+            connection: None,
+            hints: Hints::default(),
+            asks: None,
+            arenas: [None, None],
+            lingering_since: None,
+        }
+    }
+
+    /// Whether it has said hello and is connected.
+    pub(crate) fn joined(&self) -> bool {
+        self.connection.is_some()
+    }
+}

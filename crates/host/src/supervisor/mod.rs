@@ -1,0 +1,304 @@
+//! The supervisor of one machine: it starts the ranks, owns their shared memory, watches them, and
+//! carries out what the engines decide.
+//!
+//! One thread does all of this in a loop over descriptors; a second one writes checkpoints to
+//! disk. Invariants: processes are started by the loop's thread only; every effect of an engine is
+//! carried out in the order given; when [`supervise`] returns, no process of the job is left.
+//! Deliberately absent: protocol decisions (`control`, `ckpt`) and output (`cli`).
+
+mod config;
+mod drain;
+mod effects;
+mod events;
+mod faults;
+mod finish;
+mod inputs;
+mod lines;
+mod measure;
+mod member;
+mod messages;
+mod open;
+mod process;
+mod resume;
+mod signals;
+mod stdin;
+mod versions;
+mod watch;
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mainstay_comm::layout::Control;
+use mainstay_control::evidence::{Evidence, Options};
+use mainstay_control::{Config as RecoveryConfig, Effect, Input, Recovery};
+use mainstay_types::event::{Event, Level, Summary};
+use mainstay_types::{Epoch, Incarnation, Rank, Step, Version, exit};
+
+pub use self::config::{Config, Every, Plan, Refusal, Resume};
+use self::faults::Faults;
+use self::finish::Results;
+use self::inputs::Inputs;
+use self::measure::Measure;
+use self::member::Member;
+use self::signals::Signals;
+use self::stdin::Stdin;
+use self::versions::Versions;
+use crate::shm::Segment;
+use crate::socket::{Connection, Listener};
+use crate::sys::{self, Guardian};
+
+/// Whoever is told what happens.
+pub trait Observer {
+    /// Something happened, `at` this time since the start. `Break` ends the run: nobody reads.
+    fn event(&mut self, at: Duration, event: &Event) -> ControlFlow<()>;
+
+    /// How things stand, about ten times a second.
+    fn status(&mut self, at: Duration, status: &Status);
+
+    /// Whether [`Observer::status`] is wanted at all.
+    fn wants_status(&self) -> bool {
+        false
+    }
+}
+
+/// How a run stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The current epoch.
+    pub epoch: Epoch,
+    /// Every rank, in order.
+    pub ranks: Vec<RankStatus>,
+    /// The newest version that can be restored.
+    pub newest: Option<(Version, Step, Level)>,
+    /// Failures so far.
+    pub failures: usize,
+}
+
+/// How a rank stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RankStatus {
+    /// Which rank.
+    pub rank: Rank,
+    /// Which incarnation.
+    pub incarnation: Incarnation,
+    /// `starting`, `running`, `recovering`, `finishing` or `dead`.
+    pub phase: &'static str,
+    /// Steps completed.
+    pub step: Step,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What `--json` and the report show.
+    pub summary: Summary,
+    /// Why it ended as it did; empty after success.
+    pub why: String,
+    /// The checkpoint directory, if it is still there.
+    pub kept: Option<PathBuf>,
+    /// The newest version in it that can be resumed from.
+    pub resumable: Option<(Version, Step)>,
+    /// Each rank's message hashes, one for each step, if they were logged.
+    pub audit: Vec<Vec<u64>>,
+}
+
+/// Runs a job to its end.
+///
+/// Must be called on the thread that the process keeps until its end: the ranks die with it.
+pub fn supervise(plan: Plan, observer: &mut dyn Observer) -> Outcome {
+    let failed = |code: u8, why: String, observer: &mut dyn Observer, plan: &Plan| {
+        let note = Event::Note { text: why.clone() };
+        let _shown_by_exit = observer.event(Duration::ZERO, &note);
+        let policy = plan.config.policy.name();
+        let summary = Summary {
+            exit: code,
+            policy,
+            n: plan.config.n,
+            ..Summary::default()
+        };
+        Outcome {
+            summary,
+            why,
+            kept: None,
+            resumable: None,
+            audit: Vec::new(),
+        }
+    };
+    let (versions, first) = match Versions::open(&plan) {
+        Ok(opened) => opened,
+        Err(refusal) => return failed(refusal.code, refusal.why, observer, &plan),
+    };
+    match Supervisor::new(plan.clone(), versions, first, observer) {
+        Ok(supervisor) => supervisor.run(),
+        Err(error) => {
+            let why = format!("cannot set the job up: {error}");
+            failed(exit::INTERNAL, why, observer, &plan)
+        }
+    }
+}
+
+/// One job under way.
+struct Supervisor<'a> {
+    plan: Plan,
+    started: Duration,
+    observer: &'a mut dyn Observer,
+    stdout_closed: bool,
+    segment: Segment,
+    listener: Listener,
+    guardian: Guardian,
+    signals: Signals,
+    stdin: Stdin,
+    recovery: Recovery,
+    queue: VecDeque<Effect>,
+    evidence: Evidence,
+    next_tick: Duration,
+    next_status: Duration,
+    members: Vec<Member>,
+    /// Connections that have not said hello.
+    strangers: Vec<(Connection, u32)>,
+    versions: Versions,
+    inputs: Inputs,
+    results: Results,
+    measure: Measure,
+    faults: Faults,
+    summary: Summary,
+    /// When patience ends, once ranks were asked to end.
+    patience: Option<Duration>,
+    end: Option<(u8, String)>,
+}
+
+impl<'a> Supervisor<'a> {
+    fn new(
+        plan: Plan,
+        versions: Versions,
+        first: Epoch,
+        observer: &'a mut dyn Observer,
+    ) -> std::io::Result<Self> {
+        let config = &plan.config;
+        let n = config.n;
+        // Before any other thread: the guardian is a fork of this process.
+        let guardian = Guardian::start()?;
+        sys::ignore_terminal_input_stops();
+        raise_descriptor_limit();
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        let segment = Segment::create(plan.layout)?;
+        segment
+            .control(Control::Epoch)
+            .store(first.0.into(), std::sync::atomic::Ordering::SeqCst);
+        let secret = config::random().map_err(std::io::Error::other)?;
+        let name = format!("mainstay/{}", mainstay_types::JobId(secret));
+        let options = Options {
+            heartbeat: config.heartbeat,
+            lost_after: config.lost_after,
+            hang_after: config.hang_after,
+            rejoin_within: config.rejoin_within,
+        };
+        let recovery = RecoveryConfig {
+            n,
+            policy: config.policy,
+            max_restarts: config.max_restarts,
+        };
+        let started = sys::now();
+        Ok(Self {
+            started,
+            stdout_closed: false,
+            listener: Listener::bind(&name)?,
+            guardian,
+            signals: Signals::register()?,
+            stdin: Stdin::new(),
+            recovery: Recovery::new(recovery, first),
+            queue: VecDeque::new(),
+            evidence: Evidence::new(n, options),
+            next_tick: started + config.heartbeat,
+            next_status: started,
+            members: Rank::all(n).map(Member::new).collect(),
+            strangers: Vec::new(),
+            versions,
+            inputs: Inputs::default(),
+            results: Results::new(n),
+            measure: Measure::default(),
+            faults: Faults::new(&config.injections, n),
+            summary: Summary {
+                policy: config.policy.name(),
+                n,
+                ..Summary::default()
+            },
+            patience: None,
+            end: None,
+            segment,
+            observer,
+            plan,
+        })
+    }
+
+    fn run(mut self) -> Outcome {
+        let command: Vec<_> = self
+            .plan
+            .config
+            .command
+            .iter()
+            .map(|w| w.to_string_lossy().into_owned())
+            .collect();
+        self.tell(Event::Start {
+            job: self.versions.job().to_string(),
+            n: self.plan.config.n,
+            policy: self.plan.config.policy.name(),
+            command,
+            directory: self
+                .versions
+                .path()
+                .map_or_else(String::new, |p| p.display().to_string()),
+        });
+        for note in self.versions.take_notes() {
+            self.note(note);
+        }
+        self.versions.start_drain();
+        self.feed(Input::Start);
+        while self.end.is_none() {
+            self.turn();
+        }
+        self.conclude()
+    }
+
+    /// Gives the engine an input; its effects queue behind those still to be done.
+    fn feed(&mut self, input: Input) {
+        let mut effects = Vec::new();
+        self.recovery.step(input, &mut effects);
+        self.queue.extend(effects);
+    }
+
+    /// Time since the start of the run.
+    fn at(&self) -> Duration {
+        sys::now().saturating_sub(self.started)
+    }
+
+    fn tell(&mut self, event: Event) {
+        let at = self.at();
+        if self.observer.event(at, &event).is_break() && !self.stdout_closed {
+            self.stdout_closed = true;
+            self.feed(Input::Stop {
+                signal: libc::SIGPIPE,
+            });
+        }
+    }
+
+    fn note(&mut self, text: String) {
+        self.tell(Event::Note { text });
+    }
+}
+
+/// Many ranks need many descriptors; the soft limit is only a default.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // A limit that cannot be raised shows as an error where a descriptor is refused.
+    let _as_it_was = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    );
+}

@@ -1,0 +1,268 @@
+//! What lies in a checkpoint directory when a job starts, and whether it may be gone on from.
+//!
+//! Invariants: versions and epochs of this launch are above all that ever were in the directory;
+//! versions of other jobs are left alone; a mismatch is refused by name. Deliberately absent: the
+//! choice among versions; the ledger makes it.
+
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+
+use mainstay_ckpt::format::MANIFEST_BYTES_MAX;
+use mainstay_ckpt::{FileName, Identity, Manifest, Program, highest_version, parse_name};
+use mainstay_types::{Epoch, JobId, Rank, Version, exit};
+
+use super::config::{Plan, Refusal, Resume};
+use super::drain::digest_of;
+use crate::directory::{Directory, DirectoryError};
+
+/// The state of a directory at the start of a launch.
+pub(crate) struct Found {
+    pub(crate) directory: Option<Directory>,
+    pub(crate) identity: Identity,
+    /// The job that is resumed.
+    pub(crate) resumed: Option<Identity>,
+    /// Its manifests.
+    pub(crate) manifests: Vec<Manifest>,
+    /// Shards that are missing or cut short.
+    pub(crate) bad: Vec<(Version, Rank, String)>,
+    pub(crate) highest: Version,
+    pub(crate) epoch: Epoch,
+    pub(crate) notes: Vec<String>,
+}
+
+impl Found {
+    pub(crate) fn look(plan: &Plan) -> Result<Self, Refusal> {
+        let mut found = Self {
+            directory: None,
+            identity: identity(plan, plan.job, 1),
+            resumed: None,
+            manifests: Vec::new(),
+            bad: Vec::new(),
+            highest: Version(0),
+            epoch: Epoch(0),
+            notes: Vec::new(),
+        };
+        let Some(path) = &plan.directory else {
+            return Ok(found);
+        };
+        if plan.config.resume.is_some() && !path.is_dir() {
+            return Err(Refusal {
+                code: exit::DATA,
+                why: format!(
+                    "nothing to resume: there is no directory {}",
+                    path.display()
+                ),
+            });
+        }
+        let unusable = |error: DirectoryError| Refusal {
+            code: exit::DIRECTORY,
+            why: error.to_string(),
+        };
+        let directory = Directory::open(path).map_err(unusable)?;
+        let names = directory.names().map_err(unusable)?;
+        found.highest = highest_version(names.iter().map(String::as_str)).unwrap_or_default();
+        let all = found.manifests(&directory, &names);
+        match plan.config.resume {
+            None => found.leave_alone(&all),
+            Some(resume) => found.resume(plan, resume, all, &directory)?,
+        }
+        found.directory = Some(directory);
+        Ok(found)
+    }
+
+    /// Reads every manifest; those that are damaged are named in notes.
+    fn manifests(&mut self, directory: &Directory, names: &[String]) -> Vec<Manifest> {
+        let mut all = Vec::new();
+        for name in names {
+            match parse_name(name) {
+                Some(FileName::Shard { epoch, .. }) => self.epoch = self.epoch.max(epoch),
+                Some(FileName::Manifest { version }) => {
+                    let read = directory
+                        .read(name, MANIFEST_BYTES_MAX as u64)
+                        .map_err(|error| error.to_string())
+                        .and_then(|bytes| Manifest::decode(&bytes).map_err(|e| e.to_string()))
+                        .and_then(|manifest| {
+                            if manifest.version == version {
+                                Ok(manifest)
+                            } else {
+                                Err(format!("it says version {}", manifest.version))
+                            }
+                        });
+                    match read {
+                        Ok(manifest) => {
+                            self.epoch = self.epoch.max(manifest.epoch);
+                            all.push(manifest);
+                        }
+                        Err(why) => {
+                            self.notes
+                                .push(format!("version {version} is unusable: {name}: {why}"));
+                        }
+                    }
+                }
+                Some(FileName::Aside { .. }) | None => {}
+            }
+        }
+        all
+    }
+
+    fn leave_alone(&mut self, all: &[Manifest]) {
+        if let Some(last) = all.iter().max_by_key(|manifest| manifest.version) {
+            self.notes.push(format!(
+                "the directory holds {} versions of job {} and earlier ones; they are left alone, \
+                 and --resume would go on from them",
+                all.len(),
+                last.identity.job
+            ));
+        }
+    }
+
+    fn resume(
+        &mut self,
+        plan: &Plan,
+        resume: Resume,
+        mut all: Vec<Manifest>,
+        directory: &Directory,
+    ) -> Result<(), Refusal> {
+        let refuse = |why: String| Refusal {
+            code: exit::DATA,
+            why,
+        };
+        let path = directory.path().display();
+        let job = match resume {
+            Resume::Job(job) => Some(job),
+            Resume::Latest => all
+                .iter()
+                .max_by_key(|manifest| manifest.version)
+                .map(|m| m.identity.job),
+        };
+        all.retain(|manifest| Some(manifest.identity.job) == job);
+        let Some(newest) = all.iter().max_by_key(|manifest| manifest.version) else {
+            let damaged = if self.notes.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", self.notes.join("; "))
+            };
+            let whose = job.map_or_else(String::new, |job| format!(" of job {job}"));
+            return Err(refuse(format!(
+                "nothing to resume: {path} holds no usable version{whose}{damaged}; start without \
+                 --resume"
+            )));
+        };
+        if newest.n() != plan.config.n {
+            let (was, now) = (newest.n(), plan.config.n);
+            return Err(refuse(format!(
+                "the job in {path} runs on {was} ranks, and {now} are asked for: give -n {was}"
+            )));
+        }
+        let was = newest.identity.clone();
+        let launch = all
+            .iter()
+            .map(|manifest| manifest.identity.launch)
+            .max()
+            .unwrap_or(0)
+            + 1;
+        let mut now = identity(plan, was.job, launch);
+        now.program.sha256 = was.program.sha256;
+        now.inputs.clone_from(&was.inputs);
+        let differences = was.differences(&now);
+        if let Some(difference) = differences.first() {
+            let told = told(&was, &now);
+            return Err(refuse(format!(
+                "the job in {path} is another one: {difference}{told}; give the same program and \
+                 arguments, or start without --resume"
+            )));
+        }
+        self.bad = all
+            .iter()
+            .flat_map(|manifest| bad_shards(directory, manifest))
+            .collect();
+        for (version, rank, why) in &self.bad {
+            self.notes.push(format!(
+                "version {version} of rank {rank} on disk is unusable: {why}"
+            ));
+        }
+        self.identity = now;
+        self.resumed = Some(was);
+        self.manifests = all;
+        Ok(())
+    }
+}
+
+/// The first argument that differs, as it was and as it is.
+fn told(was: &Identity, now: &Identity) -> String {
+    let show = |arg: Option<&Vec<u8>>| {
+        arg.map_or("nothing".to_owned(), |a| {
+            format!("`{}`", String::from_utf8_lossy(a))
+        })
+    };
+    let most = was.args.len().max(now.args.len());
+    let first = (0..most).find(|i| was.args.get(*i) != now.args.get(*i));
+    first.map_or_else(String::new, |i| {
+        format!(
+            " ({} then, {} now)",
+            show(was.args.get(i)),
+            show(now.args.get(i))
+        )
+    })
+}
+
+/// Shards of a version that are missing or have another length; their content is checked when they
+/// are restored.
+fn bad_shards(directory: &Directory, manifest: &Manifest) -> Vec<(Version, Rank, String)> {
+    let mut bad = Vec::new();
+    for (rank, entry) in Rank::all(manifest.n()).zip(&manifest.ranks) {
+        let name = entry.shard_name(manifest.version, rank);
+        let length = directory
+            .open_file(&name)
+            .map_err(|error| error.to_string())
+            .and_then(|file| {
+                file.metadata()
+                    .map(|data| data.len())
+                    .map_err(|error| error.to_string())
+            });
+        let why = match length {
+            Ok(bytes) if bytes == entry.shard_bytes() => continue,
+            Ok(bytes) => {
+                format!(
+                    "{name} has {bytes} bytes where {} were written",
+                    entry.shard_bytes()
+                )
+            }
+            Err(why) => why,
+        };
+        bad.push((manifest.version, rank, why));
+    }
+    bad
+}
+
+fn identity(plan: &Plan, job: JobId, launch: u32) -> Identity {
+    let mut words = plan.config.command.iter();
+    let path = words
+        .next()
+        .map_or_else(String::new, |word| word.to_string_lossy().into_owned());
+    Identity {
+        job,
+        launch,
+        program: Program {
+            path,
+            sha256: [0; 32],
+        },
+        args: words.map(|word| word.as_bytes().to_vec()).collect(),
+        inputs: Vec::new(),
+    }
+}
+
+/// Compares the program that joined with the one that wrote the versions.
+pub(crate) fn check_program(was: &Identity, now: Option<&File>) -> Result<(), String> {
+    let digest = now.map(digest_of);
+    match digest {
+        Some(Ok(digest)) if digest == was.program.sha256 => Ok(()),
+        Some(Ok(_)) => Err(format!(
+            "the job was run by another program: the file of `{}` has other bytes than then; run \
+             that build, or start without --resume",
+            was.program.path
+        )),
+        Some(Err(error)) => Err(format!("the program cannot be compared: {error}")),
+        None => Err("the program cannot be compared: its file is not readable".to_owned()),
+    }
+}

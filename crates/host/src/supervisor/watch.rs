@@ -1,0 +1,121 @@
+//! Looking at the ranks: samples for the table of evidence, and what it finds.
+//!
+//! Invariant: a sample is read from /proc and the rank's lane and from nothing else. Deliberately
+//! absent: judgement.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use mainstay_comm::layout::Status as Word;
+use mainstay_control::Input;
+use mainstay_control::evidence::{Health, Sample, Wait, WaitKind, who_waits};
+use mainstay_types::event::Event;
+use mainstay_types::{Rank, Step};
+use rustix::process::Signal;
+
+use super::Supervisor;
+use crate::{procfs, sys};
+
+impl Supervisor<'_> {
+    /// One heartbeat.
+    pub(super) fn look_at_ranks(&mut self, now: Duration) {
+        let samples: Vec<_> = (0..self.members.len())
+            .filter_map(|i| self.sample(i))
+            .collect();
+        let findings = self
+            .evidence
+            .tick(now, &samples, self.segment.rings_empty());
+        for (rank, health) in findings.ranks {
+            match health {
+                Health::Warn(text) => self.note(text),
+                Health::Dead { reason, why } => {
+                    self.note(why);
+                    self.feed(Input::Suspect { rank, reason });
+                }
+                Health::Healthy | Health::Suspended | Health::Starved => {}
+            }
+        }
+        if let Some(waits) = findings.deadlock {
+            self.feed(Input::Deadlock(who_waits(&waits)));
+        }
+    }
+
+    fn sample(&self, i: usize) -> Option<Sample> {
+        let member = &self.members[i];
+        let stat = procfs::stat(member.process.as_ref()?.pid())?;
+        let rank = member.rank;
+        let word = |word| self.segment.status(rank, word).load(Ordering::Acquire);
+        let wait = WaitKind::of_code(word(Word::WaitKind)).map(|kind| Wait {
+            kind,
+            peer: u32::try_from(word(Word::WaitPeer))
+                .ok()
+                .and_then(|p| p.checked_sub(1))
+                .map(Rank),
+            tag: u32::try_from(word(Word::WaitTag)).ok(),
+            since_seq: word(Word::WaitSeq),
+        });
+        Some(Sample {
+            rank,
+            incarnation: member.incarnation,
+            state: stat.state,
+            cpu_ns: stat.cpu_ns,
+            joined: member.joined(),
+            in_call: word(Word::InCall) != 0,
+            wait,
+            calls: word(Word::Calls),
+            epoch_acked: !self.recovery.is_awaited(rank),
+        })
+    }
+
+    /// Whether the job is where it was before a failure.
+    pub(super) fn look_at_redo(&mut self, now: Duration) {
+        use mainstay_control::recovery::Phase;
+        if self.measure.look_again(now).is_none() {
+            return;
+        }
+        let least = Rank::all(self.plan.config.n)
+            .map(|rank| self.step_of(rank))
+            .min();
+        let finished = *self.recovery.phase() == Phase::Finished;
+        let caught_up =
+            self.measure
+                .caught_up(now, least.unwrap_or(0), finished, &mut self.summary);
+        if let Some(Step(step)) = caught_up {
+            let epoch = self.recovery.epoch();
+            self.tell(Event::Recovered {
+                epoch,
+                step: Step(step),
+            });
+        }
+    }
+
+    /// Signals to the launcher.
+    pub(super) fn take_signals(&mut self) {
+        for signal in self.signals.take() {
+            match signal {
+                libc::SIGTSTP => {
+                    self.evidence.suspend();
+                    self.signal_ranks(Signal::STOP);
+                    sys::stop_self();
+                    self.signal_ranks(Signal::CONT);
+                    self.evidence.resume();
+                    self.next_tick = sys::now() + self.plan.config.heartbeat;
+                }
+                // Continued from outside while ranks may still be stopped: nothing to do beyond
+                // what the stop's return does.
+                libc::SIGCONT => {}
+                signal => self.feed(Input::Stop { signal }),
+            }
+        }
+    }
+
+    fn signal_ranks(&self, signal: Signal) {
+        for process in self
+            .members
+            .iter()
+            .filter_map(|member| member.process.as_ref())
+        {
+            process.signal_group(signal);
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! Messages between ranks, typed.
+//!
+//! Invariants: a message is received by source and tag in the order it was sent; the order in which
+//! a reduction combines is a function of the number of ranks alone, so its bits do not depend on
+//! timing. Deliberately absent: wildcards, and collectives in `Drop`.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use mainstay_host::endpoint::RequestId;
+
+use crate::job::Handle;
+use crate::{Error, Plain, Result};
+
+/// A group of ranks that exchange messages: here, all of them.
+#[derive(Clone)]
+pub struct Comm {
+    handle: Handle,
+    context: u32,
+    rank: usize,
+    size: usize,
+}
+
+/// How a reduction combines two values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Addition; integers wrap.
+    Sum,
+    /// Multiplication; integers wrap.
+    Prod,
+    /// The smaller; for floats the one that is a number.
+    Min,
+    /// The larger; for floats the one that is a number.
+    Max,
+}
+
+/// A type that reductions combine.
+pub trait Reducible: Plain {
+    /// `self` of the lower ranks combined with `other` of the higher ones.
+    #[must_use]
+    fn combine(self, other: Self, op: Op) -> Self;
+}
+
+macro_rules! reducible {
+    ($($ty:ty: $add:expr, $mul:expr;)*) => {
+        $(impl Reducible for $ty {
+            fn combine(self, other: Self, op: Op) -> Self {
+                match op {
+                    Op::Sum => $add(self, other),
+                    Op::Prod => $mul(self, other),
+                    Op::Min => self.min(other),
+                    Op::Max => self.max(other),
+                }
+            }
+        })*
+    };
+}
+
+reducible! {
+    u8: u8::wrapping_add, u8::wrapping_mul;
+    u16: u16::wrapping_add, u16::wrapping_mul;
+    u32: u32::wrapping_add, u32::wrapping_mul;
+    u64: u64::wrapping_add, u64::wrapping_mul;
+    usize: usize::wrapping_add, usize::wrapping_mul;
+    i8: i8::wrapping_add, i8::wrapping_mul;
+    i16: i16::wrapping_add, i16::wrapping_mul;
+    i32: i32::wrapping_add, i32::wrapping_mul;
+    i64: i64::wrapping_add, i64::wrapping_mul;
+    isize: isize::wrapping_add, isize::wrapping_mul;
+    f32: std::ops::Add::add, std::ops::Mul::mul;
+    f64: std::ops::Add::add, std::ops::Mul::mul;
+}
+
+impl Comm {
+    pub(crate) fn world(handle: Handle, rank: usize, size: usize) -> Self {
+        Self {
+            handle,
+            context: 0,
+            rank,
+            size,
+        }
+    }
+
+    /// This rank in the communicator, `0..size`.
+    #[must_use]
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// How many ranks it has.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Sends `data` and returns when it may be changed again.
+    ///
+    /// # Errors
+    /// An interruption, or a destination that does not exist.
+    pub fn send<T: Plain>(&self, data: &[T], destination: usize, tag: u32) -> Result<()> {
+        let destination = self.peer(destination)?;
+        let mut core = self.handle.communicating()?;
+        let endpoint = core.rank.endpoint();
+        Ok(endpoint.send(destination, self.context, tag, bytemuck::cast_slice(data))?)
+    }
+
+    /// Receives the next message of `source` with `tag` into the front of `data`; gives the number
+    /// of elements.
+    ///
+    /// # Errors
+    /// An interruption, a source that does not exist, a message longer than `data`, or one whose
+    /// bytes are no whole number of elements.
+    pub fn recv<T: Plain>(&self, data: &mut [T], source: usize, tag: u32) -> Result<usize> {
+        let source = self.peer(source)?;
+        let mut core = self.handle.communicating()?;
+        let endpoint = core.rank.endpoint();
+        let got = endpoint.recv_into(source, self.context, tag, bytemuck::cast_slice_mut(data))?;
+        whole::<T>(got)
+    }
+
+    /// Starts a send; `data` may be changed at once.
+    ///
+    /// # Errors
+    /// As [`Comm::send`].
+    pub fn isend<T: Plain>(&self, data: &[T], destination: usize, tag: u32) -> Result<Request<T>> {
+        let destination = self.peer(destination)?;
+        let mut core = self.handle.communicating()?;
+        let bytes = bytemuck::cast_slice(data);
+        let id = core
+            .rank
+            .endpoint()
+            .isend(destination, self.context, tag, bytes)?;
+        Ok(self.request(id))
+    }
+
+    /// Starts to receive the next message of `source` with `tag`; [`Request::wait`] gives it.
+    ///
+    /// # Errors
+    /// As [`Comm::recv`].
+    pub fn irecv<T: Plain>(&self, source: usize, tag: u32) -> Result<Request<T>> {
+        let source = self.peer(source)?;
+        let mut core = self.handle.communicating()?;
+        let id = core.rank.endpoint().irecv(source, self.context, tag)?;
+        Ok(self.request(id))
+    }
+
+    /// Returns when every rank has called it.
+    ///
+    /// # Errors
+    /// An interruption.
+    pub fn barrier(&self) -> Result<()> {
+        Ok(self
+            .handle
+            .communicating()?
+            .rank
+            .endpoint()
+            .barrier(self.context)?)
+    }
+
+    /// Gives every rank what `root` has in `data`.
+    ///
+    /// # Errors
+    /// An interruption, a root that does not exist, or lengths that differ between ranks.
+    pub fn broadcast<T: Plain>(&self, data: &mut [T], root: usize) -> Result<()> {
+        let root = self.peer(root)?;
+        let mut core = self.handle.communicating()?;
+        let bytes = bytemuck::cast_slice_mut(data);
+        Ok(core.rank.endpoint().broadcast(self.context, root, bytes)?)
+    }
+
+    /// Combines the `data` of all ranks element by element; `root` gets the result.
+    ///
+    /// # Errors
+    /// As [`Comm::broadcast`].
+    pub fn reduce<T: Reducible>(&self, data: &[T], op: Op, root: usize) -> Result<Option<Vec<T>>> {
+        let root = self.peer(root)?;
+        let mut all = data.to_vec();
+        let mut core = self.handle.communicating()?;
+        let bytes = bytemuck::cast_slice_mut(&mut all);
+        core.rank
+            .endpoint()
+            .reduce(self.context, root, bytes, &mut fold::<T>(op))?;
+        Ok((root.index() == self.rank).then_some(all))
+    }
+
+    /// Combines the `data` of all ranks element by element; every rank gets the result in place.
+    ///
+    /// # Errors
+    /// As [`Comm::broadcast`].
+    pub fn allreduce<T: Reducible>(&self, data: &mut [T], op: Op) -> Result<()> {
+        let mut core = self.handle.communicating()?;
+        let bytes = bytemuck::cast_slice_mut(data);
+        Ok(core
+            .rank
+            .endpoint()
+            .allreduce(self.context, bytes, &mut fold::<T>(op))?)
+    }
+
+    /// Gives `root` the `data` of all ranks, in rank order. Lengths may differ.
+    ///
+    /// # Errors
+    /// An interruption, or a root that does not exist.
+    pub fn gather<T: Plain>(&self, data: &[T], root: usize) -> Result<Option<Vec<T>>> {
+        let root = self.peer(root)?;
+        let mut core = self.handle.communicating()?;
+        let bytes = bytemuck::cast_slice(data);
+        match core.rank.endpoint().gather(self.context, root, bytes)? {
+            Some(blocks) => joined(&blocks).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Gives every rank the `data` of all ranks, in rank order. Lengths may differ.
+    ///
+    /// # Errors
+    /// An interruption.
+    pub fn allgather<T: Plain>(&self, data: &[T]) -> Result<Vec<T>> {
+        let mut core = self.handle.communicating()?;
+        let bytes = bytemuck::cast_slice(data);
+        joined(&core.rank.endpoint().allgather(self.context, bytes)?)
+    }
+
+    fn peer(&self, rank: usize) -> Result<mainstay_types::Rank> {
+        match u32::try_from(rank) {
+            Ok(peer) if rank < self.size => Ok(mainstay_types::Rank(peer)),
+            _ => Err(Error::msg(format!(
+                "rank {rank} does not exist: the communicator has ranks 0 to {}",
+                self.size - 1
+            ))),
+        }
+    }
+
+    fn request<T>(&self, id: RequestId) -> Request<T> {
+        Request {
+            handle: self.handle.clone(),
+            id,
+            element: PhantomData,
+        }
+    }
+}
+
+impl fmt::Debug for Comm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Comm")
+            .field("rank", &self.rank)
+            .field("size", &self.size)
+            .finish()
+    }
+}
+
+/// A send or a receive that was started. Complete each before the next
+/// [`checkpoint`](crate::Job::checkpoint).
+#[must_use = "a request completes when it is waited for"]
+pub struct Request<T> {
+    handle: Handle,
+    id: RequestId,
+    element: PhantomData<T>,
+}
+
+impl<T: Plain> Request<T> {
+    /// Completes it; gives the message of a receive, nothing for a send.
+    ///
+    /// # Errors
+    /// An interruption, or a message whose bytes are no whole number of elements.
+    pub fn wait(self) -> Result<Vec<T>> {
+        let mut core = self.handle.communicating()?;
+        let bytes = core.rank.endpoint().wait(self.id)?;
+        typed(&bytes)
+    }
+
+    /// Whether it is complete, so that [`Request::wait`] returns at once.
+    ///
+    /// # Errors
+    /// An interruption.
+    pub fn test(&mut self) -> Result<bool> {
+        Ok(self.handle.communicating()?.rank.endpoint().test(self.id)?)
+    }
+}
+
+impl<T> fmt::Debug for Request<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Combines `higher` into `lower`, element by element.
+fn fold<T: Reducible>(op: Op) -> impl FnMut(&mut [u8], &[u8]) {
+    move |lower, higher| {
+        // Message buffers need not be aligned for `T`.
+        for (low, high) in lower
+            .chunks_exact_mut(size_of::<T>())
+            .zip(higher.chunks_exact(size_of::<T>()))
+        {
+            let a: T = bytemuck::pod_read_unaligned(low);
+            let b: T = bytemuck::pod_read_unaligned(high);
+            low.copy_from_slice(bytemuck::bytes_of(&a.combine(b, op)));
+        }
+    }
+}
+
+fn whole<T>(bytes: usize) -> Result<usize> {
+    let size = size_of::<T>().max(1);
+    if bytes.is_multiple_of(size) {
+        return Ok(bytes / size);
+    }
+    Err(Error::msg(format!(
+        "a message of {bytes} bytes is no whole number of elements of {size} bytes; send and \
+         receive the same type"
+    )))
+}
+
+fn typed<T: Plain>(bytes: &[u8]) -> Result<Vec<T>> {
+    let mut values = vec![T::zeroed(); whole::<T>(bytes.len())?];
+    bytemuck::cast_slice_mut(&mut values).copy_from_slice(bytes);
+    Ok(values)
+}
+
+fn joined<T: Plain>(blocks: &[Vec<u8>]) -> Result<Vec<T>> {
+    let mut values = vec![T::zeroed(); whole::<T>(blocks.iter().map(Vec::len).sum())?];
+    let mut rest: &mut [u8] = bytemuck::cast_slice_mut(&mut values);
+    for block in blocks {
+        let (front, back) = rest.split_at_mut(block.len());
+        front.copy_from_slice(block);
+        rest = back;
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_combine_in_order_and_integers_wrap() {
+        assert_eq!(250_u8.combine(10, Op::Sum), 4);
+        assert_eq!(2.0_f64.combine(f64::NAN, Op::Max), 2.0);
+        let mut low = bytemuck::cast_slice(&[1.0_f64, 5.0]).to_vec();
+        fold::<f64>(Op::Min)(&mut low, bytemuck::cast_slice(&[3.0_f64, 2.0]));
+        assert_eq!(typed::<f64>(&low).unwrap(), [1.0, 2.0]);
+    }
+
+    #[test]
+    fn broken_elements_are_refused() {
+        assert!(
+            typed::<f64>(&[0; 9])
+                .unwrap_err()
+                .to_string()
+                .contains("9 bytes")
+        );
+        assert_eq!(
+            joined::<u16>(&[vec![1, 0], vec![], vec![2, 0]]).unwrap(),
+            [1, 2]
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! One error that `?` carries out of a program: the interruption, or whatever went wrong.
+//!
+//! Invariant: an interruption stays recognisable however it is passed on as [`Error`].
+//! Deliberately absent: `std::error::Error` for [`Error`], so that every other error converts into
+//! it with `?`; convert it into a boxed error where that trait is needed.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use mainstay_host::rank::RankError;
+
+/// What programs return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call of Mainstay, or the program itself, did not succeed.
+///
+/// # Examples
+/// ```
+/// fn number(text: &str) -> mainstay::Result<f64> {
+///     Ok(text.parse::<f64>()?)
+/// }
+/// assert!(!number("x").unwrap_err().is_interrupted());
+/// ```
+pub struct Error(Repr);
+
+enum Repr {
+    Rank(RankError),
+    Program(Box<dyn StdError + Send + Sync>),
+}
+
+impl Error {
+    /// An error of the program's own, from a sentence.
+    #[must_use]
+    pub fn msg(sentence: impl fmt::Display) -> Self {
+        Self(Repr::Program(sentence.to_string().into()))
+    }
+
+    /// Whether a peer failed and this entry of the program is over. Let it pass with `?`: `run`
+    /// enters the program again.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self.0, Repr::Rank(RankError::Interrupted))
+    }
+
+    /// The program's own error of type `E`, if that is what this is.
+    #[must_use]
+    pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
+        match &self.0 {
+            Repr::Program(error) => error.downcast_ref(),
+            Repr::Rank(error) => (error as &(dyn StdError + 'static)).downcast_ref(),
+        }
+    }
+
+    pub(crate) fn rank(&self) -> Option<&RankError> {
+        match &self.0 {
+            Repr::Rank(error) => Some(error),
+            Repr::Program(_) => None,
+        }
+    }
+
+    fn as_std(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        match &self.0 {
+            Repr::Rank(error) => error,
+            Repr::Program(error) => error.as_ref(),
+        }
+    }
+}
+
+impl<E: StdError + Send + Sync + 'static> From<E> for Error {
+    fn from(error: E) -> Self {
+        let boxed: Box<dyn StdError + Send + Sync> = Box::new(error);
+        Self(match boxed.downcast::<RankError>() {
+            Ok(error) => Repr::Rank(*error),
+            Err(other) => Repr::Program(other),
+        })
+    }
+}
+
+impl From<Error> for Box<dyn StdError + Send + Sync> {
+    fn from(error: Error) -> Self {
+        match error.0 {
+            Repr::Rank(error) => Box::new(error),
+            Repr::Program(error) => error,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.as_std(), f)?;
+        let mut cause = self.as_std().source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// As [`Display`](fmt::Display): what `main` shows when it returns the error.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interruption_survives_conversion_and_others_downcast() {
+        let interrupted = Error::from(RankError::Interrupted);
+        assert!(interrupted.is_interrupted());
+        let parse = Error::from("x".parse::<u8>().unwrap_err());
+        assert!(parse.downcast_ref::<std::num::ParseIntError>().is_some());
+        assert!(parse.downcast_ref::<std::fmt::Error>().is_none());
+        assert_eq!(format!("{parse:?}"), format!("{parse}"));
+    }
+}
