@@ -14,11 +14,13 @@
 
 mod collectives;
 mod fault;
+mod job;
 mod solver;
 mod state;
 
 pub use collectives::{Alone, Collectives};
 pub use fault::SolveError;
+pub use job::World;
 pub use solver::{Options, Solver};
 pub use state::Cg;
 

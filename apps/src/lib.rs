@@ -2,6 +2,7 @@
 //!
 //! `cg` solves A·x = b for a real sparse matrix: [`mtx`] and [`vector`] read the input, [`sparse`]
 //! holds the matrix and divides it among ranks, [`rhs`] makes right-hand sides, [`cg`] iterates.
+//! `probe` misbehaves on purpose; its modes are in [`probe`].
 //!
 //! Invariants: a result is a function of the input, the options and the number of ranks alone; every
 //! sum has one order. Deliberately absent: files written, command lines and exit codes, which are
@@ -11,6 +12,7 @@ pub mod cg;
 pub mod input_error;
 pub mod lines;
 pub mod mtx;
+pub mod probe;
 pub mod rhs;
 pub mod sparse;
 pub mod vector;

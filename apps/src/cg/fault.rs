@@ -57,9 +57,9 @@ pub enum SolveError {
 }
 
 impl SolveError {
-    /// Whether the matrix is to blame, rather than the tolerance or the numbers' range.
+    /// Whether the matrix or the right-hand side is to blame, rather than the tolerance.
     #[must_use]
-    pub fn is_about_the_matrix(&self) -> bool {
-        matches!(self, Self::NotPositiveDefinite { .. })
+    pub fn is_about_the_input(&self) -> bool {
+        !matches!(self, Self::NotConverged { .. })
     }
 }

@@ -104,10 +104,12 @@ impl<'a> Solver<'a> {
             return Ok(());
         }
         let limit = ITERATIONS_PER_ROW * self.matrix.order() as u64;
-        if cg.iteration >= limit {
+        // Squares that underflow carry no direction any more: the next iteration would divide 0 by 0.
+        let vanished = !(cg.rho.is_normal() && r_square.is_normal());
+        if cg.iteration >= limit || vanished {
             return Err(C::Error::from(SolveError::NotConverged {
                 system: cg.system + 1,
-                iterations: limit,
+                iterations: cg.iteration,
                 reached: (r_square / cg.b_square).sqrt(),
                 wanted: self.options.tolerance,
             }));

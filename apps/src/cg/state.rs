@@ -32,6 +32,8 @@ pub struct Cg {
     pub(super) first_row: u64,
     /// The rows of the matrix.
     pub(super) order: u64,
+    /// The right-hand sides to solve for.
+    pub(super) systems: u64,
 }
 
 impl Cg {
@@ -52,6 +54,7 @@ impl Cg {
             xs: vec![0.0; rows.len() * systems],
             first_row: rows.start as u64,
             order: order as u64,
+            systems: systems as u64,
         }
     }
 

@@ -1,0 +1,225 @@
+//! `probe`: a program that misbehaves on purpose, in the way that its first argument names.
+//!
+//! Invariants: one mode, one fault; exit code 1 for an error that `run` returns, 2 for a bad command
+//! line. Deliberately absent: the modes themselves, which are in the library.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use mainstay::Job;
+use mainstay_apps::probe::contract::{self, Offspring};
+use mainstay_apps::probe::crash::{self, Place};
+use mainstay_apps::probe::load::{self, Load};
+use mainstay_apps::probe::{input, pipeline, wait, wrong};
+
+/// A parallel program that misbehaves on purpose.
+///
+/// Every mode does the same work, steps that exchange messages and change a protected array, until
+/// the moment of its fault. Without a mode it does the work without a fault, 200 steps of half a
+/// millisecond.
+#[derive(Parser)]
+#[command(name = "probe", version)]
+struct Arguments {
+    #[command(subcommand)]
+    mode: Option<Mode>,
+}
+
+#[derive(Args, Clone, Copy)]
+struct Size {
+    /// Bytes of protected state on each rank
+    #[arg(long, value_name = "B", default_value_t = 65_536)]
+    bytes: usize,
+    /// Computing in each step, in microseconds, beside the real work
+    #[arg(long, value_name = "U", default_value_t = 0)]
+    spin_us: u64,
+}
+
+impl Size {
+    fn load(self, steps: u64) -> Load {
+        Load {
+            steps,
+            bytes: self.bytes,
+            spin: Duration::from_micros(self.spin_us),
+        }
+    }
+}
+
+#[derive(Args, Clone, Copy)]
+struct Work {
+    /// Steps of the job
+    #[arg(long, value_name = "K", default_value_t = 100)]
+    steps: u64,
+    #[command(flatten)]
+    size: Size,
+}
+
+impl From<Work> for Load {
+    fn from(work: Work) -> Self {
+        work.size.load(work.steps)
+    }
+}
+
+#[derive(Args, Clone)]
+struct At {
+    /// The step, from 1, after whose messages the rank fails
+    step: u64,
+    /// The rank that fails
+    rank: usize,
+    /// Fail only if this file is not there, and make it
+    #[arg(long, value_name = "FILE")]
+    once: Option<PathBuf>,
+}
+
+impl From<&At> for Place {
+    fn from(at: &At) -> Self {
+        Self {
+            step: at.step,
+            rank: at.rank,
+            once: at.once.clone(),
+        }
+    }
+}
+
+#[derive(Subcommand)]
+enum Mode {
+    /// K steps without a fault
+    Steps {
+        /// Steps of the job
+        steps: u64,
+        #[command(flatten)]
+        size: Size,
+    },
+    /// One rank panics in a step
+    PanicAt {
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        work: Work,
+    },
+    /// One rank calls exit in a step
+    ExitAt {
+        #[command(flatten)]
+        at: At,
+        /// The exit code, 0 also
+        code: u8,
+        #[command(flatten)]
+        work: Work,
+    },
+    /// Returns Ok half-way, without finish
+    Early(Work),
+    /// Takes an interruption for the end and returns Ok
+    Swallow(Work),
+    /// Holds a value whose Drop communicates
+    DropComm(Work),
+    /// Starts a process in the first step and leaves it
+    Fork {
+        /// Leave one whose parent is gone already
+        #[arg(long)]
+        grandchild: bool,
+        #[command(flatten)]
+        work: Work,
+    },
+    /// Changes one bit of restored state
+    Flip {
+        /// The rank that does
+        #[arg(long, value_name = "R", default_value_t = 0)]
+        rank: usize,
+        #[command(flatten)]
+        work: Work,
+    },
+    /// After half of the work every rank waits for the next, and none sends
+    Deadlock(Work),
+    /// Messages that cross every cut: late ones and early ones
+    Pipeline(Work),
+    /// Computes for long between two calls, in every tenth step
+    LongKernel {
+        /// For how long, in milliseconds
+        ms: u64,
+        #[command(flatten)]
+        work: Work,
+    },
+    /// The answer depends on the time of day
+    Nondet(Work),
+    /// Has the job keep an input of this size
+    BigInput {
+        /// Its bytes
+        #[arg(value_name = "BYTES")]
+        input_bytes: usize,
+        #[command(flatten)]
+        work: Work,
+    },
+}
+
+fn main() -> ExitCode {
+    let size = Size {
+        bytes: 65_536,
+        spin_us: 500,
+    };
+    let mode = Arguments::parse()
+        .mode
+        .unwrap_or(Mode::Steps { steps: 200, size });
+    match mainstay::run(|job| enter(job, &mode)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One entry of the job.
+fn enter(job: &Job, mode: &Mode) -> mainstay::Result<()> {
+    match mode {
+        Mode::Steps { steps, size } => load::steps(job, size.load(*steps)),
+        Mode::PanicAt { at, work } => crash::panic_at(job, (*work).into(), &at.into()),
+        Mode::ExitAt { at, code, work } => {
+            crash::exit_at(job, (*work).into(), &at.into(), i32::from(*code))
+        }
+        Mode::Early(work) => contract::early(job, (*work).into()),
+        Mode::Swallow(work) => contract::swallow(job, (*work).into()),
+        Mode::DropComm(work) => contract::drop_comm(job, (*work).into()),
+        Mode::Fork {
+            grandchild: true,
+            work,
+        } => contract::fork(job, (*work).into(), Offspring::Grandchild),
+        Mode::Fork { work, .. } => contract::fork(job, (*work).into(), Offspring::Child),
+        Mode::Flip { rank, work } => wrong::flip(job, (*work).into(), *rank),
+        Mode::Deadlock(work) => wait::deadlock(job, (*work).into()),
+        Mode::Pipeline(work) => pipeline::pipeline(job, (*work).into()),
+        Mode::LongKernel { ms, work } => {
+            wait::long_kernel(job, (*work).into(), Duration::from_millis(*ms))
+        }
+        Mode::Nondet(work) => wrong::nondet(job, (*work).into()),
+        Mode::BigInput { input_bytes, work } => input::big_input(job, (*work).into(), *input_bytes),
+    }
+}
+
+#[allow(clippy::print_stderr, reason = "the program's own messages")]
+fn say(error: &mainstay::Error) {
+    eprintln!("probe: {error}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+        let line = "probe exit-at 5 1 3 --once m --steps 9 --bytes 80 --spin-us 2";
+        let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
+        let Some(Mode::ExitAt { at, code, work }) = arguments.mode else {
+            panic!("another mode")
+        };
+        assert_eq!((at.step, at.rank, code), (5, 1, 3));
+        let load = Load::from(work);
+        assert_eq!(
+            (load.steps, load.bytes, load.spin),
+            (9, 80, Duration::from_micros(2))
+        );
+    }
+}
