@@ -1,7 +1,7 @@
 //! Checkpoints: the bytes of a version, the kernels that copy and check them, and the engine that
 //! decides which versions exist.
 //!
-//! - [`format`]: images, shards, messages and manifests as `docs/formats` describes them.
+//! - [`mod@format`]: images, shards, messages and manifests as `docs/formats` describes them.
 //! - [`kernel`]: a copy and its CRC-32C in one pass.
 //! - [`ledger`]: slots, commits, drains, publication, fallback and pruning, as a pure engine.
 //!

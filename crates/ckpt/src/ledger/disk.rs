@@ -115,15 +115,10 @@ impl Ledger {
             Level::Memory => record.slot.is_some(),
             Level::Disk => record.disk == Disk::Published,
         };
-        let part = &mut record.parts[rank.index()];
-        let bad = match level {
-            Level::Memory => &mut part.bad_memory,
-            Level::Disk => &mut part.bad_disk,
-        };
         if !there {
             return Err(Stale::Version);
         }
-        if std::mem::replace(bad, true) {
+        if !record.parts[rank.index()].bad.insert(level) {
             return Err(Stale::Twice);
         }
         if record.disk == Disk::Waiting {

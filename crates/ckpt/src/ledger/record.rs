@@ -3,6 +3,7 @@
 //! Invariants: a committed record has every part; a copy once bad stays bad; a void record is
 //! never restorable again. Deliberately absent: other versions, which slots are shared with.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mainstay_types::event::Level;
@@ -51,8 +52,8 @@ pub(super) struct Part {
     /// Whether its late messages are needed and not there. Known once all are captured.
     pub(super) lacks_late: bool,
     pub(super) late: Option<(u64, u32)>,
-    pub(super) bad_memory: bool,
-    pub(super) bad_disk: bool,
+    /// The levels whose copy is torn, missing or rotten.
+    pub(super) bad: BTreeSet<Level>,
     pub(super) entry: RankEntry,
 }
 
@@ -165,9 +166,9 @@ impl Record {
 
     /// Where the part's best copy lies.
     pub(super) fn level(&self, part: &Part) -> Option<Level> {
-        if self.slot.is_some() && !part.bad_memory {
+        if self.slot.is_some() && !part.bad.contains(&Level::Memory) {
             Some(Level::Memory)
-        } else if self.disk == Disk::Published && !part.bad_disk {
+        } else if self.disk == Disk::Published && !part.bad.contains(&Level::Disk) {
             Some(Level::Disk)
         } else {
             None
@@ -176,7 +177,9 @@ impl Record {
 
     /// Whether a later launch could restore it.
     pub(super) fn is_whole_on_disk(&self) -> bool {
-        self.disk == Disk::Published && !self.void && !self.parts.iter().any(|p| p.bad_disk)
+        let mut parts = self.parts.iter();
+        let published = self.disk == Disk::Published && !self.void;
+        published && !parts.any(|part| part.bad.contains(&Level::Disk))
     }
 
     /// Notes late messages, and whether they fit what the counters say once those are known.

@@ -5,8 +5,14 @@
     reason = "a test that cannot set up has nothing to report"
 )]
 
+mod campaign;
 mod format;
 mod golden;
 mod image;
 mod kernel;
+mod ledger;
+mod ledger_disk;
+mod orders;
 mod random;
+mod script;
+mod world;

@@ -1,0 +1,208 @@
+//! The ledger's exact answers about disk, bad copies and earlier launches, one story a test.
+
+use mainstay_ckpt::{Disk, Effect, Input, Ledger, Stale, VoidReason};
+use mainstay_types::event::Level;
+use mainstay_types::{Epoch, Rank, Version};
+
+use crate::script::{
+    bad, commit, dropped, failed, ledger, old_manifest, propose, proposed, publish, published,
+    tell, written,
+};
+
+const V1: Version = Version(1);
+const V2: Version = Version(2);
+const V3: Version = Version(3);
+
+fn void(version: Version, why: VoidReason) -> Effect {
+    Effect::Void { version, why }
+}
+
+#[test]
+fn publication_follows_writing_and_happens_once() {
+    let mut l = ledger(2, 1);
+    commit(&mut l);
+    assert_eq!(tell(&mut l, published(1)), dropped(Stale::Version));
+    tell(&mut l, written(1));
+    assert_eq!(tell(&mut l, written(1)), dropped(Stale::Version));
+    tell(&mut l, published(1));
+    assert_eq!(tell(&mut l, published(1)), dropped(Stale::Version));
+    assert_eq!(tell(&mut l, failed(1)), dropped(Stale::Version));
+}
+
+#[test]
+fn a_full_disk_leaves_memory_and_the_next_drain_tries_again() {
+    let mut l = ledger(2, 1);
+    commit(&mut l);
+    commit(&mut l);
+    let why = "disk full".to_owned();
+    let expected = [
+        Effect::MemoryOnly {
+            version: V1,
+            why: why.clone(),
+        },
+        Effect::Discard { version: V1 },
+        Effect::Drain { version: V2 },
+    ];
+    assert_eq!(tell(&mut l, failed(1)), expected);
+    assert_eq!(l.choose().unwrap().version, V2);
+    assert!(l.may_propose(), "the first slot is free, drained or not");
+    let freed = [Effect::Freed { version: V1 }, proposed(3, 0, 30)];
+    assert_eq!(tell(&mut l, propose(1, 30)), freed);
+    assert_eq!(l.record(V1), None, "nothing of it is left");
+    let again = [
+        Effect::Published { version: V2 },
+        Effect::DiskAgain { version: V2 },
+    ];
+    assert_eq!(publish(&mut l, 2), again);
+}
+
+#[test]
+fn a_failed_publication_leaves_files_that_are_pruned_in_their_time() {
+    let mut l = ledger(2, 1);
+    commit(&mut l);
+    tell(&mut l, written(1));
+    let why = "disk full".to_owned();
+    assert_eq!(
+        tell(&mut l, failed(1)),
+        [Effect::MemoryOnly { version: V1, why }]
+    );
+    assert_eq!(l.record(V1).unwrap().disk(), Disk::Uncertain);
+    assert_eq!(l.newest_published(), None);
+    commit(&mut l);
+    let expected = [
+        Effect::Published { version: V2 },
+        Effect::DiskAgain { version: V2 },
+        Effect::Prune { version: V1 },
+    ];
+    assert_eq!(publish(&mut l, 2), expected);
+    assert_eq!(l.record(V1).unwrap().slot(), Some(0), "still in memory");
+}
+
+#[test]
+fn bad_copies_lead_down_the_levels_and_then_to_older_versions() {
+    let mut l = ledger(2, 2);
+    commit(&mut l);
+    publish(&mut l, 1);
+    commit(&mut l);
+    publish(&mut l, 2);
+    assert_eq!(tell(&mut l, bad(2, 0, Level::Memory)), []);
+    assert_eq!(
+        tell(&mut l, bad(2, 0, Level::Memory)),
+        dropped(Stale::Twice)
+    );
+    let choice = l.choose().unwrap();
+    let levels: Vec<_> = choice.ranks.iter().map(|source| source.level).collect();
+    assert_eq!(
+        (choice.version, levels),
+        (V2, vec![Level::Disk, Level::Memory])
+    );
+    let why = VoidReason::CopyBad {
+        rank: Rank(0),
+        why: "rotten".to_owned(),
+    };
+    assert_eq!(
+        tell(&mut l, bad(2, 0, Level::Disk)),
+        [void(V2, why.clone())]
+    );
+    assert_eq!(
+        tell(&mut l, bad(2, 1, Level::Disk)),
+        dropped(Stale::Version)
+    );
+    assert_eq!(l.choose().unwrap().version, V1);
+    tell(&mut l, bad(1, 0, Level::Disk));
+    assert_eq!(l.choose().unwrap().version, V1, "memory is left");
+    assert_eq!(tell(&mut l, bad(1, 0, Level::Memory)), [void(V1, why)]);
+    assert_eq!(l.choose(), None);
+}
+
+#[test]
+fn bad_versions_on_disk_do_not_count_as_kept() {
+    let mut l = ledger(2, 1);
+    commit(&mut l);
+    publish(&mut l, 1);
+    commit(&mut l);
+    tell(&mut l, written(2));
+    tell(&mut l, published(2));
+    tell(&mut l, bad(2, 0, Level::Disk));
+    commit(&mut l);
+    let expected = [
+        Effect::Published { version: V3 },
+        Effect::Prune { version: V2 },
+    ];
+    assert_eq!(publish(&mut l, 3), expected);
+    let mut l = ledger(2, 2);
+    for version in 1..=3 {
+        commit(&mut l);
+        if version == 3 {
+            tell(&mut l, bad(2, 0, Level::Disk));
+        }
+        let effects = publish(&mut l, version);
+        let version = Version(version);
+        assert_eq!(effects, [Effect::Published { version }], "1 and 3 are kept");
+    }
+}
+
+#[test]
+fn a_bad_copy_cancels_a_waiting_drain_and_frees_the_slot() {
+    let mut l = ledger(2, 1);
+    commit(&mut l);
+    commit(&mut l);
+    assert!(!l.may_propose());
+    let why = VoidReason::CopyBad {
+        rank: Rank(1),
+        why: "rotten".to_owned(),
+    };
+    let expected = [Effect::DrainCancelled { version: V2 }, void(V2, why)];
+    assert_eq!(tell(&mut l, bad(2, 1, Level::Memory)), expected);
+    assert_eq!(l.choose().unwrap().version, V1);
+    assert_eq!(tell(&mut l, propose(1, 30)), [proposed(3, 1, 30)]);
+}
+
+#[test]
+fn a_copy_gone_bad_during_its_drain_is_settled_when_the_drain_ends() {
+    for saved in [true, false] {
+        let mut l = ledger(2, 1);
+        commit(&mut l);
+        assert_eq!(tell(&mut l, bad(1, 0, Level::Memory)), []);
+        assert_eq!(l.choose(), None);
+        if saved {
+            publish(&mut l, 1);
+            assert_eq!(l.choose().unwrap().ranks[0].level, Level::Disk);
+        } else {
+            let why = VoidReason::CopyBad {
+                rank: Rank(0),
+                why: "disk full".to_owned(),
+            };
+            assert_eq!(tell(&mut l, failed(1))[2..], [void(V1, why)]);
+        }
+    }
+}
+
+#[test]
+fn versions_of_earlier_launches_are_restored_from_disk() {
+    let mut l = Ledger::new(2, V1, 1);
+    for version in [5, 7] {
+        let manifest = Box::new(old_manifest(version, 2));
+        assert_eq!(tell(&mut l, Input::Adopt(manifest)), []);
+    }
+    let twice = Input::Adopt(Box::new(old_manifest(7, 2)));
+    assert_eq!(tell(&mut l, twice), dropped(Stale::Twice));
+    let foreign = Input::Adopt(Box::new(old_manifest(8, 3)));
+    assert_eq!(tell(&mut l, foreign), dropped(Stale::Ranks));
+    let source = &l.choose().unwrap().ranks[1];
+    assert_eq!((source.level, source.late_at), (Level::Disk, 8192));
+    assert_eq!(
+        (l.newest_restorable(), l.next_version()),
+        (Some(Version(7)), Version(8))
+    );
+    assert_eq!(l.newest_published(), Some(Version(7)));
+    tell(&mut l, bad(7, 0, Level::Disk));
+    assert_eq!(l.newest_restorable(), Some(Version(5)));
+    tell(&mut l, Input::EpochRaised(Epoch(1)));
+    commit(&mut l);
+    assert_eq!(l.record(Version(8)).unwrap().parent(), Some(Version(5)));
+    let expected = [5, 7].map(|version| Effect::Prune {
+        version: Version(version),
+    });
+    assert_eq!(publish(&mut l, 8)[1..], expected);
+}
