@@ -67,11 +67,8 @@ impl fmt::Display for InputError {
     }
 }
 
-impl std::error::Error for InputError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(&self.fault)
-    }
-}
+/// Without a source: the message already holds what the system said.
+impl std::error::Error for InputError {}
 
 /// The kinds of fault, by what was being read.
 #[derive(Debug, thiserror::Error)]
@@ -94,15 +91,15 @@ pub enum Fault {
 pub enum SourceFault {
     /// The file cannot be opened.
     #[error("cannot be opened ({0}); check the path and its permissions")]
-    Open(#[source] io::Error),
+    Open(io::Error),
     /// Reading failed half-way.
     #[error("cannot be read ({0}); check that it is a file on a healthy disk")]
-    Read(#[source] io::Error),
+    Read(io::Error),
     /// The compressed data ends too early or is damaged.
     #[error(
         "the gzip data is cut short or damaged ({0}); copy the file again and test it with `gzip -t`"
     )]
-    Gzip(#[source] io::Error),
+    Gzip(io::Error),
     /// Bytes that are not UTF-8.
     #[error("the line is not text; give a text file, or its gzip")]
     NotText,

@@ -34,7 +34,7 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     rhs: Option<PathBuf>,
     /// Stop when ‖r‖/‖b‖ is not above this
-    #[arg(long, value_name = "TOL", default_value_t = Options::TOLERANCE, value_parser = tolerance)]
+    #[arg(long, value_name = "TOL", default_value = "1e-10", value_parser = tolerance)]
     tol: f64,
     /// Solve for this many right-hand sides in turn; all after the first are random numbers that
     /// depend on the seed, the place in the turn and the row alone
@@ -192,7 +192,7 @@ mod tests {
         let arguments = Arguments::try_parse_from(["cg", "m.mtx"]).unwrap();
         assert_eq!(
             (arguments.tol, arguments.repeat, arguments.seed),
-            (1e-10, 1, 1)
+            (Options::TOLERANCE, 1, 1)
         );
         assert!(arguments.rhs.is_none() && arguments.out.is_none());
     }

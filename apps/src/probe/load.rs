@@ -50,11 +50,11 @@ impl State for Work {
 }
 
 impl Work {
-    /// The state at step 0.
+    /// The state at step 0: nearly all zeros, which cost nothing until a step changes them.
     #[must_use]
     pub fn new(rank: usize, bytes: usize) -> Self {
-        let count = (bytes / 8).max(1) as u64;
-        let words = (0..count).map(|k| rhs::word(0, rank as u64, k)).collect();
+        let mut words = vec![0; (bytes / 8).max(1)];
+        words[0] = rank as u64 + 1;
         Self {
             step: 0,
             sum: 0,
@@ -86,8 +86,12 @@ impl Work {
         let (salt, step) = (self.sum, self.step);
         let stripe = self.stripe();
         let mut sum = 0_u64;
-        for word in &mut self.words[stripe] {
-            *word = rhs::word(*word ^ from_neighbour, salt, step);
+        for (place, word) in stripe.clone().zip(&mut self.words[stripe]) {
+            *word = rhs::word(
+                *word ^ from_neighbour,
+                salt.wrapping_add(place as u64),
+                step,
+            );
             sum = sum.wrapping_add(*word);
         }
         sum
