@@ -133,6 +133,9 @@ fn for_people(options: &args::Run, plan: Plan) -> u8 {
     if outcome.summary.exit == exit::STDOUT_CLOSED {
         return exit::STDOUT_CLOSED;
     }
+    if options.quiet && !outcome.why.is_empty() {
+        show::err(&format!("mainstay: {}\n", outcome.why));
+    }
     let timeline = (!options.quiet).then_some(&human.timeline);
     let report = show::report(&outcome.summary, timeline, &outcome.why_not);
     if let Some(hint) = &outcome.hint {
@@ -147,6 +150,8 @@ fn for_people(options: &args::Run, plan: Plan) -> u8 {
 /// A run with what its twin says about it.
 struct Judged {
     summary: Summary,
+    /// Why it ended as it did; empty after success.
+    why: String,
     why_not: String,
     hint: Option<String>,
 }

@@ -7,6 +7,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use mainstay_host::endpoint::CommError;
 use mainstay_host::rank::RankError;
 
 /// What programs return.
@@ -69,8 +70,12 @@ impl Error {
 impl<E: StdError + Send + Sync + 'static> From<E> for Error {
     fn from(error: E) -> Self {
         let boxed: Box<dyn StdError + Send + Sync> = Box::new(error);
-        Self(match boxed.downcast::<RankError>() {
-            Ok(error) => Repr::Rank(*error),
+        let other = match boxed.downcast::<RankError>() {
+            Ok(error) => return Self(Repr::Rank(*error)),
+            Err(other) => other,
+        };
+        Self(match other.downcast::<CommError>() {
+            Ok(error) => Repr::Rank((*error).into()),
             Err(other) => Repr::Program(other),
         })
     }
@@ -110,8 +115,8 @@ mod tests {
 
     #[test]
     fn an_interruption_survives_conversion_and_others_downcast() {
-        let interrupted = Error::from(RankError::Interrupted);
-        assert!(interrupted.is_interrupted());
+        assert!(Error::from(RankError::Interrupted).is_interrupted());
+        assert!(Error::from(CommError::Interrupted).is_interrupted());
         let parse = Error::from("x".parse::<u8>().unwrap_err());
         assert!(parse.downcast_ref::<std::num::ParseIntError>().is_some());
         assert!(parse.downcast_ref::<std::fmt::Error>().is_none());

@@ -71,10 +71,6 @@ impl Observer for Human {
             (None, Some(text)) if !self.quiet => {
                 err(&format!("mainstay: {:8.3} s  {text}\n", at.as_secs_f64()));
             }
-            // A note tells of something wrong; it is shown even when all else is quiet.
-            (None, Some(text)) if matches!(event, Event::Note { .. }) => {
-                err(&format!("mainstay: {text}\n"));
-            }
             _ => {}
         }
         ControlFlow::Continue(())

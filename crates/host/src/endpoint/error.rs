@@ -9,7 +9,7 @@ use mainstay_types::Rank;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommError {
     /// The epoch was raised: every call fails so until the next one begins.
-    #[error("interrupted: the job recovers from a failure")]
+    #[error("interrupted: a rank of the job failed, and the job goes back to its last version")]
     Interrupted,
     /// The launcher is gone, so nobody will ever raise an epoch: the process has to end.
     #[error("the launcher is gone")]

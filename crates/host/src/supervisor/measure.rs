@@ -60,7 +60,8 @@ impl Measure {
         } else {
             now
         };
-        record.detect = stamp.map(|stamp| raised.saturating_sub(stamp));
+        // A job that ends for this failure raises no epoch after it.
+        record.detect = stamp.and_then(|stamp| raised.checked_sub(stamp));
         let began = stamp.unwrap_or(raised).min(raised);
         self.since = Some(self.since.map_or(began, |since| since.min(began)));
         let detect = record.detect;

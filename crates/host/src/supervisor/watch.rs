@@ -27,9 +27,9 @@ impl Supervisor<'_> {
             .tick(now, &samples, self.segment.rings_empty());
         for (rank, health) in findings.ranks {
             match health {
-                Health::Warn(text) => self.note(text),
+                Health::Warn(text) => self.note(format!("rank {rank}: {text}")),
                 Health::Dead { reason, why } => {
-                    self.note(why);
+                    self.note(format!("rank {rank} is killed: {why}"));
                     self.feed(Input::Suspect { rank, reason });
                 }
                 Health::Healthy | Health::Suspended | Health::Starved => {}

@@ -1,0 +1,12 @@
+//! End-to-end tests: the command, real programs, real faults.
+//!
+//! Every run has a deadline, and after every run nothing of it may be left: no process, no file.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails the test")]
+
+mod bad_input;
+mod checkpoints;
+mod contracts;
+mod harness;
+mod hygiene;
+mod recovery;
+mod streams;

@@ -1,0 +1,134 @@
+//! Output, input, signals and pipes.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::harness::{program, run, start, start_with};
+
+#[test]
+fn lines_are_whole_and_labelled() {
+    let script = "printf 'one\\ntwo'; printf 'err\\n' >&2";
+    let ended = run(&["-n", "3", "--label", "--quiet", "sh", "-c", script]).code(0);
+    for rank in 0..3 {
+        assert!(ended.stdout.contains(&format!("[{rank}] one\n[{rank}] two\n")), "{}", ended.stdout);
+        assert!(ended.stderr.contains(&format!("[{rank}] err\n")));
+    }
+}
+
+#[test]
+fn input_goes_to_rank_0_and_the_others_have_none() {
+    let script = "cat; echo end";
+    let mut run = start_with(&["-n", "2", "--label", "sh", "-c", script], Stdio::piped());
+    let mut stdin = run.child().stdin.take().unwrap();
+    stdin.write_all(&[b'x'; 100_000]).unwrap();
+    stdin.write_all(b"\n").unwrap();
+    drop(stdin);
+    let ended = run.end().code(0);
+    assert!(ended.stdout.contains("[1] end\n"));
+    assert_eq!(ended.stdout.matches('x').count(), 100_000);
+    assert!(ended.stdout.contains("[0] end\n"));
+}
+
+#[test]
+fn json_is_one_object_a_line_also_with_output_that_is_not_text() {
+    let ended = run(&["-n", "2", "--json", "sh", "-c", "printf 'a\\377\\\"\\n'"]).code(0);
+    let lines = ended.events().iter().filter(|event| event["event"] == "output").count();
+    assert_eq!(lines, 2);
+    assert_eq!(ended.summary()["exit"], 0);
+    assert!(ended.stderr.is_empty(), "{}", ended.stderr);
+}
+
+#[test]
+fn signals_end_the_job_with_their_code_and_a_summary() {
+    let probe = program("probe");
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let mut job = start(&["-n", "2", "--json", &probe, "steps", "100000", "--spin-us", "1000"]);
+        let mut line = String::new();
+        let stdout = job.child().stdout.take().unwrap();
+        let mut reader = std::io::BufReader::new(stdout);
+        while !line.contains("checkpoint") {
+            line.clear();
+            std::io::BufRead::read_line(&mut reader, &mut line).unwrap();
+        }
+        job.signal(signal);
+        let mut rest = String::new();
+        std::io::Read::read_to_string(&mut reader, &mut rest).unwrap();
+        let summary = rest.lines().last().unwrap().to_owned();
+        assert!(summary.contains("\"summary\"") && summary.contains(&format!("\"exit\":{code}")));
+        job.end().code(code);
+    }
+}
+
+#[test]
+fn ranks_that_ignore_the_request_to_end_are_killed() {
+    let script = "trap '' TERM; echo ready >&2; while :; do sleep 1; done";
+    let mut job = start(&["-n", "2", "sh", "-c", script]);
+    job.until("ready");
+    job.signal("INT");
+    job.end().code(130);
+}
+
+#[test]
+fn a_second_interrupt_ends_at_once() {
+    let script = "trap '' TERM; echo ready >&2; while :; do sleep 1; done";
+    let mut job = start(&["-n", "1", "sh", "-c", script]);
+    job.until("ready");
+    let started = std::time::Instant::now();
+    job.signal("INT");
+    // The first has been seen once the job says so or ends; a second before that counts as one.
+    while job.child().try_wait().unwrap().is_none() {
+        job.signal("INT");
+        std::thread::yield_now();
+        if started.elapsed() > std::time::Duration::from_secs(60) {
+            break;
+        }
+    }
+    job.end().code(130);
+}
+
+#[test]
+fn a_closed_standard_output_ends_the_job_with_141() {
+    let probe = program("probe");
+    let script = format!(
+        "{} run -n 2 --json {probe} steps 100000 --spin-us 1000 | head -n 1; \
+         echo ${{PIPESTATUS[0]}}",
+        env!("CARGO_BIN_EXE_mainstay")
+    );
+    let output = Command::new("bash").args(["-c", &script]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(text.lines().last(), Some("141"), "{text}");
+}
+
+#[test]
+fn suspending_the_launcher_suspends_the_ranks_and_nothing_is_declared_dead() {
+    let probe = program("probe");
+    let words = ["-n", "2", "--lost-after", "200ms", "--heartbeat", "50ms", &probe];
+    let mut job = start(&[&words[..], &["steps", "600", "--spin-us", "1000"]].concat());
+    job.until("committed");
+    job.signal("TSTP");
+    let stopped = |job: &crate::harness::Run| {
+        let own = job.pid();
+        let programs = job.processes();
+        let state = |pid: i32| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit_once(") ").map_or('?', |(_, rest)| rest.chars().next().unwrap_or('?'))
+        };
+        // The guardian runs on; it has the launcher's command line.
+        programs.iter().filter(|(pid, command)| {
+            *pid == own || command.contains("probe steps") && !command.contains("mainstay run")
+        }).all(|(pid, _)| state(*pid) == 'T')
+    };
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !stopped(&job) {
+        assert!(std::time::Instant::now() < until, "{:?}", job.processes());
+        std::thread::yield_now();
+    }
+    // Stay stopped for longer than --lost-after.
+    let resume = std::time::Instant::now() + std::time::Duration::from_millis(600);
+    while std::time::Instant::now() < resume {
+        std::thread::yield_now();
+    }
+    job.signal("CONT");
+    let ended = job.end().code(0);
+    assert!(!ended.stderr.contains("FAILED"), "{}", ended.stderr);
+}
