@@ -1,3 +1,11 @@
 //! Tests of the message engines through their public faces.
 
+mod channel;
+mod cut;
 mod layout;
+mod matching;
+mod random;
+mod ring;
+#[cfg(loom)]
+mod ring_loom;
+mod tree;
