@@ -133,7 +133,7 @@ fn all_wait(samples: &[Sample]) -> Option<Vec<(Rank, Incarnation, Wait)>> {
         .map(|sample| {
             let wait = sample
                 .wait
-                .filter(|wait| wait.kind != WaitKind::Supervisor)?;
+                .filter(|wait| !matches!(wait.kind, WaitKind::Supervisor | WaitKind::Bounded))?;
             let asleep = sample.state == 'S' && sample.joined && sample.epoch_acked;
             asleep.then_some((sample.rank, sample.incarnation, wait))
         })

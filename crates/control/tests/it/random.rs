@@ -36,6 +36,8 @@ fn run(seed: u64, policy: Policy, max_restarts: u32, stops: u32) -> (World, u32)
         suspects: draw(3),
         torn: draw(3),
         stops,
+        within: N as usize,
+        alike: false,
     };
     let config = Config {
         n: N,

@@ -5,9 +5,12 @@
 //! asserted where the driver carries out an effect. Deliberately absent: states of a rank that the
 //! engine cannot tell apart.
 
+mod driver;
+mod past;
+
 use std::collections::VecDeque;
 
-use mainstay_control::recovery::{Config, Effect, Input, Phase, Policy, Recovery};
+use mainstay_control::recovery::{Config, Input, Policy, Recovery};
 use mainstay_control::{Ending, FenceReason, Hints, classify};
 use mainstay_types::{Epoch, Incarnation, Rank, Step, Version};
 
@@ -80,6 +83,11 @@ pub(crate) struct Faults {
     pub(crate) torn: u32,
     /// Ctrl-C.
     pub(crate) stops: u32,
+    /// How many ranks may be struck: ranks below this. All ranks are alike, so a walk may take
+    /// the first struck for rank 0, the next other one for rank 1, and so on.
+    pub(crate) within: usize,
+    /// Whether a strike lets the next one reach one rank further.
+    pub(crate) alike: bool,
 }
 
 /// One thing that can happen next.
@@ -122,7 +130,6 @@ pub(crate) struct World {
     /// Failures that the engine reported, and failures that happened.
     pub(crate) failures: u32,
     pub(crate) struck: u32,
-    pub(crate) dropped: u32,
 }
 
 const FIRST: Epoch = Epoch(1);
@@ -153,7 +160,6 @@ impl World {
             end: None,
             failures: 0,
             struck: 0,
-            dropped: 0,
         };
         world.give(Input::Start);
         world
@@ -193,10 +199,11 @@ impl World {
             if restoring && self.faults.torn > 0 {
                 moves.push(Move::Rank(r, true));
             }
-            if self.faults.kills > 0 {
+            let strikable = r < self.faults.within;
+            if strikable && self.faults.kills > 0 {
                 moves.push(Move::Kill(r));
             }
-            if self.faults.suspects > 0 && self.end.is_none() {
+            if strikable && self.faults.suspects > 0 && self.end.is_none() {
                 moves.push(Move::Suspect(r));
             }
         }
@@ -214,12 +221,12 @@ impl World {
             Move::Reap(r) => self.reap(r),
             Move::Kill(r) => {
                 self.faults.kills -= 1;
-                self.struck += 1;
+                self.strike(r);
                 self.ranks[r].life = Life::Dead(by(9));
             }
             Move::Suspect(r) => {
                 self.faults.suspects -= 1;
-                self.struck += 1;
+                self.strike(r);
                 let (rank, reason) = (rank_of(r), FenceReason::Stopped);
                 self.give(Input::Suspect { rank, reason });
             }
@@ -227,6 +234,13 @@ impl World {
                 self.faults.stops -= 1;
                 self.give(Input::Stop { signal: 2 });
             }
+        }
+    }
+
+    fn strike(&mut self, r: usize) {
+        self.struck += 1;
+        if self.faults.alike && r + 1 == self.faults.within {
+            self.faults.within += 1;
         }
     }
 
@@ -343,213 +357,6 @@ impl World {
             step: Step(0),
         };
         self.give(input);
-    }
-
-    /// The driver: one input, then all effects in order.
-    pub(crate) fn give(&mut self, input: Input) {
-        let mut inputs = VecDeque::from([input]);
-        let mut effects = Vec::new();
-        while let Some(input) = inputs.pop_front() {
-            self.engine.step(input, &mut effects);
-            for effect in effects.drain(..) {
-                assert_eq!(self.end, None, "nothing follows the end");
-                inputs.extend(self.carry_out(effect));
-            }
-        }
-    }
-
-    fn carry_out(&mut self, effect: Effect) -> Option<Input> {
-        match effect {
-            Effect::Spawn { rank, incarnation } => self.spawn(rank, incarnation),
-            Effect::Kill {
-                rank,
-                incarnation,
-                reason,
-            } => {
-                let process = &mut self.ranks[rank.index()];
-                assert_eq!(
-                    process.incarnation,
-                    Some(incarnation),
-                    "kills only the living"
-                );
-                assert_eq!(process.fenced, None, "kills once");
-                process.fenced = Some(reason);
-                if !matches!(process.life, Life::Dead(_)) {
-                    process.life = Life::Dead(by(9));
-                }
-            }
-            Effect::Terminate { rank, incarnation } => {
-                let process = &mut self.ranks[rank.index()];
-                assert_eq!(process.incarnation, Some(incarnation));
-                if !matches!(process.life, Life::Dead(_)) {
-                    process.life = Life::Dead(by(15));
-                }
-            }
-            Effect::RaiseEpoch { epoch, .. } => {
-                assert_eq!(epoch, self.word.next(), "epochs grow by one");
-                assert_eq!(self.finished, None, "nothing is raised once finished");
-                self.word = epoch;
-            }
-            Effect::TellRaised { rank, epoch } => self.tell(rank, epoch),
-            Effect::Open { epoch } => {
-                self.open(epoch);
-                let (version, step) = (None, Step(0));
-                return Some(Input::Opened {
-                    epoch,
-                    version,
-                    step,
-                });
-            }
-            Effect::Finish { epoch } => self.finish(epoch),
-            Effect::End { code, .. } => self.ended(code),
-            Effect::Failure { .. } => {
-                self.failures += 1;
-                assert!(
-                    self.failures <= self.struck,
-                    "nobody is blamed for our own kills"
-                );
-            }
-            Effect::Dropped { .. } => self.dropped += 1,
-            Effect::Recovered { epoch } => self.recover(epoch),
-            Effect::Note(text) => assert!(!text.is_empty()),
-        }
-        None
-    }
-
-    fn spawn(&mut self, rank: Rank, incarnation: Incarnation) {
-        if self.policy == Policy::Restart {
-            let of_old = |process: &Process| process.entered && process.life != Life::None;
-            assert!(
-                !self.ranks.iter().any(of_old),
-                "nothing of the old world is left"
-            );
-        }
-        let process = &mut self.ranks[rank.index()];
-        assert_eq!(
-            process.life,
-            Life::None,
-            "started only when the last one is reaped"
-        );
-        assert!(
-            process
-                .incarnation
-                .is_none_or(|last| incarnation == last.next())
-        );
-        assert_eq!(self.finished, None, "nobody is started once finished");
-        process.incarnation = Some(incarnation);
-        process.life = Life::Starting;
-        process.said_hello = false;
-        process.entered = false;
-        process.acked = None;
-        process.restored = None;
-        process.result = None;
-    }
-
-    fn tell(&mut self, rank: Rank, epoch: Epoch) {
-        let process = &mut self.ranks[rank.index()];
-        assert_eq!(epoch, self.word, "told of the newest epoch");
-        assert!(process.down.is_empty(), "one unanswered question at a time");
-        assert!(
-            matches!(process.life, Life::Waiting | Life::Dead(_)),
-            "told on its socket"
-        );
-        process.down.push_back(Down::Raised(epoch));
-    }
-
-    /// The heart of it: when an epoch opens, nobody can touch the rings.
-    fn open(&mut self, epoch: Epoch) {
-        assert_eq!(epoch, self.word, "opens the newest epoch");
-        assert!(self.opened < Some(epoch), "opens it once");
-        self.opened = Some(epoch);
-        for process in &mut self.ranks {
-            // A rank that died since it acknowledged touches nothing either.
-            assert!(matches!(process.life, Life::Waiting | Life::Dead(_)));
-            assert_eq!(
-                process.acked,
-                Some(epoch),
-                "every rank acknowledged this epoch"
-            );
-            assert!(process.up.is_empty(), "and has said nothing since");
-            assert!(process.down.is_empty() || matches!(process.life, Life::Dead(_)));
-            process.down.push_back(Down::Open(epoch));
-        }
-    }
-
-    fn recover(&mut self, epoch: Epoch) {
-        assert!(epoch > FIRST && self.opened == Some(epoch));
-        assert!(self.recovered < Some(epoch), "said once");
-        self.recovered = Some(epoch);
-        for process in &self.ranks {
-            assert_eq!(process.restored, Some(epoch), "every rank has its state");
-        }
-    }
-
-    fn finish(&mut self, epoch: Epoch) {
-        assert!(epoch == FIRST || self.recovered == Some(epoch));
-        assert_eq!(self.finished, None, "finishes once");
-        assert!(self.opened == Some(epoch) && self.word == epoch);
-        for process in &self.ranks {
-            assert_eq!(process.result, Some(epoch), "all results are of this epoch");
-        }
-        self.finished = Some(epoch);
-    }
-
-    fn ended(&mut self, code: u8) {
-        assert!(self.ranks.iter().all(|process| process.life == Life::None));
-        assert_eq!(*self.engine.phase(), Phase::Ended);
-        if self.finished.is_some() {
-            assert_eq!(code, 0, "once finished, nothing fails the job");
-        }
-        self.end = Some(code);
-    }
-
-    /// Whatever is older than the present changes nothing, in any state.
-    pub(crate) fn refuse_the_past(&self) {
-        let mut past = Vec::new();
-        for (r, process) in self.ranks.iter().enumerate() {
-            let rank = rank_of(r);
-            let (version, why) = (Version(1), String::new());
-            for epoch in (0..self.word.0).map(Epoch) {
-                past.push(Input::Restored { rank, epoch });
-                past.push(Input::Result { rank, epoch });
-                let why = why.clone();
-                past.push(Input::RestoreFailed {
-                    rank,
-                    epoch,
-                    version,
-                    why,
-                });
-            }
-            for epoch in (0..=self.opened.map_or(0, |e| e.0)).map(Epoch) {
-                past.push(Input::Ack { rank, epoch });
-            }
-            for old in (0..process.incarnation.map_or(0, |i| i.0)).map(Incarnation) {
-                past.push(Input::Hello {
-                    rank,
-                    incarnation: old,
-                });
-                let verdict = classify(by(9), &Hints::default());
-                past.push(Input::Died {
-                    rank,
-                    incarnation: old,
-                    verdict,
-                    step: Step(0),
-                });
-            }
-        }
-        past.push(Input::Start);
-        let mut engine = self.engine.clone();
-        let mut effects = Vec::new();
-        let count = past.len();
-        for input in past {
-            engine.step(input, &mut effects);
-        }
-        let dropped = |effect: &Effect| matches!(effect, Effect::Dropped { .. });
-        assert!(
-            effects.len() == count && effects.iter().all(dropped),
-            "{effects:?}"
-        );
-        assert!(engine == self.engine, "{self:#?}");
     }
 }
 
