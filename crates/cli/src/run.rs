@@ -165,6 +165,7 @@ fn with_twin(options: &args::Run, plan: Plan, observer: &mut dyn Observer) -> Ju
             let _shown_by_exit = observer.event(std::time::Duration::ZERO, &Event::Note { text });
             return Judged {
                 summary: twin.summary,
+                why: twin.why,
                 why_not: String::new(),
                 hint: None,
             };
@@ -183,6 +184,7 @@ fn with_twin(options: &args::Run, plan: Plan, observer: &mut dyn Observer) -> Ju
     }
     Judged {
         summary,
+        why: outcome.why,
         why_not,
         hint,
     }

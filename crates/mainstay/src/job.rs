@@ -147,7 +147,7 @@ impl Job {
         self.handle.any_time().map_or(0, |core| core.rank.step().0)
     }
 
-    /// How many failures this entry has behind it: 0 in the first entry of a job.
+    /// The version that this entry of the program was restored from; `None` at the job's start.
     #[must_use]
     pub fn restored_version(&self) -> Option<u64> {
         self.handle

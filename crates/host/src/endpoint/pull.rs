@@ -148,8 +148,7 @@ impl Endpoint {
             Err(Broken) => return Err(self.corrupt(source, "the position of its writer")),
         };
         let at = inbound.ring.position();
-        let mut bytes = [0; FRAME_HEADER_BYTES];
-        self.segment.ring_out((source, self.me), at, &mut bytes);
+        let bytes = self.segment.line((source, self.me), at);
         let Ok(header) = Header::decode(&bytes) else {
             return Err(self.corrupt(source, "the header of a frame"));
         };

@@ -12,7 +12,7 @@ use mainstay_comm::ring::{self, Producer};
 use mainstay_comm::{Outgoing, bell};
 use mainstay_types::frame::Header;
 use mainstay_types::limits::FRAME_HEADER_BYTES;
-use mainstay_types::{Point, Rank, crc32c};
+use mainstay_types::{Point, Rank};
 
 use super::{CommError, Endpoint, Result};
 use crate::shm::futex;
@@ -123,7 +123,6 @@ impl Endpoint {
         let payload_crc = self
             .segment
             .ring_in(pair, at + FRAME_HEADER_BYTES as u64, part);
-        debug_assert_eq!(payload_crc, crc32c(part));
         let header = Header {
             source: self.me,
             destination: to,
@@ -138,7 +137,7 @@ impl Endpoint {
             colour: self.cut.colour(),
             payload_crc,
         };
-        self.segment.ring_in(pair, at, &header.encode());
+        self.segment.put_line(pair, at, &header.encode());
         (self.point)(Point::RingPublish);
         ring.publish(
             self.segment.head(self.me, to),

@@ -10,6 +10,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use mainstay_ckpt::kernel::{Residency, copy_crc_raw};
+use mainstay_comm::layout::LINE_BYTES;
 use rustix::fs::{self, MemfdFlags, SealFlags};
 use rustix::mm::{self, Advice, MapFlags, MprotectFlags, ProtFlags};
 
@@ -128,6 +129,24 @@ impl Memory {
         let word = self.at(at, 4).cast();
         // SAFETY: as for 64 bits.
         unsafe { AtomicU32::from_ptr(word) }
+    }
+
+    /// Stores a line at an offset, without a sum: it carries its own.
+    #[inline]
+    pub(super) fn put_line(&self, at: usize, line: &[u8; LINE_BYTES]) {
+        let to = self.at(at, LINE_BYTES);
+        // SAFETY: `to` has room for a line; the shared range is not the private array.
+        unsafe { ptr::copy_nonoverlapping(line.as_ptr(), to, LINE_BYTES) };
+    }
+
+    /// Loads a line from an offset.
+    #[inline]
+    pub(super) fn line(&self, at: usize) -> [u8; LINE_BYTES] {
+        let mut line = [0; LINE_BYTES];
+        let from = self.at(at, LINE_BYTES);
+        // SAFETY: `from` has a line; the shared range is not the private array.
+        unsafe { ptr::copy_nonoverlapping(from, line.as_mut_ptr(), LINE_BYTES) };
+        line
     }
 
     /// Copies `from` to an offset; the CRC-32C of `crc`'s bytes followed by these.

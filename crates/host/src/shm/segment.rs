@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use mainstay_ckpt::kernel::Residency;
-use mainstay_comm::layout::{Control, Counter, Layout, MAGIC, Status, WaitKind};
+use mainstay_comm::layout::{Control, Counter, LINE_BYTES, Layout, MAGIC, Status, WaitKind};
 use mainstay_types::{Point, Rank};
 use rustix::fs::SealFlags;
 
@@ -79,6 +79,7 @@ impl Segment {
     }
 
     /// Where things lie.
+    #[inline]
     #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.layout
@@ -98,6 +99,7 @@ impl Segment {
     }
 
     /// A rank's doorbell counter.
+    #[inline]
     #[must_use]
     pub fn bell(&self, rank: Rank) -> &AtomicU32 {
         self.memory.word32(self.layout.bell(rank))
@@ -155,6 +157,21 @@ impl Segment {
     #[must_use]
     pub fn cap_sent(&self, rank: Rank, destination: Rank) -> &AtomicU64 {
         self.memory.word64(self.layout.cap_sent(rank, destination))
+    }
+
+    /// Stores a line, such as a frame's header, into the ring `from → to` at a position.
+    #[inline]
+    pub fn put_line(&self, (from, to): (Rank, Rank), position: u64, line: &[u8; LINE_BYTES]) {
+        let (at, _) = self.split(position, LINE_BYTES);
+        self.memory.put_line(self.layout.ring(from, to) + at, line);
+    }
+
+    /// Loads a line from the ring `from → to` at a position.
+    #[inline]
+    #[must_use]
+    pub fn line(&self, (from, to): (Rank, Rank), position: u64) -> [u8; LINE_BYTES] {
+        let (at, _) = self.split(position, LINE_BYTES);
+        self.memory.line(self.layout.ring(from, to) + at)
     }
 
     /// Copies bytes into the ring `from → to` at a position; the CRC-32C of them.

@@ -170,6 +170,11 @@ impl Supervisor<'_> {
             let (bytes, fds) = match connection.receive() {
                 Ok(message) => message,
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                // It ended without reading all that it was told.
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
+                    self.members[i].connection = None;
+                    return;
+                }
                 Err(error) => {
                     self.hang_up(i, &format!("its line failed: {error}"));
                     return;

@@ -33,6 +33,7 @@ struct Armed {
 pub(crate) struct Faults {
     all: Vec<Injection>,
     armed: Vec<Armed>,
+    started: bool,
     /// The newest stamp of each rank that a failure was explained by.
     explained: Vec<u64>,
     /// The newest stamp that the supervisor left for each rank.
@@ -71,6 +72,7 @@ impl Faults {
         Self {
             all: injections.to_vec(),
             armed,
+            started: false,
             explained: vec![0; n as usize],
             stamps: vec![0; n as usize],
             passed: vec![0; Point::ALL.len()],
@@ -89,9 +91,12 @@ impl Faults {
 
     /// All ranks have entered the program: time counts from here.
     pub(crate) fn start(&mut self, now: Duration) {
+        if std::mem::replace(&mut self.started, true) {
+            return;
+        }
         for armed in &mut self.armed {
             if let When::Time(after) = armed.injection.when {
-                armed.due.get_or_insert(now + after);
+                armed.due = Some(now + after);
             }
         }
     }
@@ -245,6 +250,7 @@ mod tests {
         faults.armed[0].fired = 1;
         faults.armed[1].fired = 1;
         assert_eq!(faults.due_by_time(ms(120)), [0, 1]);
+        faults.start(ms(600));
         assert_eq!(faults.next(), None);
         assert!(faults.due_at_point(Point::Published).is_empty());
         assert_eq!(faults.due_at_point(Point::Published), [2]);
