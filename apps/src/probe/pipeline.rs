@@ -48,9 +48,14 @@ impl Link {
         }
     }
 
-    /// A message of varying length whose words follow from the state.
+    /// A message of varying length whose words follow from the state: mostly short, sometimes of
+    /// several chunks, and then sometimes longer than a ring of a large job.
     fn message(&self, tag: u32) -> Vec<u64> {
-        let words = 1 + rhs::word(u64::from(tag), self.step, 0) % 200;
+        let random = rhs::word(u64::from(tag), self.step, 0);
+        let words = match random % 7 {
+            0 => 5000 + random % 7000,
+            _ => 1 + random % 200,
+        };
         (0..words)
             .map(|k| rhs::word(self.mixed, u64::from(tag), k))
             .collect()

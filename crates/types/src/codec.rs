@@ -185,10 +185,7 @@ impl<'a> Reader<'a> {
     /// [`DecodeError::Short`] when fewer are left.
     pub fn raw(&mut self, len: usize, what: &'static str) -> Result<&'a [u8], DecodeError> {
         if len > self.left() {
-            return Err(DecodeError::Short {
-                what,
-                at: self.bytes.len(),
-            });
+            return Err(DecodeError::Short { what, at: self.bytes.len() });
         }
         let part = &self.bytes[self.at..self.at + len];
         self.at += len;
@@ -263,18 +260,10 @@ impl<'a> Reader<'a> {
         let claimed = self.u32(what)? as usize;
         if claimed > limit {
             let (claimed, limit) = (claimed as u64, limit as u64);
-            return Err(DecodeError::TooLong {
-                what,
-                claimed,
-                limit,
-                at,
-            });
+            return Err(DecodeError::TooLong { what, claimed, limit, at });
         }
         if claimed.saturating_mul(element_bytes) > self.left() {
-            return Err(DecodeError::Short {
-                what,
-                at: self.bytes.len(),
-            });
+            return Err(DecodeError::Short { what, at: self.bytes.len() });
         }
         Ok(claimed)
     }
@@ -321,11 +310,7 @@ impl<'a> Reader<'a> {
         match self.u8(what)? {
             0 => Ok(None),
             1 => get(self).map(Some),
-            value => Err(DecodeError::Unknown {
-                what,
-                value: u64::from(value),
-                at,
-            }),
+            value => Err(DecodeError::Unknown { what, value: u64::from(value), at }),
         }
     }
 
@@ -348,15 +333,9 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let mut w = Writer::new();
-        w.u8(1)
-            .u16(2)
-            .u32(3)
-            .u64(4)
-            .text("fünf")
-            .u64s(&[6, 7])
-            .option(Some(8), |w, v| {
-                w.u64(v);
-            });
+        w.u8(1).u16(2).u32(3).u64(4).text("fünf").u64s(&[6, 7]).option(Some(8), |w, v| {
+            w.u64(v);
+        });
         let bytes = w.into_bytes();
         let mut r = Reader::new(&bytes);
         assert_eq!((r.u8("a").unwrap(), r.u16("b").unwrap()), (1, 2));
@@ -372,11 +351,7 @@ mod tests {
         let bytes = u32::MAX.to_le_bytes();
         assert!(matches!(
             Reader::new(&bytes).bytes(10, "x"),
-            Err(DecodeError::TooLong {
-                claimed: 0xFFFF_FFFF,
-                limit: 10,
-                ..
-            })
+            Err(DecodeError::TooLong { claimed: 0xFFFF_FFFF, limit: 10, .. })
         ));
         assert!(matches!(
             Reader::new(&bytes).u64s(usize::MAX, "x"),

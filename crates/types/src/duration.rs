@@ -12,9 +12,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     let bad = || {
         format!("`{text}` is not a duration: write a number and a unit, as 500ms, 2s, 5m or 24h")
     };
-    let unit_at = text
-        .find(|c: char| c != '.' && !c.is_ascii_digit())
-        .ok_or_else(bad)?;
+    let unit_at = text.find(|c: char| c != '.' && !c.is_ascii_digit()).ok_or_else(bad)?;
     let (number, unit) = text.split_at(unit_at);
     let number: f64 = number.parse().map_err(|_| bad())?;
     let seconds = match unit {

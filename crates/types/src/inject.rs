@@ -100,13 +100,8 @@ impl Injection {
     /// # Errors
     /// Anything that it did not write.
     pub fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let unknown = |what, value, at| {
-            Err(DecodeError::Unknown {
-                what,
-                value: u64::from(value),
-                at,
-            })
-        };
+        let unknown =
+            |what, value, at| Err(DecodeError::Unknown { what, value: u64::from(value), at });
         let at = r.at();
         let (action, code) = (r.u8("injection action")?, r.u8("injection code")?);
         let action = match action {
@@ -127,22 +122,13 @@ impl Injection {
             2 => match usize::try_from(a).ok().and_then(|i| Point::ALL.get(i)) {
                 Some(point) => When::Point(*point, b),
                 None => {
-                    return Err(DecodeError::Unknown {
-                        what: "point",
-                        value: a,
-                        at,
-                    });
+                    return Err(DecodeError::Unknown { what: "point", value: a, at });
                 }
             },
             other => return unknown("injection moment", other, at),
         };
         let times = r.option("injection times", |r| r.u32("injection times"))?;
-        Ok(Self {
-            action,
-            rank,
-            when,
-            times: times.map_or(Times::Always, Times::Count),
-        })
+        Ok(Self { action, rank, when, times: times.map_or(Times::Always, Times::Count) })
     }
 }
 
@@ -183,90 +169,74 @@ impl fmt::Display for Injection {
 pub fn parse(text: &str) -> Result<Vec<Injection>, String> {
     let list: Vec<_> = text.split(',').map(one).collect::<Result<_, _>>()?;
     if list.len() > limits::INJECTIONS_MAX {
-        return Err(format!(
-            "{} injections; at most {} fit",
-            list.len(),
-            limits::INJECTIONS_MAX
-        ));
+        return Err(format!("{} injections; at most {} fit", list.len(), limits::INJECTIONS_MAX));
     }
     Ok(list)
 }
 
 fn one(text: &str) -> Result<Injection, String> {
-    let bad = |why: &str| {
+    let bad = |why: String| {
         format!("`{text}`: {why}; write for example kill:2@step=50 or exit:1:3@point=send#2")
     };
-    let (target, moment) = text
-        .split_once('@')
-        .ok_or_else(|| bad("no `@` says when"))?;
-    let mut words = target.split(':');
-    let name = words.next().unwrap_or_default();
-    let rank = match words.next() {
-        None | Some("") => return Err(bad("no rank")),
-        Some("*") => None,
-        Some(rank) => Some(Rank(
-            rank.parse()
-                .map_err(|_| bad("the rank is neither a number nor *"))?,
-        )),
-    };
-    let code = words.next();
-    let action = match (name, code) {
-        ("kill", None) => Action::Kill,
-        ("stop", None) => Action::Stop,
-        ("segv", None) => Action::Segv,
-        ("panic", None) => Action::Panic,
-        ("exit", Some(code)) => Action::Exit(
-            code.parse()
-                .map_err(|_| bad("the exit code is not from 0 to 255"))?,
-        ),
-        ("exit", None) => return Err(bad("exit needs a code")),
-        _ => {
-            return Err(bad(
-                "the action is not kill, stop, exit:CODE, segv or panic",
-            ));
-        }
-    };
-    if words.next().is_some() {
-        return Err(bad("too many parts before `@`"));
-    }
+    let (target, moment) =
+        text.split_once('@').ok_or_else(|| bad("no `@` says when".to_owned()))?;
+    let (action, rank) = parse_target(target).map_err(bad)?;
     let (moment, times) = match moment.split_once(':') {
         None => (moment, Times::Count(1)),
         Some((moment, "always")) => (moment, Times::Always),
         Some((moment, times)) => {
-            let count = times
-                .strip_prefix('x')
-                .and_then(|n| n.parse().ok())
-                .filter(|n| *n > 0);
-            (
-                moment,
-                Times::Count(count.ok_or_else(|| bad("the repetition is not xN or always"))?),
-            )
+            let count = times.strip_prefix('x').and_then(|n| n.parse().ok()).filter(|n| *n > 0);
+            let count = count.ok_or_else(|| bad("the repetition is not xN or always".to_owned()));
+            (moment, Times::Count(count?))
         }
     };
-    let when = match moment.split_once('=') {
+    let when = parse_moment(moment).map_err(bad)?;
+    Ok(Injection { action, rank, when, times })
+}
+
+/// What comes before `@`: action, rank and, for `exit`, the code.
+fn parse_target(target: &str) -> Result<(Action, Option<Rank>), String> {
+    let mut words = target.split(':');
+    let name = words.next().unwrap_or_default();
+    let rank = match words.next() {
+        None | Some("") => return Err("no rank".to_owned()),
+        Some("*") => None,
+        Some(rank) => {
+            Some(Rank(rank.parse().map_err(|_| "the rank is neither a number nor *".to_owned())?))
+        }
+    };
+    let action = match (name, words.next()) {
+        ("kill", None) => Action::Kill,
+        ("stop", None) => Action::Stop,
+        ("segv", None) => Action::Segv,
+        ("panic", None) => Action::Panic,
+        ("exit", Some(code)) => {
+            Action::Exit(code.parse().map_err(|_| "the exit code is not from 0 to 255".to_owned())?)
+        }
+        ("exit", None) => return Err("exit needs a code".to_owned()),
+        _ => return Err("the action is not kill, stop, exit:CODE, segv or panic".to_owned()),
+    };
+    match words.next() {
+        None => Ok((action, rank)),
+        Some(_) => Err("too many parts before `@`".to_owned()),
+    }
+}
+
+/// What comes between `@` and the repetition.
+fn parse_moment(moment: &str) -> Result<When, String> {
+    match moment.split_once('=') {
         Some(("step", step)) => {
             let step = step.parse().ok().filter(|step| *step > 0);
-            When::Step(Step(
-                step.ok_or_else(|| bad("the step is not a number from 1"))?,
-            ))
+            Ok(When::Step(Step(step.ok_or("the step is not a number from 1")?)))
         }
-        Some(("time", after)) => When::Time(duration::parse(after)?),
+        Some(("time", after)) => Ok(When::Time(duration::parse(after)?)),
         Some(("point", point)) => {
             let (name, nth) = point.split_once('#').unwrap_or((point, "1"));
             let nth = nth.parse().ok().filter(|nth| *nth > 0);
-            When::Point(
-                name.parse()?,
-                nth.ok_or_else(|| bad("the passage is not from 1"))?,
-            )
+            Ok(When::Point(name.parse()?, nth.ok_or("the passage is not from 1")?))
         }
-        _ => return Err(bad("the moment is not step=K, time=T or point=NAME")),
-    };
-    Ok(Injection {
-        action,
-        rank,
-        when,
-        times,
-    })
+        _ => Err("the moment is not step=K, time=T or point=NAME".to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -66,13 +66,9 @@ impl std::str::FromStr for Point {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|point| point.name() == text)
-            .ok_or_else(|| {
-                format!("`{text}` is not a point; `mainstay run --list-points` lists them")
-            })
+        Self::ALL.iter().copied().find(|point| point.name() == text).ok_or_else(|| {
+            format!("`{text}` is not a point; `mainstay run --list-points` lists them")
+        })
     }
 }
 
@@ -86,11 +82,6 @@ mod tests {
             assert_eq!(point.index(), i);
             assert_eq!(point.name().parse(), Ok(*point));
         }
-        assert!(
-            "nowhere"
-                .parse::<Point>()
-                .unwrap_err()
-                .contains("--list-points")
-        );
+        assert!("nowhere".parse::<Point>().unwrap_err().contains("--list-points"));
     }
 }

@@ -178,10 +178,16 @@ impl Process {
         let status = self.spawned.child.wait().ok()?;
         let _guardian_gone = guardian.remove(self.group);
         Some(match (status.signal(), status.code()) {
-            (Some(signal), _) => Ending::Signal { signal, core: status.core_dumped() },
+            (Some(signal), _) => Ending::Signal {
+                signal,
+                core: status.core_dumped(),
+            },
             // A shell reports the signal that ended its child as 128 and the signal's number.
             (None, Some(code)) if self.joined.is_some() && (129..=159).contains(&code) => {
-                Ending::Signal { signal: code - 128, core: false }
+                Ending::Signal {
+                    signal: code - 128,
+                    core: false,
+                }
             }
             (None, code) => Ending::Exit(code.unwrap_or(0)),
         })

@@ -90,6 +90,8 @@ pub(crate) struct Versions {
     choice: Option<Choice>,
     resumed_from: Option<Version>,
     told: BTreeMap<Version, Checkpoint>,
+    /// The shards of each version that is or may be on disk.
+    files: BTreeMap<Version, Vec<String>>,
     notes: Vec<String>,
 }
 
@@ -101,7 +103,9 @@ impl Versions {
         let first = found.epoch.next();
         let mut ledger = Ledger::new(config.n, found.highest.next(), KEEP);
         ledger.step(Input::EpochRaised(first), &mut Vec::new());
+        let mut files = BTreeMap::new();
         for manifest in found.manifests {
+            files.insert(manifest.version, manifest.shard_names().collect());
             ledger.step(Input::Adopt(Box::new(manifest)), &mut Vec::new());
         }
         for (version, rank, why) in found.bad {
@@ -138,6 +142,7 @@ impl Versions {
             choice: None,
             resumed_from: None,
             told: BTreeMap::new(),
+            files,
             notes: found.notes,
         };
         Ok((versions, first))
@@ -553,6 +558,7 @@ impl Versions {
         let Some(manifest) = self.ledger.manifest(version, self.identity.clone()) else {
             return;
         };
+        self.files.insert(version, manifest.shard_names().collect());
         let Some(memory) = self.memory.get(&version) else {
             return;
         };
@@ -579,13 +585,7 @@ impl Versions {
     }
 
     fn prune(&mut self, version: Version) {
-        let names = self.ledger.record(version).map(|record| {
-            let parts = Rank::all(self.n).filter_map(|rank| Some((rank, record.part(rank)?)));
-            parts
-                .map(|(rank, part)| part.shard_name(version, rank))
-                .collect::<Vec<_>>()
-        });
-        if let (Some(names), Some(drain)) = (names, &self.drain) {
+        if let (Some(names), Some(drain)) = (self.files.remove(&version), &self.drain) {
             drain.prune(version, names);
         }
     }
