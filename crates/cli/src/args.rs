@@ -31,6 +31,7 @@ pub(crate) enum Command {
 ///
 /// The program is any that is linked with the `mainstay` library. Others run too, unprotected.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Run {
     /// Number of ranks, each a process.
@@ -161,40 +162,27 @@ fn every(text: &str) -> Result<Every, String> {
     if text == "auto" {
         return Ok(Every::Auto);
     }
-    if let Some(steps) = text
-        .strip_suffix("steps")
-        .or_else(|| text.strip_suffix("step"))
-    {
+    if let Some(steps) = text.strip_suffix("steps").or_else(|| text.strip_suffix("step")) {
         return match steps.trim().parse() {
             Ok(steps) if steps > 0 => Ok(Every::Steps(steps)),
-            _ => Err(format!(
-                "`{text}` is not a number of steps from 1: write 100steps"
-            )),
+            _ => Err(format!("`{text}` is not a number of steps from 1: write 100steps")),
         };
     }
     match duration::parse(text) {
         Ok(period) if !period.is_zero() => Ok(Every::Period(period)),
-        _ => Err(format!(
-            "`{text}` is not auto, a number of steps (100steps) or a time (2s)"
-        )),
+        _ => Err(format!("`{text}` is not auto, a number of steps (100steps) or a time (2s)")),
     }
 }
 
 fn resume(text: &str) -> Result<Resume, String> {
-    if text == LATEST {
-        Ok(Resume::Latest)
-    } else {
-        text.parse().map(Resume::Job)
-    }
+    if text == LATEST { Ok(Resume::Latest) } else { text.parse().map(Resume::Job) }
 }
 
 /// Joins `--resume` with a job that follows it, so that a program may follow it as well.
 pub(crate) fn joined(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut joined: Vec<OsString> = Vec::new();
     for arg in args {
-        let job = arg
-            .to_str()
-            .is_some_and(|text| text.parse::<mainstay_types::JobId>().is_ok());
+        let job = arg.to_str().is_some_and(|text| text.parse::<mainstay_types::JobId>().is_ok());
         match joined.last_mut() {
             Some(last) if last == "--resume" && job => {
                 last.push("=");
@@ -234,10 +222,7 @@ mod tests {
         let run = parse("mainstay run --resume ./solver x").unwrap();
         assert_eq!((run.resume, run.program.len()), (Some(Resume::Latest), 2));
         let run = parse(&format!("mainstay run --resume {job} ./solver x")).unwrap();
-        assert_eq!(
-            (run.resume, run.program.len()),
-            (Some(Resume::Job(job.parse().unwrap())), 2)
-        );
+        assert_eq!((run.resume, run.program.len()), (Some(Resume::Job(job.parse().unwrap())), 2));
         assert!(parse("mainstay run --resume=zz ./solver").is_err());
     }
 

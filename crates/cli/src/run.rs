@@ -27,11 +27,7 @@ pub(crate) fn run(options: &args::Run) -> u8 {
     if options.dry_run {
         return dry_run(options, &plan);
     }
-    if options.json {
-        with_json(options, plan)
-    } else {
-        for_people(options, plan)
-    }
+    if options.json { with_json(options, &plan) } else { for_people(options, &plan) }
 }
 
 fn config(options: &args::Run) -> Config {
@@ -66,14 +62,8 @@ fn list_points() -> u8 {
 
 fn refused(options: &args::Run, code: u8, why: &str) -> u8 {
     if options.json {
-        let note = Event::Note {
-            text: why.to_owned(),
-        };
-        let summary = Summary {
-            exit: code,
-            n: options.n,
-            ..Summary::default()
-        };
+        let note = Event::Note { text: why.to_owned() };
+        let summary = Summary { exit: code, n: options.n, ..Summary::default() };
         let at = std::time::Duration::ZERO;
         if Json.event(at, &note).is_break() || Json::summary(at, &summary).is_break() {
             return exit::STDOUT_CLOSED;
@@ -91,24 +81,17 @@ fn dry_run(options: &args::Run, plan: &Plan) -> u8 {
             .into_iter()
             .map(|(key, value)| (key.replace(' ', "_"), value.into()))
             .collect();
-        format!(
-            "{}\n",
-            serde_json::json!({"event": "plan", "t_ms": 0, "v": 1, "plan": object})
-        )
+        format!("{}\n", serde_json::json!({"event": "plan", "t_ms": 0, "v": 1, "plan": object}))
     } else {
         plan.facts()
             .iter()
             .map(|(key, value)| format!("{:<13} {value}\n", format!("{key}:")))
             .collect()
     };
-    if show::out(shown.as_bytes()).is_break() {
-        exit::STDOUT_CLOSED
-    } else {
-        exit::OK
-    }
+    if show::out(shown.as_bytes()).is_break() { exit::STDOUT_CLOSED } else { exit::OK }
 }
 
-fn with_json(options: &args::Run, plan: Plan) -> u8 {
+fn with_json(options: &args::Run, plan: &Plan) -> u8 {
     let started = Instant::now();
     let mut outcome = with_twin(options, plan, &mut Json);
     let note = |text: String| Json.event(started.elapsed(), &Event::Note { text });
@@ -119,14 +102,10 @@ fn with_json(options: &args::Run, plan: Plan) -> u8 {
     if open.is_continue() {
         open = Json::summary(started.elapsed(), &outcome.summary);
     }
-    if open.is_break() {
-        exit::STDOUT_CLOSED
-    } else {
-        outcome.summary.exit
-    }
+    if open.is_break() { exit::STDOUT_CLOSED } else { outcome.summary.exit }
 }
 
-fn for_people(options: &args::Run, plan: Plan) -> u8 {
+fn for_people(options: &args::Run, plan: &Plan) -> u8 {
     let mut human = Human::new(options.n, options.label, options.quiet);
     let outcome = with_twin(options, plan, &mut human);
     human.close();
@@ -156,10 +135,10 @@ struct Judged {
     hint: Option<String>,
 }
 
-fn with_twin(options: &args::Run, plan: Plan, observer: &mut dyn Observer) -> Judged {
+fn with_twin(options: &args::Run, plan: &Plan, observer: &mut dyn Observer) -> Judged {
     let mut reference = None;
     if options.twin || options.audit {
-        let twin = supervise(plan.twin(), &mut Silent);
+        let twin = supervise(&plan.twin(), &mut Silent);
         if twin.summary.exit != exit::OK {
             let text = format!("the fault-free twin failed: {}", twin.why);
             let _shown_by_exit = observer.event(std::time::Duration::ZERO, &Event::Note { text });
@@ -182,12 +161,7 @@ fn with_twin(options: &args::Run, plan: Plan, observer: &mut dyn Observer) -> Ju
     if summary.exit == exit::OK && !summary.not_injected.is_empty() {
         summary.exit = exit::NOT_INJECTED;
     }
-    Judged {
-        summary,
-        why: outcome.why,
-        why_not,
-        hint,
-    }
+    Judged { summary, why: outcome.why, why_not, hint }
 }
 
 /// Compares with the twin; gives the reason for a `no`.
@@ -226,9 +200,7 @@ fn first_difference(a: &[Vec<u64>], b: &[Vec<u64>]) -> Option<String> {
         for (rank, (a, b)) in a.iter().zip(b).enumerate() {
             if a.get(step) != b.get(step) {
                 let step = step + 1;
-                return Some(format!(
-                    "the messages of rank {rank} first differ in step {step}"
-                ));
+                return Some(format!("the messages of rank {rank} first differ in step {step}"));
             }
         }
     }
@@ -237,29 +209,14 @@ fn first_difference(a: &[Vec<u64>], b: &[Vec<u64>]) -> Option<String> {
 
 /// How a failed job can be resumed.
 fn hint(options: &args::Run, outcome: &Outcome) -> Option<String> {
-    let kept = outcome
-        .kept
-        .as_ref()
-        .filter(|_| outcome.summary.exit != exit::OK)?;
+    let kept = outcome.kept.as_ref().filter(|_| outcome.summary.exit != exit::OK)?;
     let (version, step) = outcome.resumable?;
-    let mut words = vec![
-        OsString::from("mainstay run -n"),
-        options.n.to_string().into(),
-    ];
-    words.extend([
-        "--ckpt-dir".into(),
-        kept.clone().into_os_string(),
-        "--resume".into(),
-    ]);
+    let mut words = vec![OsString::from("mainstay run -n"), options.n.to_string().into()];
+    words.extend(["--ckpt-dir".into(), kept.clone().into_os_string(), "--resume".into()]);
     words.extend(options.program.iter().cloned());
-    let command: Vec<_> = words
-        .iter()
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
+    let command: Vec<_> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let command = command.join(" ");
-    Some(format!(
-        "version {version} (step {step}) is kept; go on from it with: {command}"
-    ))
+    Some(format!("version {version} (step {step}) is kept; go on from it with: {command}"))
 }
 
 #[cfg(test)]
@@ -274,10 +231,6 @@ mod tests {
         let text = first_difference(&a, &b).unwrap();
         assert_eq!(text, "the messages of rank 1 first differ in step 2");
         let short = vec![vec![1, 2, 3], vec![1, 2]];
-        assert!(
-            first_difference(&a, &short)
-                .unwrap()
-                .contains("rank 1 first differ in step 3")
-        );
+        assert!(first_difference(&a, &short).unwrap().contains("rank 1 first differ in step 3"));
     }
 }

@@ -74,39 +74,20 @@ impl Directory {
         let failed = |action: &'static str| {
             move |source: io::Error| {
                 let mend = mend(&source);
-                DirectoryError::Io {
-                    path: path.to_owned(),
-                    action,
-                    source,
-                    mend,
-                }
+                DirectoryError::Io { path: path.to_owned(), action, source, mend }
             }
         };
         let mut builder = fs::DirBuilder::new();
-        builder
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(failed("create the directory"))?;
+        builder.recursive(true).mode(0o700).create(path).map_err(failed("create the directory"))?;
         let path = fs::canonicalize(path).map_err(failed("enter the directory"))?;
         let handle = File::open(&path).map_err(failed("open the directory"))?;
         let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600);
-        let mut lock = options
-            .open(path.join(LOCK))
-            .map_err(failed("write the lock file"))?;
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut lock = options.open(path.join(LOCK)).map_err(failed("write the lock file"))?;
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                let holder = io::read_to_string(&lock)
-                    .unwrap_or_default()
-                    .trim()
-                    .to_owned();
+                let holder = io::read_to_string(&lock).unwrap_or_default().trim().to_owned();
                 return Err(DirectoryError::Locked { path, holder });
             }
             Err(error) => return Err(failed("lock the directory")(error.into())),
@@ -114,11 +95,7 @@ impl Directory {
         lock.set_len(0)
             .and_then(|()| writeln!(lock, "{}", std::process::id()))
             .map_err(failed("write the lock file"))?;
-        Ok(Self {
-            path,
-            handle,
-            _lock: lock,
-        })
+        Ok(Self { path, handle, _lock: lock })
     }
 
     /// Its absolute path.
@@ -151,10 +128,7 @@ impl Directory {
         let read = || -> io::Result<Vec<u8>> {
             let file = File::open(self.path.join(name))?;
             if file.metadata()?.len() > limit {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "it is too large",
-                ));
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "it is too large"));
             }
             let mut bytes = Vec::new();
             io::Read::read_to_end(&mut io::Read::take(file, limit), &mut bytes)?;
@@ -183,11 +157,7 @@ impl Directory {
         let path = self.path.join(name);
         let write = || -> io::Result<()> {
             let mut options = OpenOptions::new();
-            let mut file = options
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path)?;
+            let mut file = options.write(true).create_new(true).mode(0o600).open(&path)?;
             fill(&mut file)?;
             file.sync_data()
         };
@@ -233,9 +203,7 @@ impl Directory {
                 Ok(()) | Err(_) => {}
             }
         }
-        self.handle
-            .sync_all()
-            .map_err(|source| self.failed("", "sync", source))
+        self.handle.sync_all().map_err(|source| self.failed("", "sync", source))
     }
 
     /// Removes the directory and all in it.
@@ -248,17 +216,8 @@ impl Directory {
 
     fn failed(&self, name: &str, action: &'static str, source: io::Error) -> DirectoryError {
         let mend = mend(&source);
-        let path = if name.is_empty() {
-            self.path.clone()
-        } else {
-            self.path.join(name)
-        };
-        DirectoryError::Io {
-            path,
-            action,
-            source,
-            mend,
-        }
+        let path = if name.is_empty() { self.path.clone() } else { self.path.join(name) };
+        DirectoryError::Io { path, action, source, mend }
     }
 }
 
@@ -291,12 +250,7 @@ mod tests {
         dir.write_new("a", |f| f.write_all(b"second")).unwrap();
         assert!(dir.publish("a", "final").is_err());
         assert_eq!(dir.read("final", 100).unwrap(), b"first");
-        assert!(
-            dir.read("final", 2)
-                .unwrap_err()
-                .to_string()
-                .contains("too large")
-        );
+        assert!(dir.read("final", 2).unwrap_err().to_string().contains("too large"));
         dir.destroy().unwrap();
     }
 

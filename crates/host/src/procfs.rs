@@ -28,10 +28,7 @@ fn parse_stat(line: &str) -> Option<Stat> {
     let user: u64 = words.nth(10)?.parse().ok()?;
     let system: u64 = words.next()?.parse().ok()?;
     let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
-    Some(Stat {
-        state,
-        cpu_ns: (user + system) * tick_ns,
-    })
+    Some(Stat { state, cpu_ns: (user + system) * tick_ns })
 }
 
 /// The children of this process's main thread, also those that it adopted.
@@ -39,9 +36,7 @@ fn parse_stat(line: &str) -> Option<Stat> {
 pub fn children() -> Vec<u32> {
     let own = std::process::id();
     let text = fs::read_to_string(format!("/proc/self/task/{own}/children")).unwrap_or_default();
-    text.split_ascii_whitespace()
-        .filter_map(|word| word.parse().ok())
-        .collect()
+    text.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 
 /// Memory that new processes can use, bytes: what the kernel says, within the cgroup's limit.
@@ -53,20 +48,13 @@ pub fn memory_available() -> Option<u64> {
 
 fn kib(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find(|line| line.starts_with(key))?;
-    line.split_ascii_whitespace()
-        .nth(1)?
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(1024)
+    line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// What the tightest cgroup limit leaves, if any cgroup limits memory.
 fn cgroup_left() -> Option<u64> {
     let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let path = own
-        .lines()
-        .find_map(|line| line.strip_prefix("0::"))?
-        .to_owned();
+    let path = own.lines().find_map(|line| line.strip_prefix("0::"))?.to_owned();
     let number = |file: String| fs::read_to_string(file).ok()?.trim().parse::<u64>().ok();
     std::path::Path::new(&path)
         .ancestors()
@@ -111,10 +99,7 @@ mod tests {
 
     #[test]
     fn this_process_is_seen() {
-        assert!(matches!(
-            super::stat(std::process::id()).unwrap().state,
-            'R' | 'S'
-        ));
+        assert!(matches!(super::stat(std::process::id()).unwrap().state, 'R' | 'S'));
         assert!(memory_available().unwrap() > 1 << 20);
     }
 }

@@ -25,10 +25,7 @@ pub fn aside(path: &Path, parts: &[&[u8]]) -> io::Result<Aside> {
     hidden.push(name);
     hidden.push(format!(".{}.part", std::process::id()));
     let place = path.with_file_name(hidden);
-    let aside = Aside {
-        aside: Some(place.clone()),
-        path: path.to_owned(),
-    };
+    let aside = Aside { aside: Some(place.clone()), path: path.to_owned() };
     let mut file = File::create(&place)?;
     for part in parts {
         file.write_all(part)?;
@@ -55,10 +52,7 @@ impl Aside {
             fs::rename(aside, &self.path)?;
             self.aside = None;
         }
-        let parent = self
-            .path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
         File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
     }
 }

@@ -31,10 +31,7 @@ impl Listener {
         let fd = new_socket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
         net::bind(&fd, &address(name)?)?;
         net::listen(&fd, 1024)?;
-        Ok(Self {
-            fd,
-            name: name.to_owned(),
-        })
+        Ok(Self { fd, name: name.to_owned() })
     }
 
     /// The abstract name, for the environment of ranks.
@@ -88,10 +85,7 @@ impl Connection {
     /// `WouldBlock` on a full non-blocking socket, `BrokenPipe` when the peer is gone.
     pub fn send(&self, message: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         if message.len() > WIRE_BYTES_MAX || fds.len() > WIRE_FDS_MAX {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "message beyond its limit",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "message beyond its limit"));
         }
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(WIRE_FDS_MAX))];
         let mut control = SendAncillaryBuffer::new(&mut space);
@@ -124,14 +118,8 @@ impl Connection {
                 fds.extend(rights);
             }
         }
-        if got
-            .flags
-            .intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC)
-        {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "message beyond its limit",
-            ));
+        if got.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "message beyond its limit"));
         }
         bytes.truncate(got.bytes);
         Ok((bytes, fds))
@@ -142,10 +130,7 @@ impl Connection {
     pub fn is_closed(&self) -> bool {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let mut fds = [PollFd::new(&self.fd, PollFlags::RDHUP)];
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
     }
 }
@@ -157,12 +142,7 @@ impl AsFd for Connection {
 }
 
 fn new_socket(flags: SocketFlags) -> io::Result<OwnedFd> {
-    Ok(net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        flags,
-        None,
-    )?)
+    Ok(net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?)
 }
 
 fn address(name: &str) -> io::Result<SocketAddrUnix> {
@@ -185,10 +165,7 @@ mod tests {
         assert_eq!(server.receive().unwrap().0, b"one");
         let (bytes, fds) = server.receive().unwrap();
         assert_eq!((bytes.as_slice(), fds.len()), (b"two".as_slice(), 1));
-        assert_eq!(
-            server.receive().unwrap_err().kind(),
-            io::ErrorKind::WouldBlock
-        );
+        assert_eq!(server.receive().unwrap_err().kind(), io::ErrorKind::WouldBlock);
         assert!(client.send(&vec![0; WIRE_BYTES_MAX + 1], &[]).is_err());
         assert!(!client.is_closed());
         drop(server);

@@ -73,12 +73,7 @@ reducible! {
 
 impl Comm {
     pub(crate) fn world(handle: Handle, rank: usize, size: usize) -> Self {
-        Self {
-            handle,
-            context: 0,
-            rank,
-            size,
-        }
+        Self { handle, context: 0, rank, size }
     }
 
     /// This rank in the communicator, `0..size`.
@@ -126,10 +121,7 @@ impl Comm {
         let destination = self.peer(destination)?;
         let mut core = self.handle.communicating()?;
         let bytes = bytemuck::cast_slice(data);
-        let id = core
-            .rank
-            .endpoint()
-            .isend(destination, self.context, tag, bytes)?;
+        let id = core.rank.endpoint().isend(destination, self.context, tag, bytes)?;
         Ok(self.request(id))
     }
 
@@ -149,12 +141,7 @@ impl Comm {
     /// # Errors
     /// An interruption.
     pub fn barrier(&self) -> Result<()> {
-        Ok(self
-            .handle
-            .communicating()?
-            .rank
-            .endpoint()
-            .barrier(self.context)?)
+        Ok(self.handle.communicating()?.rank.endpoint().barrier(self.context)?)
     }
 
     /// Gives every rank what `root` has in `data`.
@@ -177,9 +164,7 @@ impl Comm {
         let mut all = data.to_vec();
         let mut core = self.handle.communicating()?;
         let bytes = bytemuck::cast_slice_mut(&mut all);
-        core.rank
-            .endpoint()
-            .reduce(self.context, root, bytes, &mut fold::<T>(op))?;
+        core.rank.endpoint().reduce(self.context, root, bytes, &mut fold::<T>(op))?;
         Ok((root.index() == self.rank).then_some(all))
     }
 
@@ -190,10 +175,7 @@ impl Comm {
     pub fn allreduce<T: Reducible>(&self, data: &mut [T], op: Op) -> Result<()> {
         let mut core = self.handle.communicating()?;
         let bytes = bytemuck::cast_slice_mut(data);
-        Ok(core
-            .rank
-            .endpoint()
-            .allreduce(self.context, bytes, &mut fold::<T>(op))?)
+        Ok(core.rank.endpoint().allreduce(self.context, bytes, &mut fold::<T>(op))?)
     }
 
     /// Gives `root` the `data` of all ranks, in rank order. Lengths may differ.
@@ -231,20 +213,13 @@ impl Comm {
     }
 
     fn request<T>(&self, id: RequestId) -> Request<T> {
-        Request {
-            handle: self.handle.clone(),
-            id,
-            element: PhantomData,
-        }
+        Request { handle: self.handle.clone(), id, element: PhantomData }
     }
 }
 
 impl fmt::Debug for Comm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Comm")
-            .field("rank", &self.rank)
-            .field("size", &self.size)
-            .finish()
+        f.debug_struct("Comm").field("rank", &self.rank).field("size", &self.size).finish()
     }
 }
 
@@ -279,9 +254,7 @@ impl<T: Plain> Request<T> {
 
 impl<T> fmt::Debug for Request<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("Request").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -289,9 +262,8 @@ impl<T> fmt::Debug for Request<T> {
 fn fold<T: Reducible>(op: Op) -> impl FnMut(&mut [u8], &[u8]) {
     move |lower, higher| {
         // Message buffers need not be aligned for `T`.
-        for (low, high) in lower
-            .chunks_exact_mut(size_of::<T>())
-            .zip(higher.chunks_exact(size_of::<T>()))
+        for (low, high) in
+            lower.chunks_exact_mut(size_of::<T>()).zip(higher.chunks_exact(size_of::<T>()))
         {
             let a: T = bytemuck::pod_read_unaligned(low);
             let b: T = bytemuck::pod_read_unaligned(high);
@@ -343,15 +315,7 @@ mod tests {
 
     #[test]
     fn broken_elements_are_refused() {
-        assert!(
-            typed::<f64>(&[0; 9])
-                .unwrap_err()
-                .to_string()
-                .contains("9 bytes")
-        );
-        assert_eq!(
-            joined::<u16>(&[vec![1, 0], vec![], vec![2, 0]]).unwrap(),
-            [1, 2]
-        );
+        assert!(typed::<f64>(&[0; 9]).unwrap_err().to_string().contains("9 bytes"));
+        assert_eq!(joined::<u16>(&[vec![1, 0], vec![], vec![2, 0]]).unwrap(), [1, 2]);
     }
 }

@@ -49,25 +49,19 @@ where
     let kept = handle.core()?.inputs.get(name).cloned();
     if let Some(kept) = kept {
         let value = kept.downcast::<T>().map_err(|_| {
-            Error::msg(format!(
-                "input `{name}` was loaded as another type at an earlier entry"
-            ))
+            Error::msg(format!("input `{name}` was loaded as another type at an earlier entry"))
         })?;
         return Ok(Input(value));
     }
     let answer = handle.communicating()?.rank.input(name)?;
     let value = match answer {
         InputAnswer::Ready(blob) => postcard::from_bytes(&blob).map_err(|error| {
-            Error::msg(format!(
-                "input `{name}` as loaded by another rank is unreadable: {error}"
-            ))
+            Error::msg(format!("input `{name}` as loaded by another rank is unreadable: {error}"))
         })?,
         InputAnswer::Load => {
             let value = load().map_err(Into::into)?;
             let bytes = postcard::to_stdvec(&value).map_err(|error| {
-                Error::msg(format!(
-                    "input `{name}` cannot be kept for other ranks: {error}"
-                ))
+                Error::msg(format!("input `{name}` cannot be kept for other ranks: {error}"))
             })?;
             handle.communicating()?.rank.input_loaded(name, &bytes)?;
             value

@@ -115,11 +115,7 @@ impl Job {
             let core = core.borrow();
             (core.entry, core.rank.rank().index(), core.rank.size())
         };
-        Self {
-            handle: Handle { core, entry },
-            rank,
-            size,
-        }
+        Self { handle: Handle { core, entry }, rank, size }
     }
 
     /// This rank, `0..size`.
@@ -150,11 +146,7 @@ impl Job {
     /// The version that this entry of the program was restored from; `None` at the job's start.
     #[must_use]
     pub fn restored_version(&self) -> Option<u64> {
-        self.handle
-            .any_time()?
-            .rank
-            .restored_version()
-            .map(|version| version.0)
+        self.handle.any_time()?.rank.restored_version().map(|version| version.0)
     }
 
     /// Large input that never changes: loaded by one rank, once a job, and kept by the supervisor
@@ -240,9 +232,6 @@ impl Job {
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Job")
-            .field("rank", &self.rank)
-            .field("size", &self.size)
-            .finish()
+        f.debug_struct("Job").field("rank", &self.rank).field("size", &self.size).finish()
     }
 }

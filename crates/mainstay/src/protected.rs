@@ -66,19 +66,13 @@ impl<T: State> Captured for Protected<T> {
 
     fn measure(&mut self, specs: &mut Vec<FieldSpec>) {
         if let Some(value) = &mut self.value {
-            value.fields(&mut Fields {
-                state: &self.name,
-                work: Work::Measure(specs),
-            });
+            value.fields(&mut Fields { state: &self.name, work: Work::Measure(specs) });
         }
     }
 
     fn capture(&mut self, copy: &mut dyn FnMut(&[u8])) {
         if let Some(value) = &mut self.value {
-            value.fields(&mut Fields {
-                state: &self.name,
-                work: Work::Capture(copy),
-            });
+            value.fields(&mut Fields { state: &self.name, work: Work::Capture(copy) });
         }
     }
 }
@@ -106,8 +100,7 @@ impl<T: State + fmt::Debug> fmt::Debug for Protected<T> {
 impl<T: State> Drop for Protected<T> {
     fn drop(&mut self) {
         if let (Some(value), Some(mut core)) = (self.value.take(), self.handle.any_time()) {
-            core.stash
-                .insert(std::mem::take(&mut self.name), Box::new(value));
+            core.stash.insert(std::mem::take(&mut self.name), Box::new(value));
         }
     }
 }
@@ -120,18 +113,13 @@ pub(crate) fn protect<I: Initial>(
     let (kept, restoring) = {
         let mut core = handle.core()?;
         if core.protected.iter().any(|known| known == name) {
-            return Err(Error::msg(format!(
-                "state `{name}` is protected twice in one entry"
-            )));
+            return Err(Error::msg(format!("state `{name}` is protected twice in one entry")));
         }
         core.protected.push(name.to_owned());
         let restoring = core.rank.restored_version().is_some();
         let kept: Option<Box<dyn Any>> = core.stash.remove(name);
         core.initialising = true;
-        (
-            kept.and_then(|kept| kept.downcast::<I::State>().ok()),
-            restoring,
-        )
+        (kept.and_then(|kept| kept.downcast::<I::State>().ok()), restoring)
     };
     // A survivor's own memory is used only to restore into; at the job's start all begin afresh.
     let value = match kept {
@@ -140,11 +128,8 @@ pub(crate) fn protect<I: Initial>(
     };
     let mut core = handle.core()?;
     core.initialising = false;
-    let mut state = Protected {
-        value: Some(value?),
-        name: name.to_owned(),
-        handle: handle.clone(),
-    };
+    let mut state =
+        Protected { value: Some(value?), name: name.to_owned(), handle: handle.clone() };
     if restoring {
         let mut outcome = Ok(());
         let started = std::time::Instant::now();
@@ -173,9 +158,7 @@ pub(crate) fn checkpoint(handle: &Handle, states: &mut [&mut dyn Captured]) -> R
             .iter()
             .find(|known| !states.iter().any(|state| state.name() == known.as_str()))
         {
-            return Err(Error::msg(format!(
-                "state `{known}` is protected but not checkpointed"
-            )));
+            return Err(Error::msg(format!("state `{known}` is protected but not checkpointed")));
         }
         let mut specs = Vec::new();
         for state in states.iter_mut() {

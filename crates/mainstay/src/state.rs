@@ -73,9 +73,7 @@ impl Fields<'_> {
         match &mut self.work {
             Work::Measure(specs) => {
                 specs.push(spec::<T>(self.state, name, array.len() as u64));
-                Array {
-                    spec: specs.last_mut(),
-                }
+                Array { spec: specs.last_mut() }
             }
             Work::Capture(copy) => {
                 copy(bytemuck::cast_slice(array));
@@ -99,9 +97,7 @@ impl Fields<'_> {
 
 impl std::fmt::Debug for Fields<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Fields")
-            .field("state", &self.state)
-            .finish_non_exhaustive()
+        f.debug_struct("Fields").field("state", &self.state).finish_non_exhaustive()
     }
 }
 
@@ -117,10 +113,7 @@ impl Array<'_> {
     /// number of ranks is a look-up by it.
     pub fn global(self, shape: impl Into<Vec<u64>>, offset: impl Into<Vec<u64>>) {
         if let Some(spec) = self.spec {
-            spec.global = Some(Global {
-                shape: shape.into(),
-                offset: offset.into(),
-            });
+            spec.global = Some(Global { shape: shape.into(), offset: offset.into() });
         }
     }
 }

@@ -29,12 +29,7 @@ impl Human {
     pub(crate) fn new(n: u32, label: bool, quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let live = (terminal && !quiet).then(|| Live::new(super::colour(terminal)));
-        Self {
-            label,
-            quiet,
-            live,
-            timeline: Timeline::new(n),
-        }
+        Self { label, quiet, live, timeline: Timeline::new(n) }
     }
 
     /// Ends the live display and leaves the screen to the report.
@@ -90,21 +85,11 @@ impl Observer for Human {
 /// An event as a sentence; `None` for what lines of text are too slow for.
 fn sentence(event: &Event) -> Option<String> {
     Some(match event {
-        Event::Start {
-            job,
-            n,
-            policy,
-            command,
-            directory,
-        } => format!(
+        Event::Start { job, n, policy, command, directory } => format!(
             "job {job}: {n} ranks of {}, policy {policy}, checkpoints in {directory}",
             command.first().map_or("", String::as_str)
         ),
-        Event::RankUp {
-            rank,
-            incarnation,
-            pid,
-        } => match incarnation.0 {
+        Event::RankUp { rank, incarnation, pid } => match incarnation.0 {
             0 => format!("rank {rank} is up (pid {pid})"),
             again => format!("rank {rank} is up again (incarnation {again}, pid {pid})"),
         },
@@ -123,32 +108,16 @@ fn sentence(event: &Event) -> Option<String> {
             ),
             VersionState::Void => format!("version {} is void", c.version),
         },
-        Event::Failure {
-            rank,
-            step,
-            cause,
-            detect,
-            detail,
-            ..
-        } => {
+        Event::Failure { rank, step, cause, detect, detail, .. } => {
             let detect = detect.map(|t| format!(", noticed after {}", duration::format(t)));
-            let detail = if detail.is_empty() {
-                String::new()
-            } else {
-                format!(": {detail}")
-            };
+            let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
             format!(
                 "rank {rank} FAILED at step {step}: {cause}{}{detail}",
                 detect.unwrap_or_default()
             )
         }
         Event::Epoch { epoch, reason } => format!("epoch {epoch}: {reason}"),
-        Event::Restored {
-            rank,
-            version,
-            level,
-            took,
-        } => match (version, level) {
+        Event::Restored { rank, version, level, took } => match (version, level) {
             (Some(version), Some(level)) => format!(
                 "rank {rank} restored version {version} from {} in {}",
                 level.name(),

@@ -53,56 +53,30 @@ fn some_ms(duration: Option<Duration>) -> Value {
 
 fn body(event: &Event) -> (&'static str, Value) {
     match event {
-        Event::Start {
-            job,
-            n,
-            policy,
-            command,
-            directory,
-        } => (
+        Event::Start { job, n, policy, command, directory } => (
             "start",
             json!({"job": job, "n": n, "policy": policy, "command": command,
                    "ckpt_dir": directory}),
         ),
-        Event::RankUp {
-            rank,
-            incarnation,
-            pid,
-        } => (
-            "rank_up",
-            json!({"rank": rank.0, "incarnation": incarnation.0, "pid": pid}),
-        ),
+        Event::RankUp { rank, incarnation, pid } => {
+            ("rank_up", json!({"rank": rank.0, "incarnation": incarnation.0, "pid": pid}))
+        }
         Event::Output { rank, stream, line } => {
             let stream = match stream {
                 Stream::Stdout => "stdout",
                 Stream::Stderr => "stderr",
             };
             let text = String::from_utf8_lossy(line);
-            (
-                "output",
-                json!({"rank": rank.0, "stream": stream, "line": text}),
-            )
+            ("output", json!({"rank": rank.0, "stream": stream, "line": text}))
         }
         Event::Checkpoint(checkpoint) => ("checkpoint", version(checkpoint)),
-        Event::Failure {
-            rank,
-            incarnation,
-            step,
-            cause,
-            detect,
-            detail,
-        } => (
+        Event::Failure { rank, incarnation, step, cause, detect, detail } => (
             "failure",
             json!({"rank": rank.0, "incarnation": incarnation.0, "step": step.0,
                    "cause": cause.to_string(), "detect_ms": some_ms(*detect), "detail": detail}),
         ),
         Event::Epoch { epoch, reason } => ("epoch", json!({"epoch": epoch.0, "reason": reason})),
-        Event::Restored {
-            rank,
-            version,
-            level,
-            took,
-        } => (
+        Event::Restored { rank, version, level, took } => (
             "restored",
             json!({"rank": rank.0, "version": version.map(|v| v.0),
                    "level": level.map(|l| l.name()), "took_ms": ms(*took)}),
@@ -145,11 +119,8 @@ fn summary_body(summary: &Summary) -> Value {
         .zip(&summary.points)
         .map(|(point, passages)| (point.name().to_owned(), (*passages).into()))
         .collect();
-    let report: Map<String, Value> = summary
-        .report
-        .iter()
-        .map(|(k, v)| (k.clone(), v.clone().into()))
-        .collect();
+    let report: Map<String, Value> =
+        summary.report.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect();
     json!({
         "exit": summary.exit,
         "policy": summary.policy,
@@ -199,11 +170,8 @@ mod tests {
 
     #[test]
     fn output_that_is_not_text_is_still_json() {
-        let event = Event::Output {
-            rank: Rank(1),
-            stream: Stream::Stdout,
-            line: vec![b'a', 0xff, b'"'],
-        };
+        let event =
+            Event::Output { rank: Rank(1), stream: Stream::Stdout, line: vec![b'a', 0xff, b'"'] };
         assert_eq!(body(&event).1["line"], "a\u{fffd}\"");
     }
 }

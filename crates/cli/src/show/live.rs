@@ -37,11 +37,7 @@ impl Live {
     /// Writes an event line above the display.
     pub(crate) fn told(&mut self, at: Duration, text: &str) {
         self.clear();
-        let text = if text.contains("FAILED") {
-            self.paint("31;1", text)
-        } else {
-            text.to_owned()
-        };
+        let text = if text.contains("FAILED") { self.paint("31;1", text) } else { text.to_owned() };
         let stamp = self.paint("2", &format!("{:8.3} s", at.as_secs_f64()));
         err(&format!("{stamp}  {text}\n"));
     }
@@ -75,31 +71,13 @@ impl Live {
             status.failures
         );
         let mut lines = vec![self.paint("1", &head)];
-        let most = status
-            .ranks
-            .iter()
-            .map(|rank| rank.step.0)
-            .max()
-            .unwrap_or(0)
-            .max(1);
+        let most = status.ranks.iter().map(|rank| rank.step.0).max().unwrap_or(0).max(1);
         for rank in status.ranks.iter().take(LINES_MAX) {
             lines.push(self.rank(rank, most, status.newest.map_or(0, |(_, step, _)| step.0)));
         }
-        if let Some(rest) = status
-            .ranks
-            .len()
-            .checked_sub(LINES_MAX)
-            .filter(|rest| *rest > 0)
-        {
-            let least = status
-                .ranks
-                .iter()
-                .map(|rank| rank.step.0)
-                .min()
-                .unwrap_or(0);
-            lines.push(format!(
-                "   … and {rest} more ranks; steps {least} to {most}"
-            ));
+        if let Some(rest) = status.ranks.len().checked_sub(LINES_MAX).filter(|rest| *rest > 0) {
+            let least = status.ranks.iter().map(|rank| rank.step.0).min().unwrap_or(0);
+            lines.push(format!("   … and {rest} more ranks; steps {least} to {most}"));
         }
         lines
     }
@@ -117,11 +95,8 @@ impl Live {
         };
         let mut line = String::new();
         let phase = self.paint(code, &format!("{:<10}", rank.phase));
-        let _infallible = write!(
-            line,
-            "rank {:>3}  {phase} step {:>9} {bar}",
-            rank.rank, rank.step
-        );
+        let _infallible =
+            write!(line, "rank {:>3}  {phase} step {:>9} {bar}", rank.rank, rank.step);
         if rank.incarnation.0 > 0 {
             let _infallible = write!(line, "  started {} times", rank.incarnation.0 + 1);
         }
@@ -134,11 +109,7 @@ impl Live {
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 

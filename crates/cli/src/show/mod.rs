@@ -51,7 +51,5 @@ pub(crate) fn out(bytes: &[u8]) -> ControlFlow<()> {
 /// Writes to standard error; what cannot be shown there cannot be shown at all.
 pub(crate) fn err(text: &str) {
     let mut stderr = io::stderr().lock();
-    let _nowhere_to_tell = stderr
-        .write_all(text.as_bytes())
-        .and_then(|()| stderr.flush());
+    let _nowhere_to_tell = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
 }

@@ -35,32 +35,16 @@ pub(crate) fn report(summary: &Summary, timeline: Option<&Timeline>, why_not: &s
         if !identical {
             let _infallible = writeln!(text, "twin: {why_not}");
         }
-        let _infallible = writeln!(
-            text,
-            "bit-identical: {}",
-            if identical { "yes" } else { "no" }
-        );
+        let _infallible = writeln!(text, "bit-identical: {}", if identical { "yes" } else { "no" });
     }
     text
 }
 
 fn versions(summary: &Summary) -> String {
-    let published = summary
-        .checkpoints
-        .iter()
-        .filter(|c| c.state == VersionState::Published)
-        .count();
-    let committed = summary
-        .checkpoints
-        .iter()
-        .filter(|c| c.state != VersionState::Void)
-        .count();
-    let blocked = summary
-        .checkpoints
-        .iter()
-        .map(|c| c.blocked_max)
-        .max()
-        .unwrap_or_default();
+    let published =
+        summary.checkpoints.iter().filter(|c| c.state == VersionState::Published).count();
+    let committed = summary.checkpoints.iter().filter(|c| c.state != VersionState::Void).count();
+    let blocked = summary.checkpoints.iter().map(|c| c.blocked_max).max().unwrap_or_default();
     format!(
         "checkpoints: {committed} committed, {published} of them published, blocked at most {}\n",
         format(blocked)
@@ -93,10 +77,7 @@ fn phases(failure: &FailureRecord) -> String {
     if known.is_empty() {
         return format!(" + rank {rank} at step {step} ({cause})");
     }
-    format!(
-        " + rank {rank} at step {step} ({cause}: {})",
-        known.join(", ")
-    )
+    format!(" + rank {rank} at step {step} ({cause}: {})", known.join(", "))
 }
 
 #[cfg(test)]
@@ -114,18 +95,10 @@ mod tests {
         };
         let text = report(&summary, None, "");
         assert_eq!(text.lines().last(), Some("bit-identical: yes"));
-        for key in [
-            "residual: ",
-            "result digest: ",
-            "twin digest: ",
-            "lost time: ",
-        ] {
+        for key in ["residual: ", "result digest: ", "twin digest: ", "lost time: "] {
             assert!(text.lines().any(|line| line.starts_with(key)), "{key}");
         }
-        let differs = Summary {
-            bit_identical: Some(false),
-            ..summary
-        };
+        let differs = Summary { bit_identical: Some(false), ..summary };
         assert!(report(&differs, None, "digests differ").contains("twin: digests differ\n"));
     }
 }

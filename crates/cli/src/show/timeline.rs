@@ -39,20 +39,14 @@ pub(crate) struct Timeline {
 impl Timeline {
     pub(crate) fn new(n: u32) -> Self {
         let away = vec![(Duration::ZERO, Phase::Away)];
-        Self {
-            phases: vec![away; n as usize],
-            marks: Vec::new(),
-            end: Duration::ZERO,
-        }
+        Self { phases: vec![away; n as usize], marks: Vec::new(), end: Duration::ZERO }
     }
 
     /// Takes note of an event.
     pub(crate) fn event(&mut self, at: Duration, event: &Event) {
         self.end = self.end.max(at);
         match event {
-            Event::RankUp {
-                rank, incarnation, ..
-            } if incarnation.0 == 0 => {
+            Event::RankUp { rank, incarnation, .. } if incarnation.0 == 0 => {
                 self.turn(rank.index(), at, Phase::Running);
             }
             Event::Checkpoint(c) if c.state == VersionState::Committed => {
@@ -83,9 +77,7 @@ impl Timeline {
     }
 
     fn now(&self, rank: usize) -> Phase {
-        self.phases[rank]
-            .last()
-            .map_or(Phase::Away, |(_, phase)| *phase)
+        self.phases[rank].last().map_or(Phase::Away, |(_, phase)| *phase)
     }
 
     fn turn(&mut self, rank: usize, at: Duration, phase: Phase) {
@@ -114,19 +106,13 @@ impl Timeline {
         let cell = |at: Duration| {
             let share = at.as_secs_f64() / self.end.as_secs_f64().max(1e-9);
             // A share of at most 1 of a small count: neither sign nor size can be lost.
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "0..CELLS"
-            )]
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0..CELLS")]
             let cell = (share * CELLS as f64) as usize;
             cell.min(CELLS - 1)
         };
         let mut cells = ['·'; CELLS];
         for (i, (from, phase)) in self.phases[rank].iter().enumerate() {
-            let until = self.phases[rank]
-                .get(i + 1)
-                .map_or(self.end, |(until, _)| *until);
+            let until = self.phases[rank].get(i + 1).map_or(self.end, |(until, _)| *until);
             let sign = match phase {
                 Phase::Away => '·',
                 Phase::Running => '─',
@@ -164,11 +150,7 @@ mod tests {
         let mut timeline = Timeline::new(2);
         let at = Duration::from_secs;
         for rank in 0..2 {
-            let up = Event::RankUp {
-                rank: Rank(rank),
-                incarnation: Incarnation(0),
-                pid: 1,
-            };
+            let up = Event::RankUp { rank: Rank(rank), incarnation: Incarnation(0), pid: 1 };
             timeline.event(at(0), &up);
         }
         let failure = Event::Failure {
@@ -180,45 +162,20 @@ mod tests {
             detail: String::new(),
         };
         timeline.event(at(16), &failure);
-        timeline.event(
-            at(16),
-            &Event::Epoch {
-                epoch: Epoch(2),
-                reason: String::new(),
-            },
-        );
+        timeline.event(at(16), &Event::Epoch { epoch: Epoch(2), reason: String::new() });
         for rank in 0..2 {
             let took = Duration::ZERO;
-            let restored = Event::Restored {
-                rank: Rank(rank),
-                version: None,
-                level: None,
-                took,
-            };
+            let restored = Event::Restored { rank: Rank(rank), version: None, level: None, took };
             timeline.event(at(32), &restored);
         }
-        timeline.event(
-            at(48),
-            &Event::Recovered {
-                epoch: Epoch(2),
-                step: Step(3),
-            },
-        );
-        timeline.event(
-            at(64),
-            &Event::Note {
-                text: String::new(),
-            },
-        );
+        timeline.event(at(48), &Event::Recovered { epoch: Epoch(2), step: Step(3) });
+        timeline.event(at(64), &Event::Note { text: String::new() });
         let (zero, one) = (timeline.row(0), timeline.row(1));
         assert_eq!(zero.chars().filter(|c| *c == '░').count(), 16);
         assert_eq!(one.chars().nth(16), Some('✗'));
         assert_eq!(one.chars().nth(20), Some('·'));
         assert_eq!(one.chars().nth(32), Some('▲'));
-        assert_eq!(
-            (one.chars().nth(40), one.chars().nth(60)),
-            (Some('═'), Some('─'))
-        );
+        assert_eq!((one.chars().nth(40), one.chars().nth(60)), (Some('═'), Some('─')));
         assert_eq!(timeline.draw().lines().count(), 4);
     }
 }

@@ -11,18 +11,9 @@ fn bad_options_exit_with_2_and_teach() {
         (vec!["-n", "0", &probe], "at least 1 rank"),
         (vec!["-n", "x", &probe], "a whole number"),
         (vec!["-n", "2"], "<PROGRAM>"),
-        (
-            vec!["-n", "2", "--inject", "kill:5@step=1", &probe],
-            "ranks of this job are 0 to 1",
-        ),
-        (
-            vec!["--inject", "boil:0@step=1", &probe],
-            "kill, stop, exit:CODE, segv or panic",
-        ),
-        (
-            vec!["--inject", "kill:0@point=nowhere", &probe],
-            "--list-points",
-        ),
+        (vec!["-n", "2", "--inject", "kill:5@step=1", &probe], "ranks of this job are 0 to 1"),
+        (vec!["--inject", "boil:0@step=1", &probe], "kill, stop, exit:CODE, segv or panic"),
+        (vec!["--inject", "kill:0@point=nowhere", &probe], "--list-points"),
         (vec!["--ckpt-every", "sometimes", &probe], "100steps"),
         (vec!["--lost-after", "soon", &probe], "500ms"),
         (vec!["--resume=zz", &probe], "32 hexadecimal digits"),
@@ -34,14 +25,8 @@ fn bad_options_exit_with_2_and_teach() {
 #[test]
 fn more_ranks_than_memory_are_refused_with_both_numbers() {
     let probe = program("probe");
-    let ended = run(&["-n", "1000000", &probe])
-        .code(2)
-        .says("1000000 ranks need at least");
-    assert!(
-        ended.stderr.contains("GiB are available"),
-        "{}",
-        ended.stderr
-    );
+    let ended = run(&["-n", "1000000", &probe]).code(2).says("1000000 ranks need at least");
+    assert!(ended.stderr.contains("GiB are available"), "{}", ended.stderr);
     assert!(ended.stdout.is_empty());
     let summary = run(&["-n", "1000000", "--json", &probe]).code(2).summary();
     assert_eq!(summary["n"], 1_000_000);
@@ -49,26 +34,13 @@ fn more_ranks_than_memory_are_refused_with_both_numbers() {
 
 #[test]
 fn a_dry_run_tells_the_plan_and_starts_nothing() {
-    let ended = run(&[
-        "-n",
-        "4",
-        "--dry-run",
-        "--mtbf",
-        "24h",
-        "/nowhere/solver",
-        "x",
-    ])
-    .code(0);
+    let ended = run(&["-n", "4", "--dry-run", "--mtbf", "24h", "/nowhere/solver", "x"]).code(0);
     for (key, value) in [
         ("command", "/nowhere/solver x"),
         ("interval", "auto for one failure in 24.0 h"),
         ("policy", "rollback"),
     ] {
-        let line = ended
-            .stdout
-            .lines()
-            .find(|line| line.starts_with(key))
-            .unwrap();
+        let line = ended.stdout.lines().find(|line| line.starts_with(key)).unwrap();
         assert!(line.ends_with(value), "{line}");
     }
     for key in ["ranks:", "memory:", "directory:", "environment:"] {
@@ -79,10 +51,7 @@ fn a_dry_run_tells_the_plan_and_starts_nothing() {
 #[test]
 fn the_points_are_listed() {
     let ended = run(&["--list-points"]).code(0);
-    assert_eq!(
-        ended.stdout.lines().count(),
-        mainstay_types::Point::ALL.len()
-    );
+    assert_eq!(ended.stdout.lines().count(), mainstay_types::Point::ALL.len());
 }
 
 #[test]
@@ -91,38 +60,14 @@ fn a_bad_matrix_exits_with_65_and_names_file_and_line() {
     let cg = program("cg");
     let header = "%%MatrixMarket matrix coordinate real symmetric\n";
     for (name, text, says) in [
-        (
-            "index.mtx",
-            format!("{header}2 2 2\n1 1 1.0\n3 1 1.0\n"),
-            "index.mtx:4",
-        ),
-        (
-            "short.mtx",
-            format!("{header}2 2 2\n1 1 1.0\n"),
-            "short.mtx",
-        ),
-        (
-            "array.mtx",
-            "%%MatrixMarket matrix array real general\n".to_owned(),
-            "array",
-        ),
+        ("index.mtx", format!("{header}2 2 2\n1 1 1.0\n3 1 1.0\n"), "index.mtx:4"),
+        ("short.mtx", format!("{header}2 2 2\n1 1 1.0\n"), "short.mtx"),
+        ("array.mtx", "%%MatrixMarket matrix array real general\n".to_owned(), "array"),
         ("complex.mtx", header.replace("real", "complex"), "complex"),
-        (
-            "skew.mtx",
-            header.replace("symmetric", "skew-symmetric"),
-            "skew",
-        ),
+        ("skew.mtx", header.replace("symmetric", "skew-symmetric"), "skew"),
         ("empty.mtx", String::new(), "empty.mtx"),
-        (
-            "number.mtx",
-            format!("{header}1 1 1\n1 1 one\n"),
-            "number.mtx:3",
-        ),
-        (
-            "huge.mtx",
-            format!("{header}2 2 99999999999\n1 1 1.0\n"),
-            "huge.mtx",
-        ),
+        ("number.mtx", format!("{header}1 1 1\n1 1 one\n"), "number.mtx:3"),
+        ("huge.mtx", format!("{header}2 2 99999999999\n1 1 1.0\n"), "huge.mtx"),
         (
             "indefinite.mtx",
             format!("{header}2 2 3\n1 1 1\n2 1 9\n2 2 4\n"),
@@ -130,24 +75,14 @@ fn a_bad_matrix_exits_with_65_and_names_file_and_line() {
         ),
     ] {
         fs::write(scratch.path().join(name), text).unwrap();
-        let ended = run(&["-n", "3", &cg, &scratch.join(name)])
-            .code(65)
-            .says(says);
-        let lines = ended
-            .stderr
-            .lines()
-            .filter(|line| line.starts_with("cg: "))
-            .count();
+        let ended = run(&["-n", "3", &cg, &scratch.join(name)]).code(65).says(says);
+        let lines = ended.stderr.lines().filter(|line| line.starts_with("cg: ")).count();
         assert_eq!(lines, 1, "said once: {}", ended.stderr);
     }
-    run(&["-n", "3", &cg, &scratch.join("missing.mtx")])
-        .code(65)
-        .says("missing.mtx");
+    run(&["-n", "3", &cg, &scratch.join("missing.mtx")]).code(65).says("missing.mtx");
     let whole = fs::read(matrix()).unwrap();
     fs::write(scratch.path().join("cut.mtx.gz"), &whole[..whole.len() / 2]).unwrap();
-    run(&["-n", "3", &cg, &scratch.join("cut.mtx.gz")])
-        .code(65)
-        .says("cut.mtx.gz");
+    run(&["-n", "3", &cg, &scratch.join("cut.mtx.gz")]).code(65).says("cut.mtx.gz");
 }
 
 #[test]
@@ -167,25 +102,11 @@ fn an_output_has_the_digest_of_the_report() {
     use sha2::{Digest, Sha256};
     let scratch = Scratch::new();
     let (cg, matrix, out) = (program("cg"), matrix(), scratch.join("x.f64"));
-    let options = [
-        "-n",
-        "3",
-        "--ckpt-every",
-        "20steps",
-        "--inject",
-        "kill:1@step=60",
-    ];
+    let options = ["-n", "3", "--ckpt-every", "20steps", "--inject", "kill:1@step=60"];
     let ended = run(&[&options[..], &[&cg, &matrix, "--out", &out]].concat()).code(0);
     let bytes = fs::read(&out).unwrap();
     assert_eq!(bytes.len(), 4884 * 8);
-    let digest: String = Sha256::digest(&bytes)
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect();
+    let digest: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
     assert_eq!(ended.value("result digest"), digest);
-    assert_eq!(
-        fs::read_dir(scratch.path()).unwrap().count(),
-        1,
-        "nothing lies beside it"
-    );
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1, "nothing lies beside it");
 }

@@ -10,39 +10,19 @@ const WORK: &[&str] = &["steps", "400", "--spin-us", "500", "--bytes", "200000"]
 /// A job of 3 ranks that is aborted by a kill after some published versions.
 fn broken(directory: &str) -> Ended {
     let probe = program("probe");
-    let options = [
-        "-n",
-        "3",
-        "--policy",
-        "abort",
-        "--ckpt-every",
-        "20steps",
-        "--ckpt-dir",
-    ];
+    let options = ["-n", "3", "--policy", "abort", "--ckpt-every", "20steps", "--ckpt-dir"];
     let fault = [directory, "--inject", "kill:1@point=published#4", &probe];
     run(&[&options[..], &fault, WORK].concat()).code(137)
 }
 
 fn resumed(directory: &str, options: &[&str]) -> Ended {
     let probe = program("probe");
-    let words = [
-        "-n",
-        "3",
-        "--json",
-        "--twin",
-        "--ckpt-dir",
-        directory,
-        "--resume",
-    ];
+    let words = ["-n", "3", "--json", "--twin", "--ckpt-dir", directory, "--resume"];
     run(&[&words[..], options, &[&probe], WORK].concat())
 }
 
 fn manifests(scratch: &Scratch) -> Vec<String> {
-    scratch
-        .files("d")
-        .into_iter()
-        .filter(|name| name.ends_with(".manifest"))
-        .collect()
+    scratch.files("d").into_iter().filter(|name| name.ends_with(".manifest")).collect()
 }
 
 fn damage(path: &std::path::Path, with: impl Fn(&mut Vec<u8>)) {
@@ -60,16 +40,8 @@ fn a_job_goes_on_from_its_newest_version() {
     let summary = ended.summary();
     assert_eq!(summary["bit_identical"], true);
     assert!(summary["resumed_from"].as_u64().unwrap() >= 4);
-    assert!(
-        ended
-            .events()
-            .iter()
-            .any(|e| e["event"] == "restored" && e["level"] == "disk")
-    );
-    assert_eq!(
-        fs::metadata(&d).unwrap().permissions().mode() & 0o777,
-        0o700
-    );
+    assert!(ended.events().iter().any(|e| e["event"] == "restored" && e["level"] == "disk"));
+    assert_eq!(fs::metadata(&d).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
 #[test]
@@ -80,31 +52,22 @@ fn a_damaged_version_falls_back_to_the_one_before_and_says_so() {
         bytes[middle] ^= 4;
     };
     let cut: Damage = |bytes| bytes.truncate(bytes.len() / 2);
-    for (suffix, damaged) in [
-        (".manifest", flip),
-        (".manifest", cut),
-        (".shard", flip),
-        (".shard", cut),
-    ] {
+    for (suffix, damaged) in
+        [(".manifest", flip), (".manifest", cut), (".shard", flip), (".shard", cut)]
+    {
         let scratch = Scratch::new();
         let d = scratch.join("d");
         broken(&d);
         let newest = manifests(&scratch).pop().unwrap();
         let version = newest.strip_suffix(".manifest").unwrap().to_owned();
         let names = scratch.files("d");
-        let name = names
-            .iter()
-            .find(|n| n.starts_with(&version) && n.ends_with(suffix))
-            .unwrap();
+        let name = names.iter().find(|n| n.starts_with(&version) && n.ends_with(suffix)).unwrap();
         damage(&scratch.path().join("d").join(name), damaged);
         let ended = resumed(&d, &[]).code(0);
         let summary = ended.summary();
         assert_eq!(summary["bit_identical"], true, "{suffix}");
         let number: u64 = version.trim_start_matches('v').parse().unwrap();
-        assert!(
-            summary["resumed_from"].as_u64().unwrap() < number,
-            "{suffix}"
-        );
+        assert!(summary["resumed_from"].as_u64().unwrap() < number, "{suffix}");
         let told = ended.events().iter().any(|event| {
             event["text"].as_str().is_some_and(|text| {
                 text.contains(&format!("version {number} ")) && text.contains("unusable")
@@ -134,11 +97,7 @@ fn when_every_version_is_damaged_nothing_is_made_up() {
     let scratch = Scratch::new();
     let d = scratch.join("d");
     broken(&d);
-    for name in scratch
-        .files("d")
-        .iter()
-        .filter(|name| name.ends_with(".shard"))
-    {
+    for name in scratch.files("d").iter().filter(|name| name.ends_with(".shard")) {
         damage(&scratch.path().join("d").join(name), |bytes| {
             let middle = bytes.len() / 2;
             bytes[middle] ^= 1;
@@ -146,19 +105,11 @@ fn when_every_version_is_damaged_nothing_is_made_up() {
     }
     let probe = program("probe");
     let words = ["-n", "3", "--ckpt-dir", &d, "--resume", &probe];
-    run(&[&words[..], WORK].concat())
-        .code(65)
-        .says("every one is damaged");
-    for name in scratch
-        .files("d")
-        .iter()
-        .filter(|name| name.ends_with(".manifest"))
-    {
+    run(&[&words[..], WORK].concat()).code(65).says("every one is damaged");
+    for name in scratch.files("d").iter().filter(|name| name.ends_with(".manifest")) {
         fs::write(scratch.path().join("d").join(name), b"nonsense").unwrap();
     }
-    run(&[&words[..], WORK].concat())
-        .code(65)
-        .says("nothing to resume");
+    run(&[&words[..], WORK].concat()).code(65).says("nothing to resume");
 }
 
 #[test]
@@ -170,28 +121,15 @@ fn another_program_arguments_ranks_or_input_are_refused_by_name() {
     let with = |n: &str, words: &[&str]| {
         run(&[&["-n", n, "--ckpt-dir", &d, "--resume"][..], words].concat()).code(65)
     };
-    with(
-        "3",
-        &[
-            &probe,
-            "steps",
-            "500",
-            "--spin-us",
-            "500",
-            "--bytes",
-            "200000",
-        ],
-    )
-    .says("`400` then, `500` now");
+    with("3", &[&probe, "steps", "500", "--spin-us", "500", "--bytes", "200000"])
+        .says("`400` then, `500` now");
     with("2", &[&[probe.as_str()], WORK].concat()).says("give -n 3");
     let other = scratch.join("other");
     fs::copy(&probe, &other).unwrap();
     damage(std::path::Path::new(&other), |bytes| bytes.push(0));
     with("3", &[&[other.as_str()], WORK].concat()).says("another program");
     let missing = scratch.join("missing");
-    run(&["-n", "3", "--ckpt-dir", &missing, "--resume", &probe])
-        .code(65)
-        .says("no directory");
+    run(&["-n", "3", "--ckpt-dir", &missing, "--resume", &probe]).code(65).says("no directory");
 }
 
 #[test]
@@ -213,23 +151,10 @@ fn another_matrix_under_the_same_name_is_refused() {
 fn a_second_job_on_a_directory_is_refused_while_the_first_lives() {
     let scratch = Scratch::new();
     let (probe, d) = (program("probe"), scratch.join("d"));
-    let words = [
-        "-n",
-        "2",
-        "--ckpt-dir",
-        &d,
-        &probe,
-        "steps",
-        "2000",
-        "--spin-us",
-        "1000",
-    ];
+    let words = ["-n", "2", "--ckpt-dir", &d, &probe, "steps", "2000", "--spin-us", "1000"];
     let mut first = start(&words);
     first.until("committed");
-    run(&words)
-        .code(73)
-        .says("is in use by process")
-        .says("another --ckpt-dir");
+    run(&words).code(73).says("is in use by process").says("another --ckpt-dir");
     first.signal("TERM");
     first.end().code(143);
 }
@@ -239,25 +164,14 @@ fn a_killed_launcher_leaves_no_process_and_its_versions() {
     let scratch = Scratch::new();
     let d = scratch.join("d");
     let probe = program("probe");
-    let options = [
-        "-n",
-        "3",
-        "--ckpt-every",
-        "20steps",
-        "--ckpt-dir",
-        &d,
-        &probe,
-    ];
+    let options = ["-n", "3", "--ckpt-every", "20steps", "--ckpt-dir", &d, &probe];
     let mut first = start(&[&options[..], WORK].concat());
     first.until("published");
     let mark = first.mark();
     first.signal("KILL");
     first.end().code(-9);
     none_left(&mark);
-    assert_eq!(
-        resumed(&d, &["--ckpt-every", "20steps"]).code(0).summary()["bit_identical"],
-        true
-    );
+    assert_eq!(resumed(&d, &["--ckpt-every", "20steps"]).code(0).summary()["bit_identical"], true);
 }
 
 #[test]
@@ -267,9 +181,7 @@ fn a_directory_that_cannot_be_used_is_refused_before_the_start() {
     let file = scratch.join("file");
     fs::write(&file, b"").unwrap();
     for bad in [file.as_str(), "/proc/mainstay", "/dev/null/d"] {
-        let ended = run(&["-n", "2", "--ckpt-dir", bad, &probe])
-            .code(73)
-            .says(bad);
+        let ended = run(&["-n", "2", "--ckpt-dir", bad, &probe]).code(73).says(bad);
         assert!(ended.stderr.contains("--ckpt-dir"), "{}", ended.stderr);
     }
 }
@@ -278,15 +190,7 @@ fn a_directory_that_cannot_be_used_is_refused_before_the_start() {
 fn a_directory_that_vanishes_or_fills_up_costs_durability_only() {
     let scratch = Scratch::new();
     let (probe, d) = (program("probe"), scratch.join("d"));
-    let options = [
-        "-n",
-        "2",
-        "--ckpt-every",
-        "20steps",
-        "--ckpt-dir",
-        &d,
-        "--inject",
-    ];
+    let options = ["-n", "2", "--ckpt-every", "20steps", "--ckpt-dir", &d, "--inject"];
     let mut job = start(&[&options[..], &["kill:1@step=350", &probe], WORK].concat());
     job.until("published");
     fs::remove_dir_all(&d).unwrap();
@@ -308,16 +212,7 @@ fn a_full_file_system_costs_durability_only() {
         // `directory` meet the same error.
         return;
     }
-    let options = [
-        "-n",
-        "2",
-        "--ckpt-every",
-        "20steps",
-        "--ckpt-dir",
-        &d,
-        "--twin",
-        "--inject",
-    ];
+    let options = ["-n", "2", "--ckpt-every", "20steps", "--ckpt-dir", &d, "--twin", "--inject"];
     let ended = run(&[&options[..], &["kill:1@step=350", &probe], WORK].concat());
     let unmounted = std::process::Command::new("umount").arg(&d).status();
     assert!(unmounted.unwrap().success());
@@ -332,25 +227,12 @@ fn a_new_job_leaves_the_versions_of_another_alone() {
     broken(&d);
     let before = manifests(&scratch);
     let probe = program("probe");
-    let words = [
-        "-n",
-        "3",
-        "--ckpt-every",
-        "20steps",
-        "--ckpt-dir",
-        &d,
-        &probe,
-    ];
-    let ended = run(&[&words[..], WORK].concat())
-        .code(0)
-        .says("they are left alone");
+    let words = ["-n", "3", "--ckpt-every", "20steps", "--ckpt-dir", &d, &probe];
+    let ended = run(&[&words[..], WORK].concat()).code(0).says("they are left alone");
     assert!(!ended.stderr.contains("restored version"));
     let after = manifests(&scratch);
     assert!(before.iter().all(|name| after.contains(name)));
-    assert!(
-        after.last() > before.last(),
-        "versions are never used twice"
-    );
+    assert!(after.last() > before.last(), "versions are never used twice");
 }
 
 #[test]

@@ -7,9 +7,7 @@ fn a_bug_that_panics_each_time_stops_the_job() {
     let probe = program("probe");
     let ended = run(&["-n", "3", &probe, "panic-at", "20", "1"]).code(101);
     assert_eq!(ended.stderr.matches("FAILED").count(), 2);
-    ended
-        .says("panic on purpose")
-        .says("a bug of the program, not a fault");
+    ended.says("panic on purpose").says("a bug of the program, not a fault");
 }
 
 #[test]
@@ -23,25 +21,14 @@ fn a_program_that_exits_decides_for_the_job() {
 #[test]
 fn a_program_without_finish_is_told_so() {
     let probe = program("probe");
-    run(&["-n", "3", &probe, "early"])
-        .code(70)
-        .says("finished_early")
-        .says("job.finish");
+    run(&["-n", "3", &probe, "early"]).code(70).says("finished_early").says("job.finish");
 }
 
 #[test]
 fn an_interruption_that_is_swallowed_or_met_in_drop_is_entered_again() {
     let probe = program("probe");
     for mode in ["swallow", "drop-comm"] {
-        let options = [
-            "-n",
-            "3",
-            "--ckpt-every",
-            "5steps",
-            "--twin",
-            "--inject",
-            "kill:1@step=30",
-        ];
+        let options = ["-n", "3", "--ckpt-every", "5steps", "--twin", "--inject", "kill:1@step=30"];
         let ended = run(&[&options[..], &[&probe, mode]].concat()).code(0);
         assert_eq!(ended.value("bit-identical"), "yes", "{mode}");
     }
@@ -58,12 +45,8 @@ fn a_deadlock_is_reported_with_who_waits_for_whom() {
 
 #[test]
 fn a_program_that_is_not_linked_runs_unprotected_with_its_own_code() {
-    run(&["-n", "2", "sh", "-c", "exit 3"])
-        .code(3)
-        .says("not linked with Mainstay");
-    let ended = run(&["-n", "2", "echo", "hello"])
-        .code(0)
-        .says("unprotected");
+    run(&["-n", "2", "sh", "-c", "exit 3"]).code(3).says("not linked with Mainstay");
+    let ended = run(&["-n", "2", "echo", "hello"]).code(0).says("unprotected");
     assert_eq!(ended.stdout.matches("hello\n").count(), 2);
 }
 
@@ -71,15 +54,7 @@ fn a_program_that_is_not_linked_runs_unprotected_with_its_own_code() {
 fn wrappers_pass_the_job_on() {
     let probe = program("probe");
     let script = format!("{probe} steps 60 --spin-us 300; exit $?");
-    let options = [
-        "-n",
-        "3",
-        "--ckpt-every",
-        "5steps",
-        "--twin",
-        "--inject",
-        "kill:1@step=30",
-    ];
+    let options = ["-n", "3", "--ckpt-every", "5steps", "--twin", "--inject", "kill:1@step=30"];
     let ended = run(&[&options[..], &["sh", "-c", &script]].concat()).code(0);
     assert_eq!(ended.value("bit-identical"), "yes");
     assert!(ended.stderr.contains("signal:9"), "{}", ended.stderr);
@@ -87,17 +62,12 @@ fn wrappers_pass_the_job_on() {
 
 #[test]
 fn a_program_that_cannot_be_started_is_named() {
-    run(&["/nowhere/solver"])
-        .code(127)
-        .says("`/nowhere/solver`")
-        .says("build it first");
+    run(&["/nowhere/solver"]).code(127).says("`/nowhere/solver`").says("build it first");
     run(&["/etc/passwd"]).code(126).says("`/etc/passwd`");
 }
 
 #[test]
 fn a_lone_rank_needs_no_launcher() {
-    let output = std::process::Command::new(program("probe"))
-        .args(["steps", "20"])
-        .output();
+    let output = std::process::Command::new(program("probe")).args(["steps", "20"]).output();
     assert!(output.unwrap().status.success());
 }

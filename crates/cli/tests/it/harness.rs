@@ -22,32 +22,19 @@ pub(crate) fn programs() -> &'static Path {
         let profile = Path::new(env!("CARGO_BIN_EXE_mainstay")).parent().unwrap();
         let target = profile.parent().unwrap();
         let mut build = Command::new(env!("CARGO"));
-        build.args([
-            "build",
-            "--quiet",
-            "--package",
-            "mainstay-apps",
-            "--bins",
-            "--target-dir",
-        ]);
+        build.args(["build", "--quiet", "--package", "mainstay-apps", "--bins", "--target-dir"]);
         build.arg(target).current_dir(root());
         if profile.file_name().unwrap() != "debug" {
             build.arg("--profile").arg(profile.file_name().unwrap());
         }
-        assert!(
-            build.status().unwrap().success(),
-            "the programs do not build"
-        );
+        assert!(build.status().unwrap().success(), "the programs do not build");
         profile.to_owned()
     })
 }
 
 /// The workspace.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .canonicalize()
-        .unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
 /// The path of a program of `apps`, as an argument.
@@ -57,11 +44,7 @@ pub(crate) fn program(name: &str) -> String {
 
 /// The real matrix.
 pub(crate) fn matrix() -> String {
-    root()
-        .join("data/bcsstk16.mtx.gz")
-        .to_str()
-        .unwrap()
-        .to_owned()
+    root().join("data/bcsstk16.mtx.gz").to_str().unwrap().to_owned()
 }
 
 /// A directory of a test's own, removed with it.
@@ -124,11 +107,7 @@ pub(crate) fn start(words: &[&str]) -> Run {
 pub(crate) fn start_with(words: &[&str], stdin: Stdio) -> Run {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     programs();
-    let mark = format!(
-        "{}-{}",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    );
+    let mark = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let state = Scratch::new();
     let child = Command::new(env!("CARGO_BIN_EXE_mainstay"))
         .arg("run")
@@ -160,10 +139,8 @@ impl Run {
 
     /// Sends the launcher a signal.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .arg(format!("-{name}"))
-            .arg(self.pid().to_string())
-            .status();
+        let status =
+            Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
         assert!(status.unwrap().success());
     }
 
@@ -172,11 +149,7 @@ impl Run {
         let mut stderr = self.child.stderr.take().unwrap();
         let (mut text, mut byte) = (String::new(), [0]);
         while !text.contains(pattern) {
-            assert_eq!(
-                stderr.read(&mut byte).unwrap(),
-                1,
-                "no `{pattern}` in: {text}"
-            );
+            assert_eq!(stderr.read(&mut byte).unwrap(), 1, "no `{pattern}` in: {text}");
             text.push(char::from(byte[0]));
         }
         self.child.stderr = Some(stderr);
@@ -191,23 +164,14 @@ impl Run {
         let watchdog = std::thread::spawn(move || {
             let late = expired.recv_timeout(DEADLINE).is_err();
             if late {
-                let _gone = Command::new("kill")
-                    .args(["-KILL", &pid.to_string()])
-                    .status();
+                let _gone = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
             }
             late
         });
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = child.wait_with_output().unwrap();
+        let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
         let _ended_first = done.send(());
         let stderr = String::from_utf8_lossy(&stderr).into_owned();
-        assert!(
-            !watchdog.join().unwrap(),
-            "no end within {DEADLINE:?}; {stderr}"
-        );
+        assert!(!watchdog.join().unwrap(), "no end within {DEADLINE:?}; {stderr}");
         none_left(&mark);
         let code = std::os::unix::process::ExitStatusExt::signal(&status)
             .map_or_else(|| status.code().unwrap(), |signal| -signal);
@@ -217,11 +181,7 @@ impl Run {
             assert_eq!(left, 0, "a job that succeeded leaves its directory");
         }
         let stdout = String::from_utf8_lossy(&stdout).into_owned();
-        Ended {
-            code,
-            stdout,
-            stderr,
-        }
+        Ended { code, stdout, stderr }
     }
 }
 
@@ -257,9 +217,7 @@ fn marked(mark: &str) -> Vec<(i32, String)> {
             let entry = entry.ok()?;
             let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
             let environment = fs::read(entry.path().join("environ")).ok()?;
-            let ours = environment
-                .split(|byte| *byte == 0)
-                .any(|word| word == wanted.as_bytes());
+            let ours = environment.split(|byte| *byte == 0).any(|word| word == wanted.as_bytes());
             let state = fs::read_to_string(entry.path().join("stat")).ok()?;
             let alive = !state.rsplit_once(") ")?.1.starts_with('Z');
             let command = fs::read(entry.path().join("cmdline")).ok()?;
@@ -273,22 +231,14 @@ impl Ended {
     /// Requires an exit code.
     #[track_caller]
     pub(crate) fn code(self, code: i32) -> Self {
-        assert_eq!(
-            self.code, code,
-            "stdout: {}\nstderr: {}",
-            self.stdout, self.stderr
-        );
+        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
         self
     }
 
     /// Requires a text on standard error.
     #[track_caller]
     pub(crate) fn says(self, text: &str) -> Self {
-        assert!(
-            self.stderr.contains(text),
-            "no `{text}` in: {}",
-            self.stderr
-        );
+        assert!(self.stderr.contains(text), "no `{text}` in: {}", self.stderr);
         self
     }
 
@@ -296,14 +246,8 @@ impl Ended {
     #[track_caller]
     pub(crate) fn value(&self, key: &str) -> String {
         let wanted = format!("{key}: ");
-        let mut lines = self
-            .stdout
-            .lines()
-            .filter_map(|line| line.strip_prefix(&wanted));
-        lines
-            .next()
-            .unwrap_or_else(|| panic!("no `{key}` in: {}", self.stdout))
-            .to_owned()
+        let mut lines = self.stdout.lines().filter_map(|line| line.strip_prefix(&wanted));
+        lines.next().unwrap_or_else(|| panic!("no `{key}` in: {}", self.stdout)).to_owned()
     }
 
     /// The objects of `--json`.

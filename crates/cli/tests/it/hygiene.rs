@@ -28,27 +28,13 @@ fn a_rank_has_no_descriptor_or_mapping_of_another_kind_than_its_own() {
     let script = "ls -l /proc/self/fd | grep -c -E 'memfd|socket' ; true";
     let ended = run(&["-n", "2", "sh", "-c", script]).code(0);
     // Before it joins, a program holds nothing of the job but its three streams.
-    assert_eq!(
-        ended.stdout.lines().filter(|line| *line == "0").count(),
-        2,
-        "{}",
-        ended.stdout
-    );
+    assert_eq!(ended.stdout.lines().filter(|line| *line == "0").count(), 2, "{}", ended.stdout);
 }
 
 #[test]
 fn a_child_of_a_rank_inherits_no_mapping_of_the_job() {
     let probe = program("probe");
-    let mut job = start(&[
-        "-n",
-        "2",
-        &probe,
-        "fork",
-        "--steps",
-        "3000",
-        "--spin-us",
-        "1000",
-    ]);
+    let mut job = start(&["-n", "2", &probe, "fork", "--steps", "3000", "--spin-us", "1000"]);
     job.until("committed");
     let mut seen = 0;
     for (pid, command) in job.processes() {
@@ -59,10 +45,7 @@ fn a_child_of_a_rank_inherits_no_mapping_of_the_job() {
             let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
             for fd in fds.flatten() {
                 let to = std::fs::read_link(fd.path()).unwrap_or_default();
-                assert!(
-                    !to.to_string_lossy().contains("memfd:mainstay"),
-                    "{command}: {to:?}"
-                );
+                assert!(!to.to_string_lossy().contains("memfd:mainstay"), "{command}: {to:?}");
             }
         } else if command.contains("probe fork") && !command.contains("mainstay run") {
             assert!(maps.contains("memfd:mainstay"), "{command}");

@@ -32,11 +32,7 @@ fn cg_finishes_with_the_same_bits_though_a_rank_is_killed() {
     assert_eq!(ended.stdout.lines().last(), Some("bit-identical: yes"));
     assert_eq!(ended.value("result digest"), ended.value("twin digest"));
     assert!(ended.value("residual").parse::<f64>().unwrap() <= 1e-10);
-    assert!(
-        ended
-            .value("lost time")
-            .contains("rank 2 at step 99 (signal:9: detect ")
-    );
+    assert!(ended.value("lost time").contains("rank 2 at step 99 (signal:9: detect "));
     assert!(ended.stdout.contains('✗') && ended.stdout.contains('▲'));
 }
 
@@ -60,8 +56,10 @@ fn every_point_of_a_rank_survives_a_kill() {
         "finish-mid",
     ] {
         let inject = format!("kill:2@step=30,kill:1@point={point}");
-        let mode = ["pipeline", "--steps", "60", "--spin-us", "300"];
-        let ended = twin(&["--ckpt-every", "5steps", "--inject", &inject], &mode);
+        // Messages that cross the cut and are of several chunks; the other has collectives.
+        let pipeline = ["pipeline", "--steps", "60", "--spin-us", "300"];
+        let mode = if point.starts_with("collective") { STEPS } else { &pipeline };
+        let ended = twin(&["--ckpt-every", "5steps", "--inject", &inject], mode);
         assert_eq!(ended.code, 0, "{point}: {}", ended.stdout);
         let summary = ended.summary();
         assert_eq!(summary["bit_identical"], true, "{point}");
@@ -72,12 +70,7 @@ fn every_point_of_a_rank_survives_a_kill() {
 #[test]
 fn a_rank_that_dies_again_as_it_comes_back_is_started_again() {
     let ended = twin(
-        &[
-            "--ckpt-every",
-            "5steps",
-            "--inject",
-            "kill:1@step=20,kill:1@point=respawned",
-        ],
+        &["--ckpt-every", "5steps", "--inject", "kill:1@step=20,kill:1@point=respawned"],
         STEPS,
     );
     let summary = ended.code(0).summary();
@@ -87,33 +80,16 @@ fn a_rank_that_dies_again_as_it_comes_back_is_started_again() {
 
 #[test]
 fn all_ranks_die_together_and_rank_0_among_them() {
-    let ended = twin(
-        &["--ckpt-every", "5steps", "--inject", "kill:*@step=20"],
-        STEPS,
-    )
-    .code(0);
+    let ended = twin(&["--ckpt-every", "5steps", "--inject", "kill:*@step=20"], STEPS).code(0);
     let summary = ended.summary();
-    assert_eq!(
-        (&summary["bit_identical"], &summary["respawns"]),
-        (&true.into(), &3.into())
-    );
+    assert_eq!((&summary["bit_identical"], &summary["respawns"]), (&true.into(), &3.into()));
 }
 
 #[test]
 fn a_restart_goes_back_with_every_rank() {
-    let options = [
-        "--policy",
-        "restart",
-        "--ckpt-every",
-        "5steps",
-        "--inject",
-        "kill:0@step=30",
-    ];
+    let options = ["--policy", "restart", "--ckpt-every", "5steps", "--inject", "kill:0@step=30"];
     let summary = twin(&options, STEPS).code(0).summary();
-    assert_eq!(
-        (&summary["restarts"], &summary["respawns"]),
-        (&1.into(), &3.into())
-    );
+    assert_eq!((&summary["restarts"], &summary["respawns"]), (&1.into(), &3.into()));
     assert_eq!(summary["failures"].as_array().unwrap().len(), 1);
 }
 
@@ -121,35 +97,17 @@ fn a_restart_goes_back_with_every_rank() {
 fn abort_ends_at_once_and_tells_where_the_state_lies() {
     let probe = program("probe");
     let words = ["-n", "3", "--policy", "abort", "--ckpt-every", "5steps"];
-    let fault = [
-        "--inject",
-        "kill:1@point=published#2",
-        &probe,
-        "steps",
-        "400",
-        "--spin-us",
-        "500",
-    ];
+    let fault =
+        ["--inject", "kill:1@point=published#2", &probe, "steps", "400", "--spin-us", "500"];
     let ended = run(&[&words[..], &fault].concat()).code(137);
-    assert!(
-        ended.stderr.contains("go on from it with: mainstay run"),
-        "{}",
-        ended.stderr
-    );
+    assert!(ended.stderr.contains("go on from it with: mainstay run"), "{}", ended.stderr);
     ended.says("signal:9").says("the policy is to abort");
 }
 
 #[test]
 fn a_failure_after_the_end_is_decided_does_not_matter() {
     let probe = program("probe");
-    let words = [
-        "-n",
-        "3",
-        "--json",
-        "--inject",
-        "kill:1@point=finished",
-        &probe,
-    ];
+    let words = ["-n", "3", "--json", "--inject", "kill:1@point=finished", &probe];
     let summary = run(&[&words[..], STEPS].concat()).code(0).summary();
     assert!(summary["failures"].as_array().unwrap().is_empty());
     assert!(summary["result_digest"].is_string());
@@ -158,73 +116,40 @@ fn a_failure_after_the_end_is_decided_does_not_matter() {
 #[test]
 fn survivors_in_a_long_kernel_are_waited_for() {
     let mode = ["long-kernel", "300", "--steps", "30"];
-    let summary = twin(
-        &["--ckpt-every", "5steps", "--inject", "kill:1@step=15"],
-        &mode,
-    )
-    .code(0)
-    .summary();
+    let summary =
+        twin(&["--ckpt-every", "5steps", "--inject", "kill:1@step=15"], &mode).code(0).summary();
     assert_eq!(summary["bit_identical"], true);
     assert_eq!(summary["respawns"], 1);
 }
 
 #[test]
 fn a_stopped_rank_is_taken_for_dead_after_its_time() {
-    let options = [
-        "--lost-after",
-        "300ms",
-        "--heartbeat",
-        "50ms",
-        "--ckpt-every",
-        "5steps",
-    ];
+    let options = ["--lost-after", "300ms", "--heartbeat", "50ms", "--ckpt-every", "5steps"];
     let inject = ["--inject", "stop:1@step=20"];
-    let summary = twin(&[&options[..], &inject].concat(), STEPS)
-        .code(0)
-        .summary();
+    let summary = twin(&[&options[..], &inject].concat(), STEPS).code(0).summary();
     assert_eq!(summary["failures"][0]["cause"], "stopped");
     assert!(summary["failures"][0]["detect_ms"].as_f64().unwrap() >= 300.0);
 }
 
 #[test]
 fn a_violation_and_a_panic_are_retried_once() {
-    for (inject, cause, code) in [
-        ("segv:1@step=20", "signal:11", 139),
-        ("panic:1@step=20", "panic", 101),
-    ] {
-        let summary = twin(&["--ckpt-every", "5steps", "--inject", inject], STEPS)
-            .code(0)
-            .summary();
+    for (inject, cause, code) in
+        [("segv:1@step=20", "signal:11", 139), ("panic:1@step=20", "panic", 101)]
+    {
+        let summary =
+            twin(&["--ckpt-every", "5steps", "--inject", inject], STEPS).code(0).summary();
         assert_eq!(summary["failures"][0]["cause"], cause);
         let probe = program("probe");
         let always = format!("{inject}:always");
-        let words = [
-            "-n",
-            "3",
-            "--ckpt-every",
-            "5steps",
-            "--inject",
-            &always,
-            &probe,
-        ];
-        run(&[&words[..], STEPS].concat())
-            .code(code)
-            .says("a bug of the program");
+        let words = ["-n", "3", "--ckpt-every", "5steps", "--inject", &always, &probe];
+        run(&[&words[..], STEPS].concat()).code(code).says("a bug of the program");
     }
 }
 
 #[test]
 fn failures_without_progress_exhaust_the_budget() {
     let probe = program("probe");
-    let words = [
-        "-n",
-        "3",
-        "--max-restarts",
-        "2",
-        "--ckpt-every",
-        "5steps",
-        "--inject",
-    ];
+    let words = ["-n", "3", "--max-restarts", "2", "--ckpt-every", "5steps", "--inject"];
     let ended = run(&[&words[..], &["kill:1@step=3:always", &probe], STEPS].concat()).code(137);
     assert_eq!(ended.stderr.matches("FAILED").count(), 3);
     ended.says("--max-restarts allows no more");
@@ -241,18 +166,9 @@ fn kills_by_time_repeat_across_the_job() {
 
 #[test]
 fn phases_are_measured_and_events_come_in_their_order() {
-    let ended = twin(
-        &["--ckpt-every", "5steps", "--inject", "kill:1@step=30"],
-        STEPS,
-    )
-    .code(0);
+    let ended = twin(&["--ckpt-every", "5steps", "--inject", "kill:1@step=30"], STEPS).code(0);
     let events = ended.events();
-    let place = |name: &str| {
-        events
-            .iter()
-            .position(|event| event["event"] == name)
-            .unwrap()
-    };
+    let place = |name: &str| events.iter().position(|event| event["event"] == name).unwrap();
     assert_eq!(place("start"), 0);
     assert!(place("checkpoint") < place("epoch"));
     assert!(place("epoch") < place("restored"));
@@ -268,19 +184,13 @@ fn phases_are_measured_and_events_come_in_their_order() {
 
 #[test]
 fn a_flipped_bit_in_restored_state_is_told() {
-    let ended = twin(
-        &["--ckpt-every", "5steps", "--inject", "kill:1@step=30"],
-        &["flip"],
-    )
-    .code(76);
+    let ended = twin(&["--ckpt-every", "5steps", "--inject", "kill:1@step=30"], &["flip"]).code(76);
     assert_eq!(ended.summary()["bit_identical"], false);
 }
 
 #[test]
 fn nothing_is_proved_without_a_receipt_or_a_recovery() {
-    let never = twin(&["--inject", "kill:1@step=5000"], STEPS)
-        .code(76)
-        .summary();
+    let never = twin(&["--inject", "kill:1@step=5000"], STEPS).code(76).summary();
     assert_eq!(never["not_injected"][0], "kill:1@step=5000");
     assert_eq!(twin(&[], STEPS).code(76).summary()["bit_identical"], false);
     let probe = program("probe");
@@ -295,9 +205,5 @@ fn an_audit_tells_a_deterministic_program_from_another() {
     let ended = run(&["-n", "3", "--audit", &probe, "steps", "50"]).code(0);
     assert_eq!(ended.value("bit-identical"), "yes");
     let ended = run(&["-n", "3", "--audit", &probe, "nondet"]).code(76);
-    assert!(
-        ended.value("twin").contains("first differ in step"),
-        "{}",
-        ended.stdout
-    );
+    assert!(ended.value("twin").contains("first differ in step"), "{}", ended.stdout);
 }

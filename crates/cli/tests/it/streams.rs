@@ -11,9 +11,7 @@ fn lines_are_whole_and_labelled() {
     let ended = run(&["-n", "3", "--label", "--quiet", "sh", "-c", script]).code(0);
     for rank in 0..3 {
         assert!(
-            ended
-                .stdout
-                .contains(&format!("[{rank}] one\n[{rank}] two\n")),
+            ended.stdout.contains(&format!("[{rank}] one\n[{rank}] two\n")),
             "{}",
             ended.stdout
         );
@@ -38,11 +36,7 @@ fn input_goes_to_rank_0_and_the_others_have_none() {
 #[test]
 fn json_is_one_object_a_line_also_with_output_that_is_not_text() {
     let ended = run(&["-n", "2", "--json", "sh", "-c", "printf 'a\\377\\\"\\n'"]).code(0);
-    let lines = ended
-        .events()
-        .iter()
-        .filter(|event| event["event"] == "output")
-        .count();
+    let lines = ended.events().iter().filter(|event| event["event"] == "output").count();
     assert_eq!(lines, 2);
     assert_eq!(ended.summary()["exit"], 0);
     assert!(ended.stderr.is_empty(), "{}", ended.stderr);
@@ -52,16 +46,7 @@ fn json_is_one_object_a_line_also_with_output_that_is_not_text() {
 fn signals_end_the_job_with_their_code_and_a_summary() {
     let probe = program("probe");
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
-        let mut job = start(&[
-            "-n",
-            "2",
-            "--json",
-            &probe,
-            "steps",
-            "100000",
-            "--spin-us",
-            "1000",
-        ]);
+        let mut job = start(&["-n", "2", "--json", &probe, "steps", "100000", "--spin-us", "1000"]);
         let mut line = String::new();
         let stdout = job.child().stdout.take().unwrap();
         let mut reader = std::io::BufReader::new(stdout);
@@ -121,15 +106,7 @@ fn a_closed_standard_output_ends_the_job_with_141() {
 #[test]
 fn suspending_the_launcher_suspends_the_ranks_and_nothing_is_declared_dead() {
     let probe = program("probe");
-    let words = [
-        "-n",
-        "2",
-        "--lost-after",
-        "200ms",
-        "--heartbeat",
-        "50ms",
-        &probe,
-    ];
+    let words = ["-n", "2", "--lost-after", "200ms", "--heartbeat", "50ms", &probe];
     let mut job = start(&[&words[..], &["steps", "600", "--spin-us", "1000"]].concat());
     job.until("committed");
     job.signal("TSTP");
@@ -138,8 +115,7 @@ fn suspending_the_launcher_suspends_the_ranks_and_nothing_is_declared_dead() {
         let programs = job.processes();
         let state = |pid: i32| {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            stat.rsplit_once(") ")
-                .map_or('?', |(_, rest)| rest.chars().next().unwrap_or('?'))
+            stat.rsplit_once(") ").map_or('?', |(_, rest)| rest.chars().next().unwrap_or('?'))
         };
         // The guardian runs on; it has the launcher's command line.
         programs

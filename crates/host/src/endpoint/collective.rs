@@ -33,10 +33,7 @@ enum Kind {
 }
 
 fn label(context: u32, kind: Kind) -> Label {
-    Label {
-        context: context * 2 + 1,
-        tag: kind as u32,
-    }
+    Label { context: context * 2 + 1, tag: kind as u32 }
 }
 
 impl Endpoint {
@@ -135,10 +132,8 @@ impl Endpoint {
                 }
                 all = blocks.concat();
             }
-            let (lengths_label, label) = (
-                label(context, Kind::Length),
-                label(context, Kind::Broadcast),
-            );
+            let (lengths_label, label) =
+                (label(context, Kind::Length), label(context, Kind::Broadcast));
             e.broadcast_inner(lengths_label, Rank(0), &mut lengths)?;
             let lengths: Vec<usize> = lengths.chunks_exact(8).map(length).collect();
             all.resize(lengths.iter().sum(), 0);
@@ -166,11 +161,7 @@ impl Endpoint {
 
     fn recv_exact(&mut self, from: Rank, label: Label, block: &mut [u8]) -> Result<()> {
         let expected = block.len() as u64;
-        let unequal = |found| CommError::Unequal {
-            peer: from,
-            expected,
-            found,
-        };
+        let unequal = |found| CommError::Unequal { peer: from, expected, found };
         match self.recv_inner(from, label, Buffer::Fixed(block)) {
             Ok(found) if found as u64 == expected => Ok(()),
             Ok(found) => Err(unequal(found as u64)),

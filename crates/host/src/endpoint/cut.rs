@@ -109,9 +109,7 @@ impl Endpoint {
             word.store(*sent, Ordering::Relaxed);
         }
         // Release: who sees the version sees its counters.
-        self.segment
-            .status(self.me, Status::CapVersion)
-            .store(version.0, Ordering::Release);
+        self.segment.status(self.me, Status::CapVersion).store(version.0, Ordering::Release);
         Ok(state)
     }
 

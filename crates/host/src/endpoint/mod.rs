@@ -147,10 +147,7 @@ impl Endpoint {
     ) -> std::result::Result<(), ResumeError> {
         let n = self.n();
         if incarnations.len() != n as usize {
-            return Err(ResumeError::Size {
-                what: "incarnations",
-                found: incarnations.len(),
-            });
+            return Err(ResumeError::Size { what: "incarnations", found: incarnations.len() });
         }
         let incarnations = incarnations.to_vec();
         self.live = false;
@@ -165,9 +162,7 @@ impl Endpoint {
         for message in resume.cut.unexpected.into_iter().chain(resume.late) {
             self.keep_restored(message);
         }
-        self.segment
-            .status(self.me, Status::CapVersion)
-            .store(resume.version.0, Ordering::Release);
+        self.segment.status(self.me, Status::CapVersion).store(resume.version.0, Ordering::Release);
         self.live = true;
         Ok(())
     }
@@ -186,13 +181,8 @@ impl Endpoint {
     }
 
     fn keep_restored(&mut self, message: Message) {
-        let (source, label) = (
-            message.source,
-            Label {
-                context: message.context,
-                tag: message.tag,
-            },
-        );
+        let (source, label) =
+            (message.source, Label { context: message.context, tag: message.tag });
         self.unexpected_bytes += message.payload.len() as u64;
         let id = self.unexpected.insert(Unexpected::restored(message));
         self.matching.keep(source, label, id);

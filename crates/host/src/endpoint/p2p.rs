@@ -13,10 +13,7 @@ use super::{Endpoint, Result};
 
 /// The label of a program's message: even contexts are the programs', odd ones of collectives.
 pub(super) fn label(context: u32, tag: u32) -> Label {
-    Label {
-        context: context * 2,
-        tag,
-    }
+    Label { context: context * 2, tag }
 }
 
 impl Endpoint {
@@ -77,15 +74,9 @@ impl Endpoint {
             e.known(source)?;
             (e.point)(Point::Send);
             let label = label(context, tag);
-            let send = e
-                .number(to, label, payload)?
-                .map(|message| (message, payload));
+            let send = e.number(to, label, payload)?.map(|message| (message, payload));
             let target = e.target(source, label, Buffer::Fixed(buffer));
-            let mut work = Work {
-                send,
-                receive: Some(target),
-                request: None,
-            };
+            let mut work = Work { send, receive: Some(target), request: None };
             e.drive(&mut work)?;
             Ok(e.received(&mut work))
         })
@@ -100,10 +91,7 @@ impl Endpoint {
         if self.outbound[to.index()].queue.is_empty() && self.push(&mut message, payload)? {
             return Ok(());
         }
-        let mut work = Work {
-            send: Some((message, payload)),
-            ..Work::default()
-        };
+        let mut work = Work { send: Some((message, payload)), ..Work::default() };
         self.drive(&mut work)
     }
 
@@ -114,10 +102,8 @@ impl Endpoint {
         label: Label,
         buffer: Buffer<'_>,
     ) -> Result<usize> {
-        let mut work = Work {
-            receive: Some(self.target(source, label, buffer)),
-            ..Work::default()
-        };
+        let mut work =
+            Work { receive: Some(self.target(source, label, buffer)), ..Work::default() };
         self.drive(&mut work)?;
         Ok(self.received(&mut work))
     }
@@ -131,12 +117,7 @@ impl Endpoint {
     /// A receive that begins: of an unexpected message if one matches, unless it does not fit.
     #[inline]
     fn target<'a>(&mut self, source: Rank, label: Label, buffer: Buffer<'a>) -> Target<'a> {
-        let mut target = Target {
-            source,
-            label,
-            buffer,
-            state: State::Waiting,
-        };
+        let mut target = Target { source, label, buffer, state: State::Waiting };
         if let Some(id) = self.matching.has(source, label) {
             let bytes = self.unexpected_len(id);
             target.state = match target.buffer.room(bytes) {
@@ -169,9 +150,7 @@ impl Endpoint {
 
     /// Gives a claimed message to the call that waits for it.
     pub(super) fn hand_over(&mut self, target: &mut Target<'_>, id: u32) {
-        let Message {
-            sequence, payload, ..
-        } = self.take_unexpected(id);
+        let Message { sequence, payload, .. } = self.take_unexpected(id);
         let total = payload.len();
         match &mut target.buffer {
             Buffer::Growing(buffer) => **buffer = payload,
@@ -201,11 +180,7 @@ impl Endpoint {
     pub(super) fn orphan(&mut self, target: &mut Target<'_>) {
         let (source, label) = (target.source, target.label);
         let (sequence, total, got) = match target.state {
-            State::Filling {
-                sequence,
-                total,
-                got,
-            } => (sequence, total, got),
+            State::Filling { sequence, total, got } => (sequence, total, got),
             State::Done { sequence, total } => (sequence, total, total),
             State::Claimed(id) => return self.matching.give_back(source, label, id),
             State::Waiting | State::TooLong(_) => return,
@@ -214,13 +189,7 @@ impl Endpoint {
         let mut payload = vec![0; total];
         let bytes = target.buffer.room(total).expect("it fitted");
         payload[..got].copy_from_slice(&bytes[..got]);
-        let message = Message {
-            source,
-            context: label.context,
-            tag: label.tag,
-            sequence,
-            payload,
-        };
+        let message = Message { source, context: label.context, tag: label.tag, sequence, payload };
         let id = self.unexpected.insert(Unexpected { message, whole });
         self.unexpected_bytes += total as u64;
         match whole {

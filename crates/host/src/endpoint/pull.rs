@@ -66,11 +66,7 @@ pub(super) enum State {
     /// Nothing of it is here.
     Waiting,
     /// It arrives in the call's buffer.
-    Filling {
-        sequence: u64,
-        total: usize,
-        got: usize,
-    },
+    Filling { sequence: u64, total: usize, got: usize },
     /// It is an unexpected message, claimed and not yet whole.
     Claimed(u32),
     /// It is in the call's buffer.
@@ -90,20 +86,14 @@ pub(super) enum Pulled {
 
 impl Inbound {
     pub(super) fn all(n: u32, ring_bytes: usize) -> Vec<Self> {
-        let new = |_| Self {
-            ring: Consumer::new(ring_bytes),
-            sink: None,
-        };
+        let new = |_| Self { ring: Consumer::new(ring_bytes), sink: None };
         Rank::all(n).map(new).collect()
     }
 }
 
 impl Unexpected {
     pub(super) fn restored(message: Message) -> Self {
-        Self {
-            message,
-            whole: true,
-        }
+        Self { message, whole: true }
     }
 }
 
@@ -207,11 +197,7 @@ impl Endpoint {
             let total = usize::try_from(header.total).unwrap_or(usize::MAX);
             return match target.buffer.room(total) {
                 Some(_) => {
-                    target.state = State::Filling {
-                        sequence: header.sequence,
-                        total,
-                        got: 0,
-                    };
+                    target.state = State::Filling { sequence: header.sequence, total, got: 0 };
                     Some(Sink::Target)
                 }
                 None => {
@@ -223,9 +209,7 @@ impl Endpoint {
         if self.unexpected_bytes + header.total > self.unexpected_bytes_max {
             return None;
         }
-        Some(Sink::Unexpected(
-            self.keep_unexpected(source, label, header),
-        ))
+        Some(Sink::Unexpected(self.keep_unexpected(source, label, header)))
     }
 
     fn keep_unexpected(&mut self, source: Rank, label: Label, header: &Header) -> u32 {
@@ -358,8 +342,5 @@ fn bytes_of<'b>(
 }
 
 fn label(header: &Header) -> Label {
-    Label {
-        context: header.context,
-        tag: header.tag,
-    }
+    Label { context: header.context, tag: header.tag }
 }

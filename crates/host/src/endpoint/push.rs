@@ -47,10 +47,7 @@ pub(super) struct Progress {
 
 impl Outbound {
     pub(super) fn all(n: u32, ring_bytes: usize) -> Vec<Self> {
-        let new = |_| Self {
-            ring: Producer::new(ring_bytes),
-            queue: VecDeque::new(),
-        };
+        let new = |_| Self { ring: Producer::new(ring_bytes), queue: VecDeque::new() };
         Rank::all(n).map(new).collect()
     }
 }
@@ -96,9 +93,7 @@ impl Endpoint {
             let rest = &payload[message.offset..];
             let part = &rest[..rest.len().min(self.chunk)];
             let tail = self.segment.tail(to, self.me);
-            let room = self.outbound[to.index()]
-                .ring
-                .has_room(tail, ring::frame_bytes(part.len()));
+            let room = self.outbound[to.index()].ring.has_room(tail, ring::frame_bytes(part.len()));
             match room {
                 Ok(true) => {}
                 Ok(false) => return Ok(false),
@@ -120,9 +115,7 @@ impl Endpoint {
         let (to, pair) = (message.to, (self.me, message.to));
         let ring = &mut self.outbound[to.index()].ring;
         let at = ring.position();
-        let payload_crc = self
-            .segment
-            .ring_in(pair, at + FRAME_HEADER_BYTES as u64, part);
+        let payload_crc = self.segment.ring_in(pair, at + FRAME_HEADER_BYTES as u64, part);
         let header = Header {
             source: self.me,
             destination: to,
@@ -139,10 +132,7 @@ impl Endpoint {
         };
         self.segment.put_line(pair, at, &header.encode());
         (self.point)(Point::RingPublish);
-        ring.publish(
-            self.segment.head(self.me, to),
-            ring::frame_bytes(part.len()),
-        );
+        ring.publish(self.segment.head(self.me, to), ring::frame_bytes(part.len()));
         self.wake(to);
     }
 
@@ -159,11 +149,8 @@ impl Endpoint {
     /// Copies the rest of a message, to go out when there is room.
     pub(super) fn queue(&mut self, message: Progress, payload: &[u8], request: Option<u32>) {
         let rest = payload[message.offset..].to_vec();
-        let progress = Progress {
-            base: message.base + message.offset as u64,
-            offset: 0,
-            ..message
-        };
+        let progress =
+            Progress { base: message.base + message.offset as u64, offset: 0, ..message };
         self.queued += 1;
         self.outbound[message.to.index()].queue.push_back(Queued {
             progress,

@@ -152,10 +152,7 @@ impl Endpoint {
     pub fn wait(&mut self, request: RequestId) -> Result<Vec<u8>> {
         self.call(|e| {
             let id = e.live(request)?;
-            let mut work = Work {
-                request: Some(id),
-                ..Work::default()
-            };
+            let mut work = Work { request: Some(id), ..Work::default() };
             e.drive(&mut work)?;
             Ok(e.spend(id))
         })
@@ -198,18 +195,8 @@ impl Endpoint {
     fn request(&mut self, peer: Rank, label: Label, state: State) -> RequestId {
         self.serial += 1;
         let serial = self.serial;
-        let id = self.requests.insert(Request {
-            serial,
-            peer,
-            label,
-            buffer: Vec::new(),
-            state,
-        });
-        RequestId {
-            epoch: self.channels.epoch(),
-            serial,
-            id,
-        }
+        let id = self.requests.insert(Request { serial, peer, label, buffer: Vec::new(), state });
+        RequestId { epoch: self.channels.epoch(), serial, id }
     }
 
     /// The request's number, if it is of this epoch and not spent.

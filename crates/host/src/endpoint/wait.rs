@@ -176,10 +176,7 @@ impl Endpoint {
     /// Announces a sleep, looks again at everything, and sleeps; true if anything moved.
     #[cold]
     fn sleep(&mut self, work: &mut Work<'_>, announced: &mut bool) -> Result<bool> {
-        let bound = match self
-            .until
-            .map(|until| until.saturating_duration_since(Instant::now()))
-        {
+        let bound = match self.until.map(|until| until.saturating_duration_since(Instant::now())) {
             Some(Duration::ZERO) => return Err(CommError::Timeout),
             Some(left) => left.min(SLEEP_MAX),
             None => SLEEP_MAX,
@@ -254,9 +251,6 @@ impl Endpoint {
 #[inline]
 fn is_settled(target: &Option<Target<'_>>) -> bool {
     target.as_ref().is_none_or(|target| {
-        matches!(
-            target.state,
-            State::Done { .. } | State::TooLong(_) | State::Claimed(_)
-        )
+        matches!(target.state, State::Done { .. } | State::TooLong(_) | State::Claimed(_))
     })
 }

@@ -32,6 +32,9 @@ pub struct Due {
     slot: u8,
 }
 
+/// Hands over each field to the function it is given.
+pub type Fill<'a> = &'a mut dyn FnMut(&mut dyn FnMut(&[u8]));
+
 /// What a completed step asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stepped {
@@ -47,10 +50,7 @@ impl Rank {
     /// # Errors
     /// [`RankError::Interrupted`] when nothing is.
     pub fn reader(&mut self) -> Result<&mut ImageReader, RankError> {
-        self.restoring
-            .as_mut()
-            .map(|it| &mut it.reader)
-            .ok_or(RankError::Interrupted)
+        self.restoring.as_mut().map(|it| &mut it.reader).ok_or(RankError::Interrupted)
     }
 
     /// Takes note that a state was restored in this time, or was not.
@@ -70,19 +70,11 @@ impl Rank {
         match outcome {
             Ok(()) => {
                 restoring.left.retain(|left| left != state);
-                if restoring.left.is_empty() {
-                    self.tell_restored()
-                } else {
-                    Ok(())
-                }
+                if restoring.left.is_empty() { self.tell_restored() } else { Ok(()) }
             }
             Err(RankError::Capture(damage)) => {
                 let (epoch, version, why) = (self.epoch, restoring.version, damage.to_string());
-                self.tell(&ToSupervisor::RestoreFailed {
-                    epoch,
-                    version,
-                    why,
-                })?;
+                self.tell(&ToSupervisor::RestoreFailed { epoch, version, why })?;
                 self.wait_until(mainstay_comm::layout::WaitKind::Supervisor, || false)
             }
             Err(other) => Err(other),
@@ -105,11 +97,7 @@ impl Rank {
         self.specs.extend_from_slice(specs);
         Plan::new(&self.specs)?;
         // At the job's start a rank has its state once it has made it.
-        if self.restoring.is_none() {
-            self.tell_restored()
-        } else {
-            Ok(())
-        }
+        if self.restoring.is_none() { self.tell_restored() } else { Ok(()) }
     }
 
     /// Completes a step.
@@ -156,11 +144,7 @@ impl Rank {
     /// The arena of a slot, with at least `bytes`.
     fn arena(&mut self, slot: u8, bytes: u64) -> Result<Rc<Arena>, RankError> {
         use mainstay_ckpt::format::memory::ReadAt;
-        if let Some(arena) = self
-            .arenas
-            .slot(slot)
-            .filter(|arena| arena.bytes() >= bytes)
-        {
+        if let Some(arena) = self.arenas.slot(slot).filter(|arena| arena.bytes() >= bytes) {
             return Ok(arena);
         }
         let Some(link) = &self.link else {
@@ -170,16 +154,11 @@ impl Rank {
         match link.ask(&ToSupervisor::Arena { epoch, slot, bytes }, &[])? {
             (ToRank::Arena { slot: given, .. }, fds) if given == slot => {
                 let fd = fds.into_iter().next().ok_or(RankError::LauncherGone)?;
-                let arena = self
-                    .arenas
-                    .open(fd)
-                    .map_err(RankError::io("map an arena"))?;
+                let arena = self.arenas.open(fd).map_err(RankError::io("map an arena"))?;
                 self.arenas.place(slot, Rc::clone(&arena));
                 Ok(arena)
             }
-            _ => Err(RankError::Join(
-                "the launcher gives something else than an arena".to_owned(),
-            )),
+            _ => Err(RankError::Join("the launcher gives something else than an arena".to_owned())),
         }
     }
 
@@ -191,7 +170,7 @@ impl Rank {
         &mut self,
         due: Due,
         specs: &[FieldSpec],
-        fill: &mut dyn FnMut(&mut dyn FnMut(&[u8])),
+        fill: Fill<'_>,
     ) -> Result<(), RankError> {
         let started = sys::now_ns();
         let plan = Plan::new(specs)?;
@@ -217,10 +196,7 @@ impl Rank {
         });
         if changed || next != specs.len() {
             let why = "`State::fields` names other fields than a moment before".to_owned();
-            return Err(RankError::Mismatch {
-                version: due.version.0,
-                why,
-            });
+            return Err(RankError::Mismatch { version: due.version.0, why });
         }
         let header = Header::of(self.id, self.n, self.epoch, self.incarnation);
         let captured = writer.finish(header.at(due.version, self.step));
@@ -249,22 +225,14 @@ impl Rank {
             self.hashes.push(self.endpoint.take_hash());
         }
         self.hand_in_late()?;
-        if self.is_interrupted() {
-            Err(RankError::Interrupted)
-        } else {
-            Ok(())
-        }
+        if self.is_interrupted() { Err(RankError::Interrupted) } else { Ok(()) }
     }
 
     pub(super) fn hand_in_late(&mut self) -> Result<(), RankError> {
         let Some((version, messages)) = self.endpoint.late_ready() else {
             return Ok(());
         };
-        let bytes = if messages.is_empty() {
-            Vec::new()
-        } else {
-            encode_messages(&messages)
-        };
+        let bytes = if messages.is_empty() { Vec::new() } else { encode_messages(&messages) };
         let blob = Blob::create("mainstay-late", &[&bytes])
             .map_err(RankError::io("keep late messages"))?;
         let message = ToSupervisor::Late {

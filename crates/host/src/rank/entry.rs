@@ -53,8 +53,7 @@ impl Rank {
     fn open(&mut self, first: bool) -> Result<bool, RankError> {
         let Some(link) = self.link.clone() else {
             self.epoch = Epoch(1);
-            self.endpoint
-                .begin_epoch(self.epoch, &[Incarnation(0)], None)?;
+            self.endpoint.begin_epoch(self.epoch, &[Incarnation(0)], None)?;
             return Ok(true);
         };
         if !first {
@@ -63,14 +62,7 @@ impl Rank {
         loop {
             match link.hear()? {
                 (ToRank::Raised { .. }, _) => self.acknowledge()?,
-                (
-                    ToRank::Open {
-                        epoch,
-                        incarnations,
-                        restore,
-                    },
-                    fds,
-                ) => {
+                (ToRank::Open { epoch, incarnations, restore }, fds) => {
                     self.epoch = epoch;
                     let incarnations: Vec<_> = incarnations.into_iter().map(Incarnation).collect();
                     return self.take_over(&incarnations, restore.as_ref(), fds);
@@ -112,20 +104,12 @@ impl Rank {
             Ok(reader) => {
                 self.set_step(restore.step);
                 let (version, left) = (restore.version, reader.states());
-                self.restoring = Some(Restoring {
-                    version,
-                    reader,
-                    left,
-                });
+                self.restoring = Some(Restoring { version, reader, left });
                 Ok(true)
             }
             Err(why) => {
                 let (epoch, version) = (self.epoch, restore.version);
-                self.tell(&ToSupervisor::RestoreFailed {
-                    epoch,
-                    version,
-                    why,
-                })?;
+                self.tell(&ToSupervisor::RestoreFailed { epoch, version, why })?;
                 match self.wait_until(WaitKind::Supervisor, || false) {
                     Err(RankError::Interrupted) | Ok(()) => Ok(false),
                     Err(error) => Err(error),
@@ -157,9 +141,7 @@ impl Rank {
 
     pub(super) fn set_step(&mut self, step: Step) {
         self.step = step;
-        self.segment
-            .status(self.id, Status::Step)
-            .store(step.0, Ordering::SeqCst);
+        self.segment.status(self.id, Status::Step).store(step.0, Ordering::SeqCst);
     }
 
     /// Ends a process whose launcher is gone: nobody is left to tell.

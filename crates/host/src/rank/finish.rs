@@ -34,13 +34,9 @@ impl Rank {
         let Some(link) = &self.link else {
             return Ok(InputAnswer::Load);
         };
-        let message = ToSupervisor::Input {
-            epoch: self.epoch,
-            name: name.to_owned(),
-        };
+        let message = ToSupervisor::Input { epoch: self.epoch, name: name.to_owned() };
         self.segment.enter_call(self.id);
-        self.segment
-            .begin_wait(self.id, WaitKind::Supervisor, None, 0);
+        self.segment.begin_wait(self.id, WaitKind::Supervisor, None, 0);
         let answer = link.ask(&message, &[]);
         self.segment.end_wait(self.id);
         self.segment.leave_call(self.id);
@@ -87,11 +83,7 @@ impl Rank {
         within("a report's key", key, NAME_BYTES_MAX)?;
         within("a report's value", value, TEXT_BYTES_MAX)?;
         let (key, value) = (key.to_owned(), value.to_owned());
-        self.tell(&ToSupervisor::Report {
-            epoch: self.epoch,
-            key,
-            value,
-        })
+        self.tell(&ToSupervisor::Report { epoch: self.epoch, key, value })
     }
 
     /// The file for the job's results.
@@ -101,19 +93,13 @@ impl Rank {
     pub fn output(&mut self, path: &Path) -> Result<(), RankError> {
         let path = std::path::absolute(path).map_err(RankError::io("find the output's place"))?;
         let Some(path) = path.to_str() else {
-            return Err(RankError::Refused(format!(
-                "output path {} is not text",
-                path.display()
-            )));
+            return Err(RankError::Refused(format!("output path {} is not text", path.display())));
         };
         within("an output's path", path, TEXT_BYTES_MAX)?;
         if self.link.is_none() {
             self.alone_output = Some(path.into());
         }
-        self.tell(&ToSupervisor::Output {
-            epoch: self.epoch,
-            path: path.to_owned(),
-        })
+        self.tell(&ToSupervisor::Output { epoch: self.epoch, path: path.to_owned() })
     }
 
     /// Hands in this rank's result and waits until the job is finished.
@@ -140,11 +126,7 @@ impl Rank {
         let failed = |action| RankError::io(action);
         let result =
             Blob::create("mainstay-result", &[bytes]).map_err(failed("keep the result"))?;
-        let hashes: Vec<u8> = self
-            .hashes
-            .iter()
-            .flat_map(|hash| hash.to_le_bytes())
-            .collect();
+        let hashes: Vec<u8> = self.hashes.iter().flat_map(|hash| hash.to_le_bytes()).collect();
         let audit = Blob::create("mainstay-audit", &[&hashes]).map_err(failed("keep the audit"))?;
         let message = ToSupervisor::Result {
             epoch: self.epoch,
@@ -173,16 +155,12 @@ impl Rank {
 
     /// Last words: the program panicked.
     pub fn panicked(&mut self, message: &str) {
-        self.last_words(&ToSupervisor::Panicked {
-            message: message.to_owned(),
-        });
+        self.last_words(&ToSupervisor::Panicked { message: message.to_owned() });
     }
 
     /// Last words: the program returned its own error.
     pub fn failed(&mut self, message: &str) {
-        self.last_words(&ToSupervisor::Failed {
-            message: message.to_owned(),
-        });
+        self.last_words(&ToSupervisor::Failed { message: message.to_owned() });
     }
 
     /// Last words: the program returned `Ok` without `finish`.

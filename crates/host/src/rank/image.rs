@@ -31,10 +31,7 @@ pub(crate) struct Shard {
 impl Shard {
     pub(crate) fn new(fd: OwnedFd) -> Result<Self, RankError> {
         let file = File::from(fd);
-        let bytes = file
-            .metadata()
-            .map_err(RankError::io("look at a shard"))?
-            .len();
+        let bytes = file.metadata().map_err(RankError::io("look at a shard"))?.len();
         Ok(Self { file, bytes })
     }
 }
@@ -46,13 +43,11 @@ impl ReadAt for Shard {
 
     fn read_at(&self, at: u64, into: &mut [u8], _hint: Residency) -> Result<u32, Unreadable> {
         let bytes = into.len() as u64;
-        self.file
-            .read_exact_at(into, at)
-            .map_err(|error| Unreadable {
-                at,
-                bytes,
-                why: error.to_string(),
-            })?;
+        self.file.read_exact_at(into, at).map_err(|error| Unreadable {
+            at,
+            bytes,
+            why: error.to_string(),
+        })?;
         Ok(mainstay_types::crc32c(into))
     }
 }
@@ -106,27 +101,12 @@ impl ImageReader {
         let late = if restore.late_bytes == 0 {
             Vec::new()
         } else {
-            let fd = fds
-                .next()
-                .ok_or("no descriptor of the late messages came")?;
+            let fd = fds.next().ok_or("no descriptor of the late messages came")?;
             let shard = Shard::new(fd).map_err(|error| error.to_string())?;
-            read_late(
-                &shard,
-                restore.late_at,
-                restore.late_bytes,
-                restore.late_crc,
-            )
-            .map_err(|error| error.to_string())?
+            read_late(&shard, restore.late_at, restore.late_bytes, restore.late_crc)
+                .map_err(|error| error.to_string())?
         };
-        Ok((
-            Self {
-                source,
-                image,
-                version: restore.version,
-                injector,
-            },
-            late,
-        ))
+        Ok((Self { source, image, version: restore.version, injector }, late))
     }
 
     /// The image's header and table.
@@ -170,21 +150,13 @@ impl ImageReader {
     /// An error that names this version.
     #[must_use]
     pub fn mismatch(&self, why: String) -> RankError {
-        RankError::Mismatch {
-            version: self.version.0,
-            why,
-        }
+        RankError::Mismatch { version: self.version.0, why }
     }
 
     /// The names of the states in the image, each once.
     pub(crate) fn states(&self) -> Vec<String> {
-        let mut names: Vec<_> = self
-            .image
-            .table
-            .fields
-            .iter()
-            .map(|field| field.spec.state.clone())
-            .collect();
+        let mut names: Vec<_> =
+            self.image.table.fields.iter().map(|field| field.spec.state.clone()).collect();
         names.dedup();
         names
     }
@@ -192,8 +164,6 @@ impl ImageReader {
 
 impl std::fmt::Debug for ImageReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ImageReader")
-            .field("version", &self.version)
-            .finish_non_exhaustive()
+        f.debug_struct("ImageReader").field("version", &self.version).finish_non_exhaustive()
     }
 }

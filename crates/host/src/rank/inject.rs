@@ -32,13 +32,7 @@ impl Injector {
         let passed = RefCell::new(vec![0; Point::ALL.len()]);
         // An order given to an earlier incarnation is not this one's.
         let obeyed = Cell::new(segment.order(rank).load(Ordering::Acquire));
-        Self {
-            segment,
-            rank,
-            injections,
-            passed,
-            obeyed,
-        }
+        Self { segment, rank, injections, passed, obeyed }
     }
 
     /// The rank passes a point.
@@ -92,20 +86,14 @@ impl Injector {
         self.obeyed.set(order);
         // The low half names the injection; the high half tells repeated orders apart.
         let number = (order & u64::from(u32::MAX)) as u32;
-        let found = self
-            .injections
-            .iter()
-            .find(|(known, _)| Some(*known) == number.checked_sub(1));
+        let found = self.injections.iter().find(|(known, _)| Some(*known) == number.checked_sub(1));
         if let Some((number, injection)) = found {
             self.fire(*number, injection.action);
         }
     }
 
     fn fired(&self, number: u32) -> u64 {
-        self.segment
-            .receipt(self.rank, number as usize)
-            .0
-            .load(Ordering::Relaxed)
+        self.segment.receipt(self.rank, number as usize).0.load(Ordering::Relaxed)
     }
 
     /// Leaves the receipt, then strikes.

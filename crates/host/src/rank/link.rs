@@ -38,13 +38,11 @@ impl Invitation {
         };
         let number = |name: &'static str| -> Result<u32, RankError> {
             let text = std::env::var(name).unwrap_or_default();
-            text.parse()
-                .map_err(|_| RankError::Join(format!("{name} is `{text}`, not a number")))
+            text.parse().map_err(|_| RankError::Join(format!("{name} is `{text}`, not a number")))
         };
         let token = std::env::var(environment::TOKEN).unwrap_or_default();
-        let token: JobId = token
-            .parse()
-            .map_err(|_| RankError::Join("MAINSTAY_TOKEN is damaged".to_owned()))?;
+        let token: JobId =
+            token.parse().map_err(|_| RankError::Join("MAINSTAY_TOKEN is damaged".to_owned()))?;
         Ok(Some(Self {
             socket,
             token: token.0,
@@ -91,17 +89,13 @@ impl Link {
         message: &ToSupervisor,
         fds: &[BorrowedFd<'_>],
     ) -> Result<(), RankError> {
-        self.connection
-            .send(&message.encode(), fds)
-            .map_err(RankError::io("tell the launcher"))
+        self.connection.send(&message.encode(), fds).map_err(RankError::io("tell the launcher"))
     }
 
     /// Waits for the next message.
     pub(crate) fn hear(&self) -> Result<(ToRank, Vec<OwnedFd>), RankError> {
-        let (bytes, fds) = self
-            .connection
-            .receive()
-            .map_err(RankError::io("hear from the launcher"))?;
+        let (bytes, fds) =
+            self.connection.receive().map_err(RankError::io("hear from the launcher"))?;
         if bytes.is_empty() {
             return Err(RankError::LauncherGone);
         }

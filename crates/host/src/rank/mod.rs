@@ -27,7 +27,7 @@ use self::link::{Invitation, Link};
 use crate::endpoint::{Endpoint, EndpointConfig};
 use crate::shm::{Segment, futex};
 
-pub use self::capture::{Due, Stepped};
+pub use self::capture::{Due, Fill, Stepped};
 pub use self::error::RankError;
 pub use self::finish::InputAnswer;
 pub use self::image::ImageReader;
@@ -39,6 +39,7 @@ const PARK: std::time::Duration = std::time::Duration::from_millis(100);
 const ALONE_RING_BYTES: usize = mainstay_types::limits::RING_BYTES_MIN;
 
 /// One rank of a job.
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts, not one state")]
 pub struct Rank {
     id: RankId,
     n: u32,
@@ -87,14 +88,9 @@ impl Rank {
     fn join_launcher(invitation: &Invitation) -> Result<Self, RankError> {
         let (link, welcome, fds) = Link::join(invitation)?;
         let (n, ring_bytes, may_spin, audit, injections) = match welcome {
-            ToRank::Welcome {
-                n,
-                ring_bytes,
-                may_spin,
-                audit,
-                injections,
-                ..
-            } => (n, ring_bytes, may_spin, audit, injections),
+            ToRank::Welcome { n, ring_bytes, may_spin, audit, injections, .. } => {
+                (n, ring_bytes, may_spin, audit, injections)
+            }
             ToRank::Refused { why } => return Err(RankError::Join(why)),
             _ => return Err(RankError::Join("the launcher does not welcome".to_owned())),
         };
@@ -132,14 +128,7 @@ impl Rank {
         let segment = Rc::new(Segment::create(layout).map_err(io)?);
         segment.control(Control::Epoch).store(1, Ordering::Release);
         let injector = Rc::new(Injector::new(Rc::clone(&segment), RankId(0), Vec::new()));
-        Ok(Self::assemble(
-            RankId(0),
-            Incarnation(0),
-            segment,
-            injector,
-            (true, false),
-            None,
-        ))
+        Ok(Self::assemble(RankId(0), Incarnation(0), segment, injector, (true, false), None))
     }
 
     fn assemble(
@@ -230,11 +219,7 @@ impl Rank {
     /// [`RankError::Interrupted`].
     pub fn check(&self) -> Result<(), RankError> {
         self.injector.obey();
-        if self.is_interrupted() {
-            Err(RankError::Interrupted)
-        } else {
-            Ok(())
-        }
+        if self.is_interrupted() { Err(RankError::Interrupted) } else { Ok(()) }
     }
 
     fn tell(&self, message: &ToSupervisor) -> Result<(), RankError> {

@@ -20,9 +20,7 @@ use super::memory::{self, Access, Memory};
 /// Whatever the kernel says, such as too many descriptors.
 pub fn allocate_arena(bytes: u64) -> io::Result<(OwnedFd, u64)> {
     let bytes = usize::try_from(bytes.max(1)).map_err(memory::invalid)?;
-    let bytes = bytes
-        .checked_next_multiple_of(PAGE_BYTES)
-        .ok_or(io::ErrorKind::InvalidInput)?;
+    let bytes = bytes.checked_next_multiple_of(PAGE_BYTES).ok_or(io::ErrorKind::InvalidInput)?;
     Ok((memory::create("mainstay-arena", bytes)?, bytes as u64))
 }
 

@@ -11,9 +11,7 @@ use rustix::fs::{self, MemfdFlags, SealFlags};
 
 use super::memory::{self, Access, Memory};
 
-const SEALS: SealFlags = SealFlags::WRITE
-    .union(SealFlags::GROW)
-    .union(SealFlags::SHRINK);
+const SEALS: SealFlags = SealFlags::WRITE.union(SealFlags::GROW).union(SealFlags::SHRINK);
 
 /// A sealed descriptor and its bytes, mapped read-only.
 #[derive(Debug)]

@@ -45,9 +45,7 @@ pub(super) fn create(name: &str, bytes: usize) -> io::Result<OwnedFd> {
 pub(super) fn check(fd: impl AsFd, seals: SealFlags, bytes: u64) -> io::Result<()> {
     let found = fs::fcntl_get_seals(&fd)?;
     if !found.contains(seals) {
-        return Err(invalid(format!(
-            "seals {found:?} where {seals:?} are needed"
-        )));
+        return Err(invalid(format!("seals {found:?} where {seals:?} are needed")));
     }
     let size = u64::try_from(fs::fstat(&fd)?.st_size).unwrap_or(0);
     if size != bytes {

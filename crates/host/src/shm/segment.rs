@@ -35,11 +35,7 @@ impl Segment {
     pub fn create(layout: Layout) -> io::Result<Self> {
         let fd = memory::create("mainstay-job", layout.total_bytes())?;
         let memory = Memory::map(&fd, layout.total_bytes(), Access::ReadWrite, false)?;
-        let segment = Self {
-            memory,
-            layout,
-            fd: Some(fd),
-        };
+        let segment = Self { memory, layout, fd: Some(fd) };
         let put = |word, value| segment.control(word).store(value, Ordering::SeqCst);
         put(Control::N, layout.n().into());
         put(Control::RingBytes, layout.ring_bytes() as u64);
@@ -56,11 +52,7 @@ impl Segment {
         memory::check(fd, SealFlags::GROW | SealFlags::SHRINK, bytes as u64)?;
         let memory = Memory::map(fd, bytes, Access::ReadWrite, false)?;
         memory.keep_writable(&[layout.bells(), layout.lane(rank)])?;
-        let segment = Self {
-            memory,
-            layout,
-            fd: None,
-        };
+        let segment = Self { memory, layout, fd: None };
         let get = |word| segment.control(word).load(Ordering::SeqCst);
         if get(Control::Magic) != MAGIC {
             return Err(memory::invalid("no segment of this version of Mainstay"));
@@ -249,35 +241,28 @@ impl Segment {
     #[inline]
     pub fn enter_call(&self, rank: Rank) {
         bump(self.status(rank, Status::Calls));
-        self.status(rank, Status::InCall)
-            .store(1, Ordering::Relaxed);
+        self.status(rank, Status::InCall).store(1, Ordering::Relaxed);
     }
 
     /// Tells that `rank`, which is the caller, has left its call.
     #[inline]
     pub fn leave_call(&self, rank: Rank) {
-        self.status(rank, Status::InCall)
-            .store(0, Ordering::Relaxed);
+        self.status(rank, Status::InCall).store(0, Ordering::Relaxed);
     }
 
     /// Tells what `rank`, which is the caller, starts to wait for.
     pub fn begin_wait(&self, rank: Rank, kind: WaitKind, peer: Option<Rank>, tag: u32) {
         let put = |word, value| self.status(rank, word).store(value, Ordering::Relaxed);
-        put(
-            Status::WaitPeer,
-            peer.map_or(0, |peer| u64::from(peer.0) + 1),
-        );
+        put(Status::WaitPeer, peer.map_or(0, |peer| u64::from(peer.0) + 1));
         put(Status::WaitTag, tag.into());
         bump(self.status(rank, Status::WaitSeq));
         // Who sees the kind also sees what belongs to it.
-        self.status(rank, Status::WaitKind)
-            .store(kind.code(), Ordering::Release);
+        self.status(rank, Status::WaitKind).store(kind.code(), Ordering::Release);
     }
 
     /// Tells that `rank`, which is the caller, no longer waits.
     pub fn end_wait(&self, rank: Rank) {
-        self.status(rank, Status::WaitKind)
-            .store(0, Ordering::Release);
+        self.status(rank, Status::WaitKind).store(0, Ordering::Release);
     }
 
     /// Whether every ring is empty: nothing is under way between ranks.

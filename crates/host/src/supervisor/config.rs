@@ -105,15 +105,8 @@ impl Plan {
     pub fn new(config: &Config) -> Result<Self, Refusal> {
         let refuse = |code, why| Err(Refusal { code, why });
         let n = config.n;
-        if let Some(bad) = config
-            .injections
-            .iter()
-            .find(|i| i.rank.is_some_and(|r| r.0 >= n))
-        {
-            let why = format!(
-                "`{bad}` strikes no rank: the ranks of this job are 0 to {}",
-                n - 1
-            );
+        if let Some(bad) = config.injections.iter().find(|i| i.rank.is_some_and(|r| r.0 >= n)) {
+            let why = format!("`{bad}` strikes no rank: the ranks of this job are 0 to {}", n - 1);
             return refuse(exit::USAGE, why);
         }
         let memory_available = procfs::memory_available();
@@ -131,10 +124,8 @@ impl Plan {
             let why = format!("{n} ranks are more than the {RANKS_MAX} that one machine may run");
             return refuse(exit::USAGE, why);
         }
-        let layout = Layout::new(n, ring_bytes).map_err(|error| Refusal {
-            code: exit::USAGE,
-            why: error.to_string(),
-        })?;
+        let layout = Layout::new(n, ring_bytes)
+            .map_err(|error| Refusal { code: exit::USAGE, why: error.to_string() })?;
         let job = JobId(random()?);
         let mut plan = Self {
             config: config.clone(),
@@ -183,23 +174,14 @@ impl Plan {
             checkpoints: false,
             ..self.config.clone()
         };
-        Self {
-            config,
-            directory: None,
-            own_directory: false,
-            ..self.clone()
-        }
+        Self { config, directory: None, own_directory: false, ..self.clone() }
     }
 
     /// The plan for people and programs: key and value, in reading order.
     #[must_use]
     pub fn facts(&self) -> Vec<(String, String)> {
         let config = &self.config;
-        let words: Vec<_> = config
-            .command
-            .iter()
-            .map(|word| word.to_string_lossy())
-            .collect();
+        let words: Vec<_> = config.command.iter().map(|word| word.to_string_lossy()).collect();
         let every = match config.every {
             Every::Auto => match config.mtbf {
                 Some(mtbf) => format!("auto for one failure in {}", duration::format(mtbf)),
@@ -208,18 +190,12 @@ impl Plan {
             Every::Steps(steps) => format!("{steps} steps"),
             Every::Period(period) => duration::format(period),
         };
-        let available = self
-            .memory_available
-            .map_or_else(|| "unknown".to_owned(), mib);
+        let available = self.memory_available.map_or_else(|| "unknown".to_owned(), mib);
         let directory = self.directory.as_ref().map_or_else(String::new, |d| {
             format!(
                 "{}{}",
                 d.display(),
-                if self.own_directory {
-                    ", removed on success"
-                } else {
-                    ""
-                }
+                if self.own_directory { ", removed on success" } else { "" }
             )
         });
         let facts = [
@@ -233,10 +209,7 @@ impl Plan {
             ("max restarts", config.max_restarts.to_string()),
             ("environment", "MAINSTAY_SOCKET, MAINSTAY_TOKEN, MAINSTAY_RANK, MAINSTAY_SIZE, MAINSTAY_INCARNATION".to_owned()),
         ];
-        facts
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect()
+        facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
 }
 
@@ -272,19 +245,12 @@ pub(crate) fn random() -> Result<[u8; 16], Refusal> {
 }
 
 fn state_directory() -> Result<PathBuf, Refusal> {
-    let set = |name| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let state = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")));
-    state
-        .map(|state| state.join("mainstay/jobs"))
-        .ok_or_else(|| Refusal {
-            code: exit::DIRECTORY,
-            why: "neither XDG_STATE_HOME nor HOME is set: name a directory with --ckpt-dir"
-                .to_owned(),
-        })
+    state.map(|state| state.join("mainstay/jobs")).ok_or_else(|| Refusal {
+        code: exit::DIRECTORY,
+        why: "neither XDG_STATE_HOME nor HOME is set: name a directory with --ckpt-dir".to_owned(),
+    })
 }
 
 /// The job directory that changed last.
@@ -292,7 +258,5 @@ fn latest(jobs: &Path) -> Option<PathBuf> {
     let changed = |path: &Path| -> Option<SystemTime> { path.metadata().ok()?.modified().ok() };
     let entries = std::fs::read_dir(jobs).ok()?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    paths
-        .filter(|path| path.is_dir())
-        .max_by_key(|path| changed(path))
+    paths.filter(|path| path.is_dir()).max_by_key(|path| changed(path))
 }

@@ -82,13 +82,7 @@ impl Drain {
         let thread = std::thread::Builder::new()
             .name("mainstay-drain".to_owned())
             .spawn(move || worker.run(&todo))?;
-        Ok(Self {
-            tasks: Some(tasks),
-            reports,
-            ready,
-            cancelled,
-            thread: Some(thread),
-        })
+        Ok(Self { tasks: Some(tasks), reports, ready, cancelled, thread: Some(thread) })
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
@@ -180,6 +174,7 @@ impl Worker {
         }
     }
 
+    #[expect(clippy::host_endian_bytes, reason = "the kernel reads the counter as this host does")]
     fn report(&self, report: Report) {
         // A supervisor that is gone needs no reports.
         let _gone = self.done.send(report);
@@ -191,9 +186,8 @@ impl Worker {
             write.manifest.identity.program.sha256 = self.program_digest(&program)?;
         }
         let manifest = write.manifest;
-        for ((rank, entry), (arena, late)) in Rank::all(manifest.n())
-            .zip(&manifest.ranks)
-            .zip(&write.parts)
+        for ((rank, entry), (arena, late)) in
+            Rank::all(manifest.n()).zip(&manifest.ranks).zip(&write.parts)
         {
             let name = entry.shard_name(manifest.version, rank);
             let fd = arena.fd.try_clone().map_err(|error| error.to_string())?;
@@ -206,9 +200,7 @@ impl Worker {
                 }
                 Ok(())
             };
-            self.directory
-                .write_new(&name, fill)
-                .map_err(|error| error.to_string())?;
+            self.directory.write_new(&name, fill).map_err(|error| error.to_string())?;
         }
         let aside = aside_name(manifest.version);
         let bytes = manifest.encode();
@@ -231,9 +223,7 @@ impl Worker {
     fn image(&self, memory: &Arena, table_crc: u32, file: &mut File) -> io::Result<()> {
         let image = Image::open(memory).map_err(io::Error::other)?;
         if image.header.table_crc != table_crc {
-            return Err(io::Error::other(
-                "the arena holds another image than was captured",
-            ));
+            return Err(io::Error::other("the arena holds another image than was captured"));
         }
         file.write_all(&image.header.encode())?;
         let mut at = zeros(file, HEADER_BYTES as u64, PAGE_BYTES)?;
@@ -248,9 +238,8 @@ impl Worker {
                 let len = usize::try_from(end - at)
                     .map_or(CRC_CHUNK_BYTES, |left| left.min(CRC_CHUNK_BYTES));
                 let part = &mut buffer[..len];
-                let found = memory
-                    .read_at(at, part, Residency::Cached)
-                    .map_err(io::Error::other)?;
+                let found =
+                    memory.read_at(at, part, Residency::Cached).map_err(io::Error::other)?;
                 if found != *stored {
                     let name = field.spec.full_name();
                     return Err(io::Error::other(format!(
@@ -266,9 +255,7 @@ impl Worker {
         let mut table = vec![0; len];
         let found = memory.read_at(image.header.table_at, &mut table, Residency::Cached);
         if found.map_err(io::Error::other)? != table_crc {
-            return Err(io::Error::other(
-                "the table changed in the arena after its capture",
-            ));
+            return Err(io::Error::other("the table changed in the arena after its capture"));
         }
         file.write_all(&table)
     }

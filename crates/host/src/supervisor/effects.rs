@@ -24,11 +24,7 @@ impl Supervisor<'_> {
     pub(super) fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Spawn { rank, incarnation } => self.spawn(rank, incarnation),
-            Effect::Kill {
-                rank,
-                incarnation,
-                reason,
-            } => self.kill(rank, incarnation, reason),
+            Effect::Kill { rank, incarnation, reason } => self.kill(rank, incarnation, reason),
             Effect::Terminate { rank, .. } => {
                 self.patience.get_or_insert(sys::now() + PATIENCE);
                 if let Some(process) = &self.members[rank.index()].process {
@@ -41,13 +37,7 @@ impl Supervisor<'_> {
             Effect::Open { epoch } => self.open(epoch),
             Effect::Recovered { .. } => self.measure.restored(sys::now(), &mut self.summary),
             Effect::Finish { epoch } => self.finish(epoch),
-            Effect::Failure {
-                rank,
-                incarnation,
-                step,
-                cause,
-                detail,
-            } => {
+            Effect::Failure { rank, incarnation, step, cause, detail } => {
                 let stamp = self.faults.newest_stamp(&self.segment, rank);
                 let record = FailureRecord {
                     rank,
@@ -59,18 +49,9 @@ impl Supervisor<'_> {
                     restore: None,
                     redo: None,
                 };
-                let detect = self
-                    .measure
-                    .failed(record, stamp, sys::now(), &mut self.summary);
+                let detect = self.measure.failed(record, stamp, sys::now(), &mut self.summary);
                 self.versions.failed(sys::now());
-                self.tell(Event::Failure {
-                    rank,
-                    incarnation,
-                    step,
-                    cause,
-                    detect,
-                    detail,
-                });
+                self.tell(&Event::Failure { rank, incarnation, step, cause, detect, detail });
             }
             Effect::End { code, why } => self.ended(code, why),
             // Late words of an older epoch are expected; their number tells of a slow rank.
@@ -84,12 +65,7 @@ impl Supervisor<'_> {
             Ok(token) => token,
             Err(refusal) => {
                 let (code, why) = (refusal.code, refusal.why);
-                self.feed(Input::SpawnFailed {
-                    rank,
-                    incarnation,
-                    code,
-                    why,
-                });
+                self.feed(Input::SpawnFailed { rank, incarnation, code, why });
                 return;
             }
         };
@@ -113,31 +89,21 @@ impl Supervisor<'_> {
                 }
             }
             Err(error) => {
-                let program = command
-                    .first()
-                    .map_or("".into(), |word| word.to_string_lossy());
+                let program = command.first().map_or("".into(), |word| word.to_string_lossy());
                 let (code, mend) = match error.kind() {
-                    std::io::ErrorKind::NotFound => (
-                        exit::NOT_FOUND,
-                        "give its path, as in ./program, or build it first",
-                    ),
-                    std::io::ErrorKind::PermissionDenied => (
-                        exit::NOT_EXECUTABLE,
-                        "it must be a program that you may execute",
-                    ),
-                    _ if error.raw_os_error() == Some(libc::ENOEXEC) => (
-                        exit::NOT_EXECUTABLE,
-                        "it must be a program or a script with `#!`",
-                    ),
+                    std::io::ErrorKind::NotFound => {
+                        (exit::NOT_FOUND, "give its path, as in ./program, or build it first")
+                    }
+                    std::io::ErrorKind::PermissionDenied => {
+                        (exit::NOT_EXECUTABLE, "it must be a program that you may execute")
+                    }
+                    _ if error.raw_os_error() == Some(libc::ENOEXEC) => {
+                        (exit::NOT_EXECUTABLE, "it must be a program or a script with `#!`")
+                    }
                     _ => (exit::INTERNAL, "the machine lacks what a process needs"),
                 };
                 let why = format!("cannot start `{program}`: {error}; {mend}");
-                self.feed(Input::SpawnFailed {
-                    rank,
-                    incarnation,
-                    code,
-                    why,
-                });
+                self.feed(Input::SpawnFailed { rank, incarnation, code, why });
             }
         }
     }
@@ -155,14 +121,10 @@ impl Supervisor<'_> {
 
     fn raise(&mut self, epoch: Epoch, reason: String) {
         let now = sys::now();
-        self.segment
-            .control(Control::Epoch)
-            .store(epoch.0.into(), Ordering::SeqCst);
+        self.segment.control(Control::Epoch).store(epoch.0.into(), Ordering::SeqCst);
         self.versions.withdraw(&self.segment);
         self.segment.ring_all();
-        let steps = (0..self.plan.config.n)
-            .map(|rank| self.step_of(Rank(rank)))
-            .max();
+        let steps = (0..self.plan.config.n).map(|rank| self.step_of(Rank(rank))).max();
         self.measure.raised(now, steps.unwrap_or(0));
         for i in 0..self.members.len() {
             if self.members[i].asks.take().is_some() {
@@ -172,7 +134,7 @@ impl Supervisor<'_> {
         self.inputs.interrupted();
         self.results.clear();
         let tellings = self.versions.raised(epoch);
-        self.tell(Event::Epoch { epoch, reason });
+        self.tell(&Event::Epoch { epoch, reason });
         self.tell_all(tellings);
     }
 
@@ -197,24 +159,18 @@ impl Supervisor<'_> {
             let process = member.process.as_ref();
             // A rank that cannot be told what it waits for would wait for ever.
             process.inspect(|process| process.kill());
-            self.note(format!(
-                "rank {rank} is ended: it cannot be told anything: {error}"
-            ));
+            self.note(format!("rank {rank} is ended: it cannot be told anything: {error}"));
         }
     }
 
     pub(super) fn tell_all(&mut self, events: Vec<Event>) {
         for event in events {
-            self.tell(event);
+            self.tell(&event);
         }
     }
 
     fn ended(&mut self, code: u8, why: String) {
-        let code = if self.stdout_closed {
-            exit::STDOUT_CLOSED
-        } else {
-            code
-        };
+        let code = if self.stdout_closed { exit::STDOUT_CLOSED } else { code };
         if !why.is_empty() && !self.stdout_closed {
             self.note(format!("the job is given up: {why}"));
         }

@@ -96,10 +96,7 @@ impl Supervisor<'_> {
                 add(Source::Stderr(i), fd, PollFlags::IN);
             }
         }
-        let rank_0 = self.members[0]
-            .process
-            .as_ref()
-            .and_then(|process| process.stdin.as_ref());
+        let rank_0 = self.members[0].process.as_ref().and_then(|process| process.stdin.as_ref());
         if self.stdin.wants_input() && rank_0.is_some() {
             let fd: BorrowedFd<'_> = rustix::stdio::stdin();
             add(Source::Stdin, fd, PollFlags::IN);
@@ -110,12 +107,7 @@ impl Supervisor<'_> {
         // An interrupted wait is a short one.
         let _interrupted = poll(&mut fds, Some(&timeout));
         let ready = fds.iter().map(|fd| !fd.revents().is_empty());
-        sources
-            .into_iter()
-            .zip(ready)
-            .filter(|(_, ready)| *ready)
-            .map(|(s, _)| s)
-            .collect()
+        sources.into_iter().zip(ready).filter(|(_, ready)| *ready).map(|(s, _)| s).collect()
     }
 
     /// When the loop must turn even if nothing comes.
@@ -128,12 +120,7 @@ impl Supervisor<'_> {
         also(self.faults.next());
         also(self.measure.look_again(now));
         also(self.observer.wants_status().then_some(self.next_status));
-        also(
-            self.members
-                .iter()
-                .filter_map(|m| Some(m.lingering_since? + LINGER))
-                .min(),
-        );
+        also(self.members.iter().filter_map(|m| Some(m.lingering_since? + LINGER)).min());
         next
     }
 
@@ -217,7 +204,7 @@ impl Supervisor<'_> {
             }
         }
         for line in lines {
-            self.tell(Event::Output { rank, stream, line });
+            self.tell(&Event::Output { rank, stream, line });
         }
     }
 
@@ -251,12 +238,7 @@ impl Supervisor<'_> {
             let (rank, incarnation) = (member.rank, member.incarnation);
             let step = Step(self.step_of(rank));
             self.inputs.lost(rank);
-            self.feed(Input::Died {
-                rank,
-                incarnation,
-                verdict,
-                step,
-            });
+            self.feed(Input::Died { rank, incarnation, verdict, step });
             self.work();
         }
     }
@@ -267,23 +249,17 @@ impl Supervisor<'_> {
         let rank = self.members[i].rank;
         let mut last = Vec::new();
         if let Some(process) = &mut self.members[i].process {
-            process
-                .stdout
-                .close(|line| last.push((Stream::Stdout, line)));
-            process
-                .stderr
-                .close(|line| last.push((Stream::Stderr, line)));
+            process.stdout.close(|line| last.push((Stream::Stdout, line)));
+            process.stderr.close(|line| last.push((Stream::Stderr, line)));
         }
         for (stream, line) in last {
-            self.tell(Event::Output { rank, stream, line });
+            self.tell(&Event::Output { rank, stream, line });
         }
     }
 
     pub(super) fn step_of(&self, rank: Rank) -> u64 {
         use mainstay_comm::layout::Status as Word;
-        self.segment
-            .status(rank, Word::Step)
-            .load(std::sync::atomic::Ordering::Acquire)
+        self.segment.status(rank, Word::Step).load(std::sync::atomic::Ordering::Acquire)
     }
 
     /// Everything that is due by time.

@@ -56,17 +56,9 @@ impl Faults {
                 When::Step(_) => false,
             };
             if ours {
-                armed.extend(
-                    Rank::all(n)
-                        .filter(|rank| injection.strikes(*rank))
-                        .map(|rank| Armed {
-                            number,
-                            injection: *injection,
-                            rank,
-                            fired: 0,
-                            due: None,
-                        }),
-                );
+                armed.extend(Rank::all(n).filter(|rank| injection.strikes(*rank)).map(|rank| {
+                    Armed { number, injection: *injection, rank, fired: 0, due: None }
+                }));
             }
         }
         Self {
@@ -84,9 +76,7 @@ impl Faults {
     /// The injections that concern a rank, with their numbers.
     pub(crate) fn of(&self, rank: Rank) -> Vec<(u32, Injection)> {
         let numbered = (0..).zip(self.all.iter().copied());
-        numbered
-            .filter(|(_, injection)| injection.strikes(rank))
-            .collect()
+        numbered.filter(|(_, injection)| injection.strikes(rank)).collect()
     }
 
     /// All ranks have entered the program: time counts from here.
@@ -110,11 +100,7 @@ impl Faults {
     pub(crate) fn newest_stamp(&mut self, segment: &Segment, rank: Rank) -> Option<Duration> {
         let lane = (0..self.all.len()).map(|number| {
             let (count, stamp) = segment.receipt(rank, number);
-            if count.load(Ordering::Acquire) > 0 {
-                stamp.load(Ordering::Acquire)
-            } else {
-                0
-            }
+            if count.load(Ordering::Acquire) > 0 { stamp.load(Ordering::Acquire) } else { 0 }
         });
         let newest = lane.max().unwrap_or(0).max(self.stamps[rank.index()]);
         let explained = &mut self.explained[rank.index()];
@@ -126,32 +112,22 @@ impl Faults {
     pub(crate) fn not_injected(&self, segment: &Segment) -> Vec<String> {
         let n = segment.layout().n();
         let fired = |number: usize| {
-            let by_us = self
-                .armed
-                .iter()
-                .any(|a| a.number as usize == number && a.fired > 0);
+            let by_us = self.armed.iter().any(|a| a.number as usize == number && a.fired > 0);
             by_us
                 || Rank::all(n)
                     .any(|rank| segment.receipt(rank, number).0.load(Ordering::Acquire) > 0)
         };
         let all = self.all.iter().enumerate();
-        all.filter(|(number, _)| !fired(*number))
-            .map(|(_, i)| i.to_string())
-            .collect()
+        all.filter(|(number, _)| !fired(*number)).map(|(_, i)| i.to_string()).collect()
     }
 
     /// How often each point was passed, by the supervisor and by all ranks.
     pub(crate) fn passages(&self, segment: &Segment) -> Vec<u64> {
         let n = segment.layout().n();
         let of_ranks = |point: Point| -> u64 {
-            Rank::all(n)
-                .map(|rank| segment.point(rank, point).load(Ordering::Acquire))
-                .sum()
+            Rank::all(n).map(|rank| segment.point(rank, point).load(Ordering::Acquire)).sum()
         };
-        Point::ALL
-            .iter()
-            .map(|point| self.passed[point.index()] + of_ranks(*point))
-            .collect()
+        Point::ALL.iter().map(|point| self.passed[point.index()] + of_ranks(*point)).collect()
     }
 
     /// Those that are due by time.
@@ -183,9 +159,7 @@ impl Faults {
             (When::Point(at, nth), Times::Always) => at == point && passed >= nth,
             _ => false,
         };
-        (0..self.armed.len())
-            .filter(|i| due(&self.armed[*i]))
-            .collect()
+        (0..self.armed.len()).filter(|i| due(&self.armed[*i])).collect()
     }
 }
 

@@ -31,13 +31,7 @@ pub(crate) struct Results {
 impl Results {
     pub(crate) fn new(n: u32) -> Self {
         let kept = (0..n).map(|_| None).collect();
-        Self {
-            kept,
-            output: None,
-            report: Vec::new(),
-            digest: None,
-            failed: None,
-        }
+        Self { kept, output: None, report: Vec::new(), digest: None, failed: None }
     }
 
     /// Keeps a rank's result and audit log.
@@ -62,11 +56,7 @@ impl Results {
     }
 
     fn parts(&self) -> Vec<&[u8]> {
-        self.kept
-            .iter()
-            .flatten()
-            .map(|(result, _)| &result[..])
-            .collect()
+        self.kept.iter().flatten().map(|(result, _)| &result[..]).collect()
     }
 
     /// Digests the results and writes them beside the output's final name.
@@ -75,12 +65,7 @@ impl Results {
         for part in self.parts() {
             sha.update(part);
         }
-        self.digest = Some(
-            sha.finalize()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-        );
+        self.digest = Some(sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
         let path = self.output.clone()?;
         match publish::aside(&path, &self.parts()) {
             Ok(aside) => Some(aside),
@@ -94,16 +79,9 @@ impl Results {
     fn audit(&self) -> Vec<Vec<u64>> {
         let words = |bytes: &[u8]| -> Vec<u64> {
             let chunks = bytes.as_chunks::<8>().0;
-            chunks
-                .iter()
-                .map(|chunk| u64::from_le_bytes(*chunk))
-                .collect()
+            chunks.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect()
         };
-        self.kept
-            .iter()
-            .flatten()
-            .map(|(_, audit)| words(audit))
-            .collect()
+        self.kept.iter().flatten().map(|(_, audit)| words(audit)).collect()
     }
 }
 
@@ -119,9 +97,7 @@ impl Supervisor<'_> {
     /// All results of an epoch are in.
     pub(super) fn finish(&mut self, epoch: Epoch) {
         let aside = self.results.prepare();
-        self.segment
-            .control(Control::Finished)
-            .store(epoch.0.into(), Ordering::SeqCst);
+        self.segment.control(Control::Finished).store(epoch.0.into(), Ordering::SeqCst);
         self.segment.ring_all();
         if let (Some(aside), Some(path)) = (aside, self.results.output.clone())
             && let Err(error) = aside.publish()
@@ -142,7 +118,7 @@ impl Supervisor<'_> {
         self.measure.ended(sys::now(), &mut self.summary);
         let ended = self.versions.end(code == exit::OK);
         for event in ended.events {
-            self.tell(event);
+            self.tell(&event);
         }
         let mut summary = std::mem::take(&mut self.summary);
         summary.policy = self.plan.config.policy.name();
@@ -159,13 +135,7 @@ impl Supervisor<'_> {
             summary.result_digest = self.results.digest.take();
         }
         let audit = self.results.audit();
-        Outcome {
-            summary,
-            why,
-            kept: ended.kept,
-            resumable: ended.resumable,
-            audit,
-        }
+        Outcome { summary, why, kept: ended.kept, resumable: ended.resumable, audit }
     }
 
     /// Kills processes that ranks started, that left their group and that we inherited.

@@ -49,8 +49,7 @@ impl Inputs {
             return Rc::clone(first);
         }
         let blob = Rc::new(blob);
-        self.states
-            .insert(name.to_owned(), State::Ready(Rc::clone(&blob), crc));
+        self.states.insert(name.to_owned(), State::Ready(Rc::clone(&blob), crc));
         blob
     }
 

@@ -44,16 +44,10 @@ mod tests {
             lines.push(piece.as_bytes(), |line| got.push(line));
         }
         got.extend(lines.end());
-        assert_eq!(
-            got,
-            [b"ab".to_vec(), b"c".to_vec(), b"".to_vec(), b"d".to_vec()]
-        );
+        assert_eq!(got, [b"ab".to_vec(), b"c".to_vec(), b"".to_vec(), b"d".to_vec()]);
         assert_eq!(lines.end(), None);
         let mut bytes = 0;
         lines.push(&vec![b'x'; 3 * LINE_BYTES_MAX], |line| bytes += line.len());
-        assert_eq!(
-            bytes + lines.end().map_or(0, |line| line.len()),
-            3 * LINE_BYTES_MAX
-        );
+        assert_eq!(bytes + lines.end().map_or(0, |line| line.len()), 3 * LINE_BYTES_MAX);
     }
 }

@@ -55,11 +55,7 @@ impl Measure {
         now: Duration,
         summary: &mut Summary,
     ) -> Option<Duration> {
-        let raised = if self.since.is_some() {
-            self.raised
-        } else {
-            now
-        };
+        let raised = if self.since.is_some() { self.raised } else { now };
         // A job that ends for this failure raises no epoch after it.
         record.detect = stamp.and_then(|stamp| raised.checked_sub(stamp));
         let began = stamp.unwrap_or(raised).min(raised);
@@ -68,14 +64,7 @@ impl Measure {
         let (rank, incarnation) = (record.rank, record.incarnation);
         let index = summary.failures.len();
         summary.failures.push(record);
-        self.open.push(Open {
-            index,
-            rank,
-            incarnation,
-            raised,
-            hello: None,
-            restored: None,
-        });
+        self.open.push(Open { index, rank, incarnation, raised, hello: None, restored: None });
         detect
     }
 
@@ -174,10 +163,7 @@ mod tests {
         measure.restored(ms(130), &mut summary);
         assert_eq!(measure.look_again(ms(130)), Some(ms(131)));
         assert_eq!(measure.caught_up(ms(135), 6, false, &mut summary), None);
-        assert_eq!(
-            measure.caught_up(ms(140), 7, false, &mut summary),
-            Some(Step(7))
-        );
+        assert_eq!(measure.caught_up(ms(140), 7, false, &mut summary), Some(Step(7)));
         assert_eq!(summary.lost, ms(40));
         let first = &summary.failures[0];
         assert_eq!(

@@ -32,14 +32,7 @@ impl Supervisor<'_> {
         };
         let pid = *pid;
         let (connection, _) = self.strangers.remove(i);
-        let Some(ToSupervisor::Hello {
-            protocol,
-            token,
-            rank,
-            incarnation,
-            ..
-        }) = message
-        else {
+        let Some(ToSupervisor::Hello { protocol, token, rank, incarnation, .. }) = message else {
             return;
         };
         let known = self.members.get(rank.index()).is_some_and(|member| {
@@ -58,10 +51,7 @@ impl Supervisor<'_> {
             return;
         }
         let member = &mut self.members[rank.index()];
-        let joined = member
-            .process
-            .as_mut()
-            .map(|process| process.joined_as(pid));
+        let joined = member.process.as_mut().map(|process| process.joined_as(pid));
         if !matches!(joined, Some(Ok(()))) {
             return;
         }
@@ -84,13 +74,8 @@ impl Supervisor<'_> {
             self.answer_with(rank, &welcome, &[segment.as_fd()]);
         }
         self.versions.program(pid);
-        self.tell(Event::RankUp {
-            rank,
-            incarnation,
-            pid,
-        });
-        self.measure
-            .hello(rank, incarnation, sys::now(), &mut self.summary);
+        self.tell(&Event::RankUp { rank, incarnation, pid });
+        self.measure.hello(rank, incarnation, sys::now(), &mut self.summary);
         self.feed(Input::Hello { rank, incarnation });
     }
 
@@ -102,12 +87,7 @@ impl Supervisor<'_> {
             ToSupervisor::Ack { epoch } => self.feed(Input::Ack { rank, epoch }),
             ToSupervisor::Arena { epoch, slot, bytes } => self.arena(rank, epoch, slot, bytes),
             ToSupervisor::Captured { .. } => self.captured(rank, message),
-            ToSupervisor::Late {
-                epoch,
-                version,
-                bytes,
-                crc,
-            } => {
+            ToSupervisor::Late { epoch, version, bytes, crc } => {
                 let blob = fds.into_iter().next().map(|fd| Blob::open(fd, bytes));
                 if let Some(Ok(blob)) = blob {
                     let events = self.versions.late(rank, epoch, version, blob, crc);
@@ -118,51 +98,27 @@ impl Supervisor<'_> {
                 if epoch == self.recovery.epoch() && self.versions.is_recovery(epoch) {
                     let (version, level) = self.versions.restored_from(rank);
                     let took = Duration::from_nanos(took_ns);
-                    self.tell(Event::Restored {
-                        rank,
-                        version,
-                        level,
-                        took,
-                    });
+                    self.tell(&Event::Restored { rank, version, level, took });
                 }
                 self.feed(Input::Restored { rank, epoch });
             }
-            ToSupervisor::RestoreFailed {
-                epoch,
-                version,
-                why,
-            } => {
+            ToSupervisor::RestoreFailed { epoch, version, why } => {
                 let level = self.versions.restored_from(rank).1.unwrap_or(Level::Disk);
                 self.note(format!(
                     "version {version} of rank {rank} in {} is unusable: {why}",
                     level.name()
                 ));
                 self.versions.copy_bad(rank, version, level, &why);
-                self.feed(Input::RestoreFailed {
-                    rank,
-                    epoch,
-                    version,
-                    why,
-                });
+                self.feed(Input::RestoreFailed { rank, epoch, version, why });
             }
             ToSupervisor::Input { epoch, name } => self.input(rank, epoch, name),
-            ToSupervisor::InputLoaded {
-                epoch,
-                name,
-                bytes,
-                crc,
-            } => {
+            ToSupervisor::InputLoaded { epoch, name, bytes, crc } => {
                 let blob = fds.into_iter().next().map(|fd| Blob::open(fd, bytes));
                 self.input_loaded(rank, epoch, &name, blob.and_then(Result::ok), crc);
             }
             ToSupervisor::Report { key, value, .. } => self.results.report(key, value),
             ToSupervisor::Output { path, .. } => self.results.output(path.into()),
-            ToSupervisor::Result {
-                epoch,
-                step,
-                bytes,
-                audit_bytes,
-            } => {
+            ToSupervisor::Result { epoch, step, bytes, audit_bytes } => {
                 self.result(rank, (epoch, step), fds, (bytes, audit_bytes));
             }
             ToSupervisor::Panicked { message } => self.members[i].hints.panicked = Some(message),
@@ -176,9 +132,8 @@ impl Supervisor<'_> {
             return self.answer(rank, &ToRank::Interrupted);
         }
         let place = usize::from(slot);
-        let fits = self.members[rank.index()].arenas[place]
-            .as_ref()
-            .is_some_and(|a| a.bytes >= bytes);
+        let fits =
+            self.members[rank.index()].arenas[place].as_ref().is_some_and(|a| a.bytes >= bytes);
         if !fits {
             if let Some(available) =
                 procfs::memory_available().filter(|available| *available < bytes)
@@ -191,10 +146,7 @@ impl Supervisor<'_> {
             }
             match allocate_arena(bytes) {
                 Ok((fd, bytes)) => {
-                    let memory = ArenaMemory {
-                        fd: Arc::new(fd),
-                        bytes,
-                    };
+                    let memory = ArenaMemory { fd: Arc::new(fd), bytes };
                     self.members[rank.index()].arenas[place] = Some(memory);
                 }
                 Err(error) => {
@@ -204,10 +156,7 @@ impl Supervisor<'_> {
             }
         }
         if let Some(memory) = self.members[rank.index()].arenas[place].clone() {
-            let message = ToRank::Arena {
-                slot,
-                bytes: memory.bytes,
-            };
+            let message = ToRank::Arena { slot, bytes: memory.bytes };
             self.answer_with(rank, &message, &[memory.fd.as_fd()]);
         }
     }
@@ -258,7 +207,7 @@ impl Supervisor<'_> {
             {
                 self.recovery.progress(checkpoint.step);
             }
-            self.tell(event);
+            self.tell(&event);
         }
     }
 
@@ -274,10 +223,7 @@ impl Supervisor<'_> {
     }
 
     fn give_input(&mut self, rank: Rank, blob: &Blob, crc: u32) {
-        let message = ToRank::InputReady {
-            bytes: blob.len() as u64,
-            crc,
-        };
+        let message = ToRank::InputReady { bytes: blob.len() as u64, crc };
         let fd: BorrowedFd<'_> = blob.as_fd();
         self.answer_with(rank, &message, &[fd]);
     }
@@ -289,10 +235,7 @@ impl Supervisor<'_> {
         };
         if let Some(why) = self.versions.input_loaded(name, &blob, crc) {
             self.answer(rank, &ToRank::Refused { why: why.clone() });
-            return self.feed(Input::GiveUp {
-                code: exit::DATA,
-                why,
-            });
+            return self.feed(Input::GiveUp { code: exit::DATA, why });
         }
         let blob = self.inputs.loaded(name, blob, crc);
         if epoch != self.recovery.epoch() {

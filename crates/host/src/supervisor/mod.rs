@@ -107,34 +107,23 @@ pub struct Outcome {
 /// Runs a job to its end.
 ///
 /// Must be called on the thread that the process keeps until its end: the ranks die with it.
-pub fn supervise(plan: Plan, observer: &mut dyn Observer) -> Outcome {
+pub fn supervise(plan: &Plan, observer: &mut dyn Observer) -> Outcome {
     let failed = |code: u8, why: String, observer: &mut dyn Observer, plan: &Plan| {
         let note = Event::Note { text: why.clone() };
         let _shown_by_exit = observer.event(Duration::ZERO, &note);
         let policy = plan.config.policy.name();
-        let summary = Summary {
-            exit: code,
-            policy,
-            n: plan.config.n,
-            ..Summary::default()
-        };
-        Outcome {
-            summary,
-            why,
-            kept: None,
-            resumable: None,
-            audit: Vec::new(),
-        }
+        let summary = Summary { exit: code, policy, n: plan.config.n, ..Summary::default() };
+        Outcome { summary, why, kept: None, resumable: None, audit: Vec::new() }
     };
-    let (versions, first) = match Versions::open(&plan) {
+    let (versions, first) = match Versions::open(plan) {
         Ok(opened) => opened,
-        Err(refusal) => return failed(refusal.code, refusal.why, observer, &plan),
+        Err(refusal) => return failed(refusal.code, refusal.why, observer, plan),
     };
     match Supervisor::new(plan.clone(), versions, first, observer) {
         Ok(supervisor) => supervisor.run(),
         Err(error) => {
             let why = format!("cannot set the job up: {error}");
-            failed(exit::INTERNAL, why, observer, &plan)
+            failed(exit::INTERNAL, why, observer, plan)
         }
     }
 }
@@ -184,9 +173,7 @@ impl<'a> Supervisor<'a> {
         raise_descriptor_limit();
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let segment = Segment::create(plan.layout)?;
-        segment
-            .control(Control::Epoch)
-            .store(first.0.into(), std::sync::atomic::Ordering::SeqCst);
+        segment.control(Control::Epoch).store(first.0.into(), std::sync::atomic::Ordering::SeqCst);
         let secret = config::random().map_err(std::io::Error::other)?;
         let name = format!("mainstay/{}", mainstay_types::JobId(secret));
         let options = Options {
@@ -195,11 +182,8 @@ impl<'a> Supervisor<'a> {
             hang_after: config.hang_after,
             rejoin_within: config.rejoin_within,
         };
-        let recovery = RecoveryConfig {
-            n,
-            policy: config.policy,
-            max_restarts: config.max_restarts,
-        };
+        let recovery =
+            RecoveryConfig { n, policy: config.policy, max_restarts: config.max_restarts };
         let started = sys::now();
         Ok(Self {
             started,
@@ -220,11 +204,7 @@ impl<'a> Supervisor<'a> {
             results: Results::new(n),
             measure: Measure::default(),
             faults: Faults::new(&config.injections, n),
-            summary: Summary {
-                policy: config.policy.name(),
-                n,
-                ..Summary::default()
-            },
+            summary: Summary { policy: config.policy.name(), n, ..Summary::default() },
             patience: None,
             end: None,
             segment,
@@ -234,22 +214,14 @@ impl<'a> Supervisor<'a> {
     }
 
     fn run(mut self) -> Outcome {
-        let command: Vec<_> = self
-            .plan
-            .config
-            .command
-            .iter()
-            .map(|w| w.to_string_lossy().into_owned())
-            .collect();
-        self.tell(Event::Start {
+        let command: Vec<_> =
+            self.plan.config.command.iter().map(|w| w.to_string_lossy().into_owned()).collect();
+        self.tell(&Event::Start {
             job: self.versions.job().to_string(),
             n: self.plan.config.n,
             policy: self.plan.config.policy.name(),
             command,
-            directory: self
-                .versions
-                .path()
-                .map_or_else(String::new, |p| p.display().to_string()),
+            directory: self.versions.path().map_or_else(String::new, |p| p.display().to_string()),
         });
         for note in self.versions.take_notes() {
             self.note(note);
@@ -274,18 +246,16 @@ impl<'a> Supervisor<'a> {
         sys::now().saturating_sub(self.started)
     }
 
-    fn tell(&mut self, event: Event) {
+    fn tell(&mut self, event: &Event) {
         let at = self.at();
-        if self.observer.event(at, &event).is_break() && !self.stdout_closed {
+        if self.observer.event(at, event).is_break() && !self.stdout_closed {
             self.stdout_closed = true;
-            self.feed(Input::Stop {
-                signal: libc::SIGPIPE,
-            });
+            self.feed(Input::Stop { signal: libc::SIGPIPE });
         }
     }
 
     fn note(&mut self, text: String) {
-        self.tell(Event::Note { text });
+        self.tell(&Event::Note { text });
     }
 }
 
@@ -294,11 +264,6 @@ fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     // A limit that cannot be raised shows as an error where a descriptor is refused.
-    let _as_it_was = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        },
-    );
+    let _as_it_was =
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }

@@ -27,23 +27,13 @@ impl Supervisor<'_> {
         let step = choice.as_ref().map_or(Step(0), |choice| choice.step);
         // Until a rank has taken its state over, its step is the version's.
         for rank in Rank::all(self.plan.config.n) {
-            self.segment
-                .status(rank, Status::Step)
-                .store(step.0, Ordering::SeqCst);
+            self.segment.status(rank, Status::Step).store(step.0, Ordering::SeqCst);
         }
-        let incarnations: Vec<u32> = self
-            .recovery
-            .incarnations()
-            .into_iter()
-            .map(|incarnation| incarnation.0)
-            .collect();
+        let incarnations: Vec<u32> =
+            self.recovery.incarnations().into_iter().map(|incarnation| incarnation.0).collect();
         for (rank, sources) in Rank::all(self.plan.config.n).zip(sources) {
             let restore = choice.as_ref().map(|choice| choice.restore(rank));
-            let message = ToRank::Open {
-                epoch,
-                incarnations: incarnations.clone(),
-                restore,
-            };
+            let message = ToRank::Open { epoch, incarnations: incarnations.clone(), restore };
             let fds: Vec<BorrowedFd<'_>> = sources.iter().map(Source::as_fd).collect();
             self.answer_with(rank, &message, &fds);
         }
@@ -51,11 +41,7 @@ impl Supervisor<'_> {
         self.faults.start(now);
         self.versions.opened(now);
         let version = choice.map(|choice| choice.version);
-        self.feed(Input::Opened {
-            epoch,
-            version,
-            step,
-        });
+        self.feed(Input::Opened { epoch, version, step });
     }
 
     /// A version whose descriptors could all be had, with them.
@@ -81,9 +67,7 @@ impl Supervisor<'_> {
             };
             let level = choice.ranks[rank.index()].level;
             let (version, name) = (choice.version, level.name());
-            self.note(format!(
-                "version {version} of rank {rank} in {name} is unusable: {why}"
-            ));
+            self.note(format!("version {version} of rank {rank} in {name} is unusable: {why}"));
             self.versions.copy_bad(rank, version, level, &why);
         }
     }

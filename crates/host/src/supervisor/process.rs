@@ -29,10 +29,7 @@ impl<P: Read + AsFd> Output<P> {
         if let Some(pipe) = &pipe {
             rustix::io::ioctl_fionbio(pipe, true)?;
         }
-        Ok(Self {
-            pipe,
-            lines: Lines::default(),
-        })
+        Ok(Self { pipe, lines: Lines::default() })
     }
 
     /// The pipe to poll, while it is open.
@@ -98,16 +95,7 @@ impl Process {
         let stdout = Output::new(spawned.stdout.take())?;
         let stderr = Output::new(spawned.stderr.take())?;
         let (own_ended, joined_ended) = (false, true);
-        Ok(Self {
-            spawned,
-            group,
-            joined: None,
-            own_ended,
-            joined_ended,
-            stdin,
-            stdout,
-            stderr,
-        })
+        Ok(Self { spawned, group, joined: None, own_ended, joined_ended, stdin, stdout, stderr })
     }
 
     /// Takes note of the process that joined, which may be behind a wrapper.
@@ -130,16 +118,12 @@ impl Process {
     pub(crate) fn pidfds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let own = (!self.own_ended).then(|| self.spawned.pidfd.as_fd());
         let joined = self.joined.as_ref().filter(|_| !self.joined_ended);
-        own.into_iter()
-            .chain(joined.map(|(_, pidfd)| pidfd.as_fd()))
+        own.into_iter().chain(joined.map(|(_, pidfd)| pidfd.as_fd()))
     }
 
     /// Sends a signal to the process that runs the program.
     pub(crate) fn signal(&self, signal: Signal) {
-        let pidfd = self
-            .joined
-            .as_ref()
-            .map_or(&self.spawned.pidfd, |(_, pidfd)| pidfd);
+        let pidfd = self.joined.as_ref().map_or(&self.spawned.pidfd, |(_, pidfd)| pidfd);
         // A process that has just ended cannot be signalled, and needs not be.
         let _gone = rustix::process::pidfd_send_signal(pidfd, signal);
     }
@@ -160,10 +144,8 @@ impl Process {
     /// Looks which of its processes have ended and kills what the leader left behind; gives the
     /// ending once nothing is left.
     pub(crate) fn reap(&mut self, guardian: &Guardian) -> Option<Ending> {
-        self.joined_ended = self
-            .joined
-            .as_ref()
-            .is_none_or(|(_, pidfd)| self.joined_ended || readable(pidfd));
+        self.joined_ended =
+            self.joined.as_ref().is_none_or(|(_, pidfd)| self.joined_ended || readable(pidfd));
         if !self.own_ended {
             if !readable(&self.spawned.pidfd) {
                 return None;
@@ -178,16 +160,10 @@ impl Process {
         let status = self.spawned.child.wait().ok()?;
         let _guardian_gone = guardian.remove(self.group);
         Some(match (status.signal(), status.code()) {
-            (Some(signal), _) => Ending::Signal {
-                signal,
-                core: status.core_dumped(),
-            },
+            (Some(signal), _) => Ending::Signal { signal, core: status.core_dumped() },
             // A shell reports the signal that ended its child as 128 and the signal's number.
             (None, Some(code)) if self.joined.is_some() && (129..=159).contains(&code) => {
-                Ending::Signal {
-                    signal: code - 128,
-                    core: false,
-                }
+                Ending::Signal { signal: code - 128, core: false }
             }
             (None, code) => Ending::Exit(code.unwrap_or(0)),
         })
@@ -213,12 +189,5 @@ impl Process {
 fn readable(fd: impl AsFd) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let mut fds = [PollFd::new(&fd, PollFlags::IN)];
-    poll(
-        &mut fds,
-        Some(&Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        }),
-    )
-    .is_ok_and(|ready| ready > 0)
+    poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
 }

@@ -48,16 +48,11 @@ impl Found {
         if plan.config.resume.is_some() && !path.is_dir() {
             return Err(Refusal {
                 code: exit::DATA,
-                why: format!(
-                    "nothing to resume: there is no directory {}",
-                    path.display()
-                ),
+                why: format!("nothing to resume: there is no directory {}", path.display()),
             });
         }
-        let unusable = |error: DirectoryError| Refusal {
-            code: exit::DIRECTORY,
-            why: error.to_string(),
-        };
+        let unusable =
+            |error: DirectoryError| Refusal { code: exit::DIRECTORY, why: error.to_string() };
         let directory = Directory::open(path).map_err(unusable)?;
         let names = directory.names().map_err(unusable)?;
         found.highest = highest_version(names.iter().map(String::as_str)).unwrap_or_default();
@@ -123,17 +118,13 @@ impl Found {
         mut all: Vec<Manifest>,
         directory: &Directory,
     ) -> Result<(), Refusal> {
-        let refuse = |why: String| Refusal {
-            code: exit::DATA,
-            why,
-        };
+        let refuse = |why: String| Refusal { code: exit::DATA, why };
         let path = directory.path().display();
         let job = match resume {
             Resume::Job(job) => Some(job),
-            Resume::Latest => all
-                .iter()
-                .max_by_key(|manifest| manifest.version)
-                .map(|m| m.identity.job),
+            Resume::Latest => {
+                all.iter().max_by_key(|manifest| manifest.version).map(|m| m.identity.job)
+            }
         };
         all.retain(|manifest| Some(manifest.identity.job) == job);
         let Some(newest) = all.iter().max_by_key(|manifest| manifest.version) else {
@@ -155,12 +146,7 @@ impl Found {
             )));
         }
         let was = newest.identity.clone();
-        let launch = all
-            .iter()
-            .map(|manifest| manifest.identity.launch)
-            .max()
-            .unwrap_or(0)
-            + 1;
+        let launch = all.iter().map(|manifest| manifest.identity.launch).max().unwrap_or(0) + 1;
         let mut now = identity(plan, was.job, launch);
         now.program.sha256 = was.program.sha256;
         now.inputs.clone_from(&was.inputs);
@@ -172,14 +158,9 @@ impl Found {
                  arguments, or start without --resume"
             )));
         }
-        self.bad = all
-            .iter()
-            .flat_map(|manifest| bad_shards(directory, manifest))
-            .collect();
+        self.bad = all.iter().flat_map(|manifest| bad_shards(directory, manifest)).collect();
         for (version, rank, why) in &self.bad {
-            self.notes.push(format!(
-                "version {version} of rank {rank} on disk is unusable: {why}"
-            ));
+            self.notes.push(format!("version {version} of rank {rank} on disk is unusable: {why}"));
         }
         self.identity = now;
         self.resumed = Some(was);
@@ -191,18 +172,12 @@ impl Found {
 /// The first argument that differs, as it was and as it is.
 fn told(was: &Identity, now: &Identity) -> String {
     let show = |arg: Option<&Vec<u8>>| {
-        arg.map_or("nothing".to_owned(), |a| {
-            format!("`{}`", String::from_utf8_lossy(a))
-        })
+        arg.map_or("nothing".to_owned(), |a| format!("`{}`", String::from_utf8_lossy(a)))
     };
     let most = was.args.len().max(now.args.len());
     let first = (0..most).find(|i| was.args.get(*i) != now.args.get(*i));
     first.map_or_else(String::new, |i| {
-        format!(
-            " ({} then, {} now)",
-            show(was.args.get(i)),
-            show(now.args.get(i))
-        )
+        format!(" ({} then, {} now)", show(was.args.get(i)), show(now.args.get(i)))
     })
 }
 
@@ -212,21 +187,14 @@ fn bad_shards(directory: &Directory, manifest: &Manifest) -> Vec<(Version, Rank,
     let mut bad = Vec::new();
     for (rank, entry) in Rank::all(manifest.n()).zip(&manifest.ranks) {
         let name = entry.shard_name(manifest.version, rank);
-        let length = directory
-            .open_file(&name)
-            .map_err(|error| error.to_string())
-            .and_then(|file| {
-                file.metadata()
-                    .map(|data| data.len())
-                    .map_err(|error| error.to_string())
+        let length =
+            directory.open_file(&name).map_err(|error| error.to_string()).and_then(|file| {
+                file.metadata().map(|data| data.len()).map_err(|error| error.to_string())
             });
         let why = match length {
             Ok(bytes) if bytes == entry.shard_bytes() => continue,
             Ok(bytes) => {
-                format!(
-                    "{name} has {bytes} bytes where {} were written",
-                    entry.shard_bytes()
-                )
+                format!("{name} has {bytes} bytes where {} were written", entry.shard_bytes())
             }
             Err(why) => why,
         };
@@ -237,16 +205,11 @@ fn bad_shards(directory: &Directory, manifest: &Manifest) -> Vec<(Version, Rank,
 
 fn identity(plan: &Plan, job: JobId, launch: u32) -> Identity {
     let mut words = plan.config.command.iter();
-    let path = words
-        .next()
-        .map_or_else(String::new, |word| word.to_string_lossy().into_owned());
+    let path = words.next().map_or_else(String::new, |word| word.to_string_lossy().into_owned());
     Identity {
         job,
         launch,
-        program: Program {
-            path,
-            sha256: [0; 32],
-        },
+        program: Program { path, sha256: [0; 32] },
         args: words.map(|word| word.as_bytes().to_vec()).collect(),
         inputs: Vec::new(),
     }

@@ -16,10 +16,7 @@ pub(crate) struct Stdin {
 
 impl Stdin {
     pub(crate) fn new() -> Self {
-        Self {
-            buffer: Vec::new(),
-            ended: false,
-        }
+        Self { buffer: Vec::new(), ended: false }
     }
 
     /// Whether more may be read.

@@ -3,54 +3,32 @@
 //! Invariant: the memory of a version lives as long as the ledger may choose it or drain it.
 //! Deliberately absent: decisions; `ckpt::ledger` and `control::target` take them.
 
+mod capture;
+mod disk;
+
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use mainstay_ckpt::ledger::{Choice, Effect, Input, Ledger, VoidReason};
 use mainstay_ckpt::{Identity, InputEntry};
-use mainstay_comm::layout::{Control, Status};
-use mainstay_control::target::words::Target;
 use mainstay_control::target::{Mode, Pace};
 use mainstay_types::event::{Checkpoint, Event, Level, VersionState};
-use mainstay_types::wire::Early;
-use mainstay_types::{Epoch, Incarnation, JobId, Rank, Step, Version};
+use mainstay_types::{Epoch, JobId, Rank, Step, Version};
 use sha2::{Digest, Sha256};
 
-use super::Supervisor;
+pub(crate) use self::capture::Capture;
 use super::config::{Every, Plan, Refusal};
-use super::drain::{Drain, Report, WriteTask};
+use super::drain::Drain;
 use super::member::ArenaMemory;
 use super::resume::{self, Found};
 use crate::directory::Directory;
-use crate::shm::{Blob, Segment};
-use crate::sys;
+use crate::shm::Blob;
 
 /// Published versions that are kept.
 const KEEP: usize = 2;
-/// Most targets that are tried in one turn while ranks run away from them.
-const TRIES: usize = 8;
-/// How long a failed job waits for its newest version to reach the disk.
-const LAST_DRAIN: Duration = Duration::from_secs(60);
-
-/// A rank's part of a version, as it said.
-#[derive(Debug)]
-pub(crate) struct Capture {
-    pub(crate) rank: Rank,
-    pub(crate) incarnation: Incarnation,
-    pub(crate) epoch: Epoch,
-    pub(crate) version: Version,
-    pub(crate) step: Step,
-    pub(crate) image_bytes: u64,
-    pub(crate) table_crc: u32,
-    pub(crate) blocked: Duration,
-    pub(crate) sent: Vec<u64>,
-    pub(crate) delivered: Vec<u64>,
-    pub(crate) early: Vec<Early>,
-}
 
 /// What a version has in memory.
 #[derive(Debug, Default)]
@@ -58,16 +36,6 @@ struct Memory {
     arenas: BTreeMap<Rank, ArenaMemory>,
     lates: BTreeMap<Rank, Arc<Blob>>,
     committed_at: Option<Duration>,
-}
-
-/// How the versions ended.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) events: Vec<Event>,
-    pub(crate) checkpoints: Vec<Checkpoint>,
-    pub(crate) resumed_from: Option<Version>,
-    pub(crate) kept: Option<PathBuf>,
-    pub(crate) resumable: Option<(Version, Step)>,
 }
 
 #[derive(Debug)]
@@ -110,15 +78,7 @@ impl Versions {
         }
         for (version, rank, why) in found.bad {
             let level = Level::Disk;
-            ledger.step(
-                Input::CopyBad {
-                    version,
-                    rank,
-                    level,
-                    why,
-                },
-                &mut Vec::new(),
-            );
+            ledger.step(Input::CopyBad { version, rank, level, why }, &mut Vec::new());
         }
         let mode = match config.every {
             Every::Auto => Mode::Auto,
@@ -152,9 +112,7 @@ impl Versions {
         if let Some(directory) = &self.directory {
             match Drain::start(Arc::clone(directory)) {
                 Ok(drain) => self.drain = Some(drain),
-                Err(error) => self
-                    .notes
-                    .push(format!("no thread to write checkpoints: {error}")),
+                Err(error) => self.notes.push(format!("no thread to write checkpoints: {error}")),
             }
         }
     }
@@ -186,11 +144,7 @@ impl Versions {
     pub(crate) fn newest(&self) -> Option<(Version, Step, Level)> {
         let version = self.ledger.newest_restorable()?;
         let record = self.ledger.record(version)?;
-        let level = if record.slot().is_some() {
-            Level::Memory
-        } else {
-            Level::Disk
-        };
+        let level = if record.slot().is_some() { Level::Memory } else { Level::Disk };
         Some((version, record.step(), level))
     }
 
@@ -202,9 +156,7 @@ impl Versions {
     /// The version that a rank was given, and from where.
     pub(crate) fn restored_from(&self, rank: Rank) -> (Option<Version>, Option<Level>) {
         let choice = self.choice.as_ref();
-        let level = choice
-            .and_then(|c| c.ranks.get(rank.index()))
-            .map(|source| source.level);
+        let level = choice.and_then(|c| c.ranks.get(rank.index())).map(|source| source.level);
         (choice.map(|choice| choice.version), level)
     }
 
@@ -220,11 +172,6 @@ impl Versions {
         self.pace.failed(now);
     }
 
-    /// Withdraws the target.
-    pub(crate) fn withdraw(&self, segment: &Segment) {
-        target(segment).withdraw();
-    }
-
     /// The epoch was raised.
     pub(crate) fn raised(&mut self, epoch: Epoch) -> Vec<Event> {
         self.epoch = epoch;
@@ -237,150 +184,20 @@ impl Versions {
         self.pace.opened(now);
     }
 
-    /// Proposes a target if one is due.
-    pub(crate) fn propose(&mut self, now: Duration, segment: &Segment) -> Vec<Event> {
-        let mut events = Vec::new();
-        for _ in 0..TRIES {
-            if self.due_in(now) != Some(Duration::ZERO) {
-                break;
-            }
-            let steps: Vec<_> = words(segment, self.n)
-                .map(|word| Step(word.load(std::sync::atomic::Ordering::SeqCst)))
-                .collect();
-            let Some(step) = self.pace.due(now, &steps) else {
-                break;
-            };
-            let mut effects = Vec::new();
-            self.ledger.step(
-                Input::Propose {
-                    epoch: self.epoch,
-                    step,
-                },
-                &mut effects,
-            );
-            let proposed = effects.iter().find_map(|effect| match effect {
-                Effect::Proposed { version, slot, .. } => Some((*version, *slot)),
-                _ => None,
-            });
-            events.extend(self.apply(effects));
-            let Some((version, slot)) = proposed else {
-                self.pace.dropped();
-                break;
-            };
-            let target = target(segment);
-            target.publish(version, slot, step);
-            if Target::holds(step, words(segment, self.n)) {
-                self.pace.held();
-                break;
-            }
-            target.withdraw();
-            self.pace.void();
-            events.extend(self.input(Input::Drop {
-                version,
-                why: VoidReason::Missed,
-            }));
-        }
-        events
-    }
-
-    /// A rank has captured its part.
-    pub(crate) fn captured(
-        &mut self,
-        capture: Capture,
-        arenas: &[Option<ArenaMemory>; 2],
-    ) -> Vec<Event> {
-        let current = self
-            .ledger
-            .capturing()
-            .filter(|record| record.version() == capture.version);
-        if let Some(slot) = current.and_then(|record| record.slot())
-            && let Some(arena) = &arenas[usize::from(slot)]
-        {
-            let memory = self.memory.entry(capture.version).or_default();
-            memory.arenas.insert(capture.rank, arena.clone());
-        }
-        self.input(Input::Captured {
-            rank: capture.rank,
-            epoch: capture.epoch,
-            version: capture.version,
-            step: capture.step,
-            incarnation: capture.incarnation,
-            image_bytes: capture.image_bytes,
-            table_crc: capture.table_crc,
-            blocked: capture.blocked,
-            sent: capture.sent,
-            delivered: capture.delivered,
-            early: capture.early,
-        })
-    }
-
-    /// A rank has handed in its late messages.
-    pub(crate) fn late(
-        &mut self,
-        rank: Rank,
-        epoch: Epoch,
-        version: Version,
-        blob: Blob,
-        crc: u32,
-    ) -> Vec<Event> {
-        let bytes = blob.len() as u64;
-        if self
-            .ledger
-            .capturing()
-            .is_some_and(|record| record.version() == version)
-        {
-            self.memory
-                .entry(version)
-                .or_default()
-                .lates
-                .insert(rank, Arc::new(blob));
-        }
-        self.input(Input::Late {
-            rank,
-            epoch,
-            version,
-            bytes,
-            crc,
-        })
-    }
-
     /// A copy turned out to be bad.
     pub(crate) fn copy_bad(&mut self, rank: Rank, version: Version, level: Level, why: &str) {
         let why = why.to_owned();
-        let events = self.input(Input::CopyBad {
-            version,
-            rank,
-            level,
-            why,
-        });
+        let events = self.input(Input::CopyBad { version, rank, level, why });
         // What is void now is told when the next choice is.
         drop(events);
-    }
-
-    /// A rank is in `finish`.
-    pub(crate) fn finishing(&mut self, segment: &Segment, rank: Rank, step: Step) -> Vec<Event> {
-        if self.pace.finishing(step) {
-            self.withdraw(segment);
-        }
-        self.input(Input::RankEnded { rank, step })
     }
 
     /// Keeps an input's digest; gives the reason if the resumed job had another.
     pub(crate) fn input_loaded(&mut self, name: &str, blob: &Blob, crc: u32) -> Option<String> {
         let bytes = blob.len() as u64;
         let sha256 = Sha256::digest(&blob[..]).into();
-        let entry = InputEntry {
-            name: name.to_owned(),
-            bytes,
-            crc,
-            sha256,
-        };
-        if let Some(was) = self
-            .identity
-            .inputs
-            .iter_mut()
-            .find(|input| input.name == name)
-        {
+        let entry = InputEntry { name: name.to_owned(), bytes, crc, sha256 };
+        if let Some(was) = self.identity.inputs.iter_mut().find(|input| input.name == name) {
             let same = *was == entry;
             return (!same).then(|| {
                 format!(
@@ -403,9 +220,7 @@ impl Versions {
         // Nothing was committed in this launch yet: whatever there is comes from an earlier one.
         if self.identity.launch > 1 && self.told.is_empty() {
             let Some(choice) = &self.choice else {
-                let path = self
-                    .path()
-                    .map_or_else(String::new, |path| path.display().to_string());
+                let path = self.path().map_or_else(String::new, |path| path.display().to_string());
                 return Err(format!(
                     "no version in {path} can be restored: every one is damaged; start without \
                      --resume"
@@ -421,10 +236,7 @@ impl Versions {
         let source = &choice.ranks[rank.index()];
         match source.level {
             Level::Memory => {
-                let memory = self
-                    .memory
-                    .get(&choice.version)
-                    .ok_or("its memory is gone")?;
+                let memory = self.memory.get(&choice.version).ok_or("its memory is gone")?;
                 let arena = memory.arenas.get(&rank).ok_or("its arena is gone")?;
                 let mut sources = vec![Source::Arena(arena.clone())];
                 sources.extend(memory.lates.get(&rank).cloned().map(Source::Late));
@@ -433,36 +245,8 @@ impl Versions {
             Level::Disk => {
                 let directory = self.directory.as_ref().ok_or("there is no directory")?;
                 let name = choice.shard_name(rank);
-                let open = || {
-                    directory
-                        .open_file(&name)
-                        .map_err(|error| error.to_string())
-                };
+                let open = || directory.open_file(&name).map_err(|error| error.to_string());
                 Ok(vec![Source::Shard(open()?), Source::Shard(open()?)])
-            }
-        }
-    }
-
-    /// What the drain has done; the supervisor passes its points in between.
-    pub(crate) fn reports(&mut self) -> Vec<Report> {
-        self.drain.as_ref().map(Drain::reports).unwrap_or_default()
-    }
-
-    /// Takes one report in.
-    pub(crate) fn report(&mut self, report: Report) -> Vec<Event> {
-        match report {
-            Report::Aside(version) => self.input(Input::Written { version }),
-            Report::Published(version) => self.input(Input::Published { version }),
-            Report::Failed(version, why) => self.input(Input::WriteFailed { version, why }),
-            Report::Program(sha256) => {
-                self.identity.program.sha256 = sha256;
-                self.program_known = true;
-                Vec::new()
-            }
-            Report::PruneFailed(why) => {
-                vec![Event::Note {
-                    text: format!("an old version is not removed: {why}"),
-                }]
             }
         }
     }
@@ -504,39 +288,6 @@ impl Versions {
         events
     }
 
-    fn committed(&mut self, version: Version) -> Option<Event> {
-        let now = sys::now();
-        let record = self.ledger.record(version)?;
-        self.memory.entry(version).or_default().committed_at = Some(now);
-        let checkpoint = Checkpoint {
-            version,
-            step: record.step(),
-            level: Level::Memory,
-            bytes: record.bytes(),
-            blocked_max: record.blocked_max(),
-            durable: None,
-            state: VersionState::Committed,
-        };
-        self.pace.committed(checkpoint.blocked_max);
-        self.told.insert(version, checkpoint.clone());
-        Some(Event::Checkpoint(checkpoint))
-    }
-
-    fn published(&mut self, version: Version) -> Option<Event> {
-        let committed_at = self
-            .memory
-            .get(&version)
-            .and_then(|memory| memory.committed_at);
-        let checkpoint = self.told.get_mut(&version)?;
-        checkpoint.level = Level::Disk;
-        checkpoint.state = VersionState::Published;
-        checkpoint.durable = committed_at.map(|at| sys::now().saturating_sub(at));
-        if let Some(took) = checkpoint.durable {
-            self.pace.drained(took);
-        }
-        Some(Event::Checkpoint(checkpoint.clone()))
-    }
-
     fn void(&mut self, version: Version, why: &VoidReason) -> Option<Event> {
         self.memory.remove(&version);
         // A target that came too late, or after the last step, was never a version to anybody.
@@ -549,81 +300,8 @@ impl Versions {
             checkpoint.state = VersionState::Void;
             return Some(Event::Checkpoint(checkpoint.clone()));
         }
-        matches!(why, VoidReason::Contradiction { .. }).then(|| Event::Note {
-            text: format!("version {version} is void: {why}"),
-        })
-    }
-
-    fn drain(&mut self, version: Version) {
-        let Some(manifest) = self.ledger.manifest(version, self.identity.clone()) else {
-            return;
-        };
-        self.files.insert(version, manifest.shard_names().collect());
-        let Some(memory) = self.memory.get(&version) else {
-            return;
-        };
-        let part = |rank: Rank| {
-            Some((
-                memory.arenas.get(&rank)?.clone(),
-                memory.lates.get(&rank).cloned(),
-            ))
-        };
-        let parts: Option<Vec<_>> = Rank::all(self.n).map(part).collect();
-        let (Some(parts), Some(drain)) = (parts, &self.drain) else {
-            return;
-        };
-        let program = if self.program_known {
-            None
-        } else {
-            self.program.clone()
-        };
-        drain.write(WriteTask {
-            manifest,
-            parts,
-            program,
-        });
-    }
-
-    fn prune(&mut self, version: Version) {
-        if let (Some(names), Some(drain)) = (self.files.remove(&version), &self.drain) {
-            drain.prune(version, names);
-        }
-    }
-
-    /// Ends the drain and disposes of the directory.
-    pub(crate) fn end(&mut self, success: bool) -> Ended {
-        let mut events = Vec::new();
-        let until = sys::now() + LAST_DRAIN;
-        while !success && self.ledger.is_draining() {
-            let left = until.saturating_sub(sys::now());
-            let Some(report) = self.drain.as_ref().and_then(|drain| drain.wait(left)) else {
-                break;
-            };
-            events.extend(self.report(report));
-        }
-        self.drain = None;
-        let resumable = self
-            .ledger
-            .newest_published()
-            .and_then(|version| Some((version, self.ledger.record(version)?.step())));
-        let mut kept = self.path().map(Path::to_owned);
-        if self.own_directory && (success || resumable.is_none()) {
-            kept = None;
-            let only = self.directory.take().and_then(Arc::into_inner);
-            if let Some(Err(error)) = only.map(Directory::destroy) {
-                let text = format!("the job's directory is not removed: {error}");
-                events.push(Event::Note { text });
-            }
-        }
-        let checkpoints = self.told.values().cloned().collect();
-        let resumed_from = self.resumed_from;
-        Ended {
-            events,
-            checkpoints,
-            resumed_from,
-            kept,
-            resumable,
-        }
+        matches!(why, VoidReason::Contradiction { .. })
+            .then(|| Event::Note { text: format!("version {version} is void: {why}") })
     }
 }
 
@@ -633,44 +311,4 @@ pub(crate) enum Source {
     Arena(ArenaMemory),
     Late(Arc<Blob>),
     Shard(File),
-}
-
-fn target(segment: &Segment) -> Target<&AtomicU64> {
-    Target {
-        step: segment.control(Control::Target),
-        version: segment.control(Control::TargetVersion),
-        slot: segment.control(Control::TargetSlot),
-    }
-}
-
-fn words(segment: &Segment, n: u32) -> impl Iterator<Item = &AtomicU64> {
-    Rank::all(n).map(|rank| segment.status(rank, Status::Step))
-}
-
-impl Supervisor<'_> {
-    /// Proposes a target if one is due.
-    pub(super) fn propose(&mut self, now: Duration) {
-        let events = self.versions.propose(now, &self.segment);
-        self.committed(events);
-    }
-
-    /// The drain has something to report.
-    pub(super) fn drained(&mut self) {
-        use mainstay_types::Point;
-        for report in self.versions.reports() {
-            let point = match report {
-                Report::Aside(_) => {
-                    self.pass(Point::ManifestWritten);
-                    None
-                }
-                Report::Published(_) => Some(Point::Published),
-                _ => None,
-            };
-            let events = self.versions.report(report);
-            self.committed(events);
-            if let Some(point) = point {
-                self.pass(point);
-            }
-        }
-    }
 }

@@ -19,12 +19,8 @@ use crate::{procfs, sys};
 impl Supervisor<'_> {
     /// One heartbeat.
     pub(super) fn look_at_ranks(&mut self, now: Duration) {
-        let samples: Vec<_> = (0..self.members.len())
-            .filter_map(|i| self.sample(i))
-            .collect();
-        let findings = self
-            .evidence
-            .tick(now, &samples, self.segment.rings_empty());
+        let samples: Vec<_> = (0..self.members.len()).filter_map(|i| self.sample(i)).collect();
+        let findings = self.evidence.tick(now, &samples, self.segment.rings_empty());
         for (rank, health) in findings.ranks {
             match health {
                 Health::Warn(text) => self.note(format!("rank {rank}: {text}")),
@@ -47,10 +43,7 @@ impl Supervisor<'_> {
         let word = |word| self.segment.status(rank, word).load(Ordering::Acquire);
         let wait = WaitKind::of_code(word(Word::WaitKind)).map(|kind| Wait {
             kind,
-            peer: u32::try_from(word(Word::WaitPeer))
-                .ok()
-                .and_then(|p| p.checked_sub(1))
-                .map(Rank),
+            peer: u32::try_from(word(Word::WaitPeer)).ok().and_then(|p| p.checked_sub(1)).map(Rank),
             tag: u32::try_from(word(Word::WaitTag)).ok(),
             since_seq: word(Word::WaitSeq),
         });
@@ -73,19 +66,13 @@ impl Supervisor<'_> {
         if self.measure.look_again(now).is_none() {
             return;
         }
-        let least = Rank::all(self.plan.config.n)
-            .map(|rank| self.step_of(rank))
-            .min();
+        let least = Rank::all(self.plan.config.n).map(|rank| self.step_of(rank)).min();
         let finished = *self.recovery.phase() == Phase::Finished;
         let caught_up =
-            self.measure
-                .caught_up(now, least.unwrap_or(0), finished, &mut self.summary);
+            self.measure.caught_up(now, least.unwrap_or(0), finished, &mut self.summary);
         if let Some(Step(step)) = caught_up {
             let epoch = self.recovery.epoch();
-            self.tell(Event::Recovered {
-                epoch,
-                step: Step(step),
-            });
+            self.tell(&Event::Recovered { epoch, step: Step(step) });
         }
     }
 
@@ -110,11 +97,7 @@ impl Supervisor<'_> {
     }
 
     fn signal_ranks(&self, signal: Signal) {
-        for process in self
-            .members
-            .iter()
-            .filter_map(|member| member.process.as_ref())
-        {
+        for process in self.members.iter().filter_map(|member| member.process.as_ref()) {
             process.signal_group(signal);
         }
     }

@@ -35,10 +35,7 @@ impl Guardian {
             0 => guard(&reader),
             pid => {
                 let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidData)?;
-                Ok(Self {
-                    pipe: Some(writer),
-                    pid,
-                })
+                Ok(Self { pipe: Some(writer), pid })
             }
         }
     }
@@ -85,13 +82,7 @@ impl Drop for Guardian {
 /// The guardian's whole life.
 fn guard(pipe: &OwnedFd) -> ! {
     let own = pipe.as_raw_fd();
-    for signal in [
-        libc::SIGINT,
-        libc::SIGTERM,
-        libc::SIGHUP,
-        libc::SIGQUIT,
-        libc::SIGTSTP,
-    ] {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP] {
         // SAFETY: setting a disposition to SIG_IGN installs no code and touches no memory.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }

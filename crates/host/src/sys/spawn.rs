@@ -42,35 +42,25 @@ pub fn spawn(
     command
         .args(arguments)
         .envs(environment.iter().map(|(key, value)| (key, value)))
-        .stdin(if with_stdin {
-            Stdio::piped()
-        } else {
-            Stdio::null()
-        })
+        .stdin(if with_stdin { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
+    let prepare = move || {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        // SAFETY: restoring the default disposition installs no code.
+        unsafe { libc::signal(libc::SIGTTIN, libc::SIG_DFL) };
+        if rustix::process::getppid() != Some(parent) {
+            return Err(io::Error::from_raw_os_error(libc::ESRCH));
+        }
+        Ok(())
+    };
     // SAFETY: the closure runs between fork and exec and makes only async-signal-safe system
     // calls: it allocates nothing and takes no lock.
-    unsafe {
-        command.pre_exec(move || {
-            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-            libc::signal(libc::SIGTTIN, libc::SIG_DFL);
-            if rustix::process::getppid() != Some(parent) {
-                return Err(io::Error::from_raw_os_error(libc::ESRCH));
-            }
-            Ok(())
-        });
-    }
+    unsafe { command.pre_exec(prepare) };
     let mut child = command.spawn()?;
     let pid = Pid::from_child(&child);
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    Ok(Spawned {
-        child,
-        pidfd,
-        stdin,
-        stdout,
-        stderr,
-    })
+    Ok(Spawned { child, pidfd, stdin, stdout, stderr })
 }

@@ -1,0 +1,174 @@
+//! A version from its target to its commit in memory.
+//!
+//! Invariant: a target is published before it is known to hold, and withdrawn if it does not.
+//! Deliberately absent: whether and when; the ledger and the pace decide.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use mainstay_ckpt::ledger::{Effect, Input, VoidReason};
+use mainstay_comm::layout::{Control, Status};
+use mainstay_control::target::words::Target;
+use mainstay_types::event::{Checkpoint, Event, Level, VersionState};
+use mainstay_types::wire::Early;
+use mainstay_types::{Epoch, Incarnation, Rank, Step, Version};
+
+use super::Versions;
+use crate::shm::{Blob, Segment};
+use crate::supervisor::Supervisor;
+use crate::supervisor::member::ArenaMemory;
+use crate::sys;
+
+/// Most targets that are tried in one turn while ranks run away from them.
+const TRIES: usize = 8;
+
+/// A rank's part of a version, as it said.
+#[derive(Debug)]
+pub(crate) struct Capture {
+    pub(crate) rank: Rank,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) epoch: Epoch,
+    pub(crate) version: Version,
+    pub(crate) step: Step,
+    pub(crate) image_bytes: u64,
+    pub(crate) table_crc: u32,
+    pub(crate) blocked: Duration,
+    pub(crate) sent: Vec<u64>,
+    pub(crate) delivered: Vec<u64>,
+    pub(crate) early: Vec<Early>,
+}
+
+impl Versions {
+    /// Proposes a target if one is due.
+    pub(crate) fn propose(&mut self, now: Duration, segment: &Segment) -> Vec<Event> {
+        let mut events = Vec::new();
+        for _ in 0..TRIES {
+            if self.due_in(now) != Some(Duration::ZERO) {
+                break;
+            }
+            let steps: Vec<_> = words(segment, self.n)
+                .map(|word| Step(word.load(std::sync::atomic::Ordering::SeqCst)))
+                .collect();
+            let Some(step) = self.pace.due(now, &steps) else {
+                break;
+            };
+            let mut effects = Vec::new();
+            self.ledger.step(Input::Propose { epoch: self.epoch, step }, &mut effects);
+            let proposed = effects.iter().find_map(|effect| match effect {
+                Effect::Proposed { version, slot, .. } => Some((*version, *slot)),
+                _ => None,
+            });
+            events.extend(self.apply(effects));
+            let Some((version, slot)) = proposed else {
+                self.pace.dropped();
+                break;
+            };
+            let target = target(segment);
+            target.publish(version, slot, step);
+            if Target::holds(step, words(segment, self.n)) {
+                self.pace.held();
+                break;
+            }
+            target.withdraw();
+            self.pace.void();
+            events.extend(self.input(Input::Drop { version, why: VoidReason::Missed }));
+        }
+        events
+    }
+
+    /// A rank has captured its part.
+    pub(crate) fn captured(
+        &mut self,
+        capture: Capture,
+        arenas: &[Option<ArenaMemory>; 2],
+    ) -> Vec<Event> {
+        let current = self.ledger.capturing().filter(|record| record.version() == capture.version);
+        if let Some(slot) = current.and_then(|record| record.slot())
+            && let Some(arena) = &arenas[usize::from(slot)]
+        {
+            let memory = self.memory.entry(capture.version).or_default();
+            memory.arenas.insert(capture.rank, arena.clone());
+        }
+        self.input(Input::Captured {
+            rank: capture.rank,
+            epoch: capture.epoch,
+            version: capture.version,
+            step: capture.step,
+            incarnation: capture.incarnation,
+            image_bytes: capture.image_bytes,
+            table_crc: capture.table_crc,
+            blocked: capture.blocked,
+            sent: capture.sent,
+            delivered: capture.delivered,
+            early: capture.early,
+        })
+    }
+
+    /// A rank has handed in its late messages.
+    pub(crate) fn late(
+        &mut self,
+        rank: Rank,
+        epoch: Epoch,
+        version: Version,
+        blob: Blob,
+        crc: u32,
+    ) -> Vec<Event> {
+        let bytes = blob.len() as u64;
+        if self.ledger.capturing().is_some_and(|record| record.version() == version) {
+            self.memory.entry(version).or_default().lates.insert(rank, Arc::new(blob));
+        }
+        self.input(Input::Late { rank, epoch, version, bytes, crc })
+    }
+
+    /// A rank is in `finish`.
+    pub(crate) fn finishing(&mut self, segment: &Segment, rank: Rank, step: Step) -> Vec<Event> {
+        if self.pace.finishing(step) {
+            self.withdraw(segment);
+        }
+        self.input(Input::RankEnded { rank, step })
+    }
+
+    /// Withdraws the target.
+    pub(crate) fn withdraw(&self, segment: &Segment) {
+        target(segment).withdraw();
+    }
+
+    pub(super) fn committed(&mut self, version: Version) -> Option<Event> {
+        let now = sys::now();
+        let record = self.ledger.record(version)?;
+        self.memory.entry(version).or_default().committed_at = Some(now);
+        let checkpoint = Checkpoint {
+            version,
+            step: record.step(),
+            level: Level::Memory,
+            bytes: record.bytes(),
+            blocked_max: record.blocked_max(),
+            durable: None,
+            state: VersionState::Committed,
+        };
+        self.pace.committed(checkpoint.blocked_max);
+        self.told.insert(version, checkpoint.clone());
+        Some(Event::Checkpoint(checkpoint))
+    }
+}
+
+fn target(segment: &Segment) -> Target<&AtomicU64> {
+    Target {
+        step: segment.control(Control::Target),
+        version: segment.control(Control::TargetVersion),
+        slot: segment.control(Control::TargetSlot),
+    }
+}
+
+fn words(segment: &Segment, n: u32) -> impl Iterator<Item = &AtomicU64> {
+    Rank::all(n).map(|rank| segment.status(rank, Status::Step))
+}
+
+impl Supervisor<'_> {
+    /// Proposes a target if one is due.
+    pub(in crate::supervisor) fn propose(&mut self, now: Duration) {
+        let events = self.versions.propose(now, &self.segment);
+        self.committed(events);
+    }
+}
