@@ -13,7 +13,6 @@ use super::err;
 
 /// Most ranks that get a line of their own.
 const LINES_MAX: usize = 16;
-const BAR_CELLS: usize = 24;
 
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -71,9 +70,10 @@ impl Live {
             status.failures
         );
         let mut lines = vec![self.paint("1", &head)];
-        let most = status.ranks.iter().map(|rank| rank.step.0).max().unwrap_or(0).max(1);
+        let most = status.ranks.iter().map(|rank| rank.step.0).max().unwrap_or(0);
+        let saved = status.newest.map_or(0, |(_, step, _)| step.0);
         for rank in status.ranks.iter().take(LINES_MAX) {
-            lines.push(self.rank(rank, most, status.newest.map_or(0, |(_, step, _)| step.0)));
+            lines.push(self.rank(rank, saved));
         }
         if let Some(rest) = status.ranks.len().checked_sub(LINES_MAX).filter(|rest| *rest > 0) {
             let least = status.ranks.iter().map(|rank| rank.step.0).min().unwrap_or(0);
@@ -82,21 +82,19 @@ impl Live {
         lines
     }
 
-    /// One rank: its lives, its state, and how far it is beyond the newest version.
-    fn rank(&self, rank: &RankStatus, most: u64, saved: u64) -> String {
-        let span = most.saturating_sub(saved).max(1);
-        let ahead = rank.step.0.saturating_sub(saved).min(span);
-        let full = usize::try_from(ahead * BAR_CELLS as u64 / span).unwrap_or(0);
-        let bar = format!("{}{}", "█".repeat(full), "·".repeat(BAR_CELLS - full));
+    /// One rank: its state, and how far it is beyond the newest version.
+    fn rank(&self, rank: &RankStatus, saved: u64) -> String {
         let code = match rank.phase {
             "running" => "32",
             "dead" => "31;1",
             _ => "33",
         };
-        let mut line = String::new();
         let phase = self.paint(code, &format!("{:<10}", rank.phase));
-        let _infallible =
-            write!(line, "rank {:>3}  {phase} step {:>9} {bar}", rank.rank, rank.step);
+        let beyond = rank.step.0.saturating_sub(saved);
+        let mut line = format!(
+            "rank {:>3}  {phase} step {:>9}  {beyond:>7} beyond the version",
+            rank.rank, rank.step
+        );
         if rank.incarnation.0 > 0 {
             let _infallible = write!(line, "  started {} times", rank.incarnation.0 + 1);
         }

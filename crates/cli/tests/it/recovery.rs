@@ -132,6 +132,27 @@ fn a_stopped_rank_is_taken_for_dead_after_its_time() {
 }
 
 #[test]
+fn a_rank_without_a_call_is_killed_only_where_the_user_said_so() {
+    let probe = program("probe");
+    let kernel = [&probe, "long-kernel", "2000", "--steps", "12"];
+    let deadline = ["-n", "2", "--heartbeat", "50ms", "--hang-after", "300ms"];
+    let ended = run(&[&deadline[..], &["--max-restarts", "0"], &kernel].concat()).code(137);
+    ended.says("no_progress").says("--hang-after");
+}
+
+#[test]
+fn a_survivor_that_does_not_rejoin_in_time_is_fenced() {
+    let options = ["--heartbeat", "50ms", "--rejoin-within", "300ms", "--ckpt-every", "3steps"];
+    let inject = ["--inject", "kill:1@time=500ms"];
+    let mode = ["long-kernel", "1500", "--steps", "12"];
+    let summary = twin(&[&options[..], &inject].concat(), &mode).code(0).summary();
+    assert_eq!(summary["bit_identical"], true);
+    let causes: Vec<_> =
+        summary["failures"].as_array().unwrap().iter().map(|failure| &failure["cause"]).collect();
+    assert!(causes.contains(&&"no_progress".into()), "{causes:?}");
+}
+
+#[test]
 fn a_violation_and_a_panic_are_retried_once() {
     for (inject, cause, code) in
         [("segv:1@step=20", "signal:11", 139), ("panic:1@step=20", "panic", 101)]
