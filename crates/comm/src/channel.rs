@@ -131,10 +131,7 @@ impl Channels {
         let n = channels.sent.len();
         let table = |what, values: &[u64]| match values.len() == n {
             true => Ok(values.to_vec()),
-            false => Err(ResumeError::Size {
-                what,
-                found: values.len(),
-            }),
+            false => Err(ResumeError::Size { what, found: values.len() }),
         };
         channels.sent = table("sent messages", &from.cut.sent)?;
         channels.delivered = table("delivered messages", &from.cut.delivered)?;
@@ -253,11 +250,8 @@ impl Channels {
     pub fn accept(&mut self, source: Rank, header: &Header) -> bool {
         let got = header.offset + u64::from(header.length);
         let whole = got == header.total;
-        self.partial[source.index()] = (!whole).then_some(Partial {
-            sequence: header.sequence,
-            total: header.total,
-            got,
-        });
+        self.partial[source.index()] =
+            (!whole).then_some(Partial { sequence: header.sequence, total: header.total, got });
         if whole {
             self.delivered[source.index()] = header.sequence;
         }

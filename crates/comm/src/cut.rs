@@ -48,12 +48,7 @@ impl Cut {
     /// A rank of `n` whose last capture is `version`; 0 is none.
     #[must_use]
     pub fn new(n: u32, version: Version) -> Self {
-        Self {
-            n: n as usize,
-            version,
-            open: None,
-            early: Vec::new(),
-        }
+        Self { n: n as usize, version, open: None, early: Vec::new() }
     }
 
     /// Our colour: what frames carry.
@@ -86,9 +81,7 @@ impl Cut {
     /// Whether a late message from `source` belongs to a version and has to be kept.
     #[must_use]
     pub fn wants_late(&self, source: Rank) -> bool {
-        self.open
-            .as_ref()
-            .is_some_and(|open| !open.closed[source.index()])
+        self.open.as_ref().is_some_and(|open| !open.closed[source.index()])
     }
 
     /// Keeps a late message.
@@ -106,10 +99,7 @@ impl Cut {
     pub fn capture(&mut self, version: Version) -> Vec<Early> {
         assert!(version > self.version, "versions grow");
         self.version = version;
-        self.open = Some(Open {
-            closed: vec![false; self.n],
-            log: Vec::new(),
-        });
+        self.open = Some(Open { closed: vec![false; self.n], log: Vec::new() });
         let newer = |early: u32| early.wrapping_sub(colour(version)).cast_signed();
         let part = |(early, _): &&(u32, Early)| newer(*early) >= 0;
         let list = self.early.iter().filter(part).map(|(_, e)| *e).collect();
@@ -133,6 +123,17 @@ impl Cut {
         {
             open.closed[source.index()] = true;
         }
+    }
+
+    /// Drops the open log, if any: its version is void.
+    pub fn abandon(&mut self) {
+        self.open = None;
+    }
+
+    /// Our last capture.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
     }
 
     /// The late messages once all channels are closed, by source; once for each version.

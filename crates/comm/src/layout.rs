@@ -106,12 +106,14 @@ impl Layout {
     }
 
     /// Number of ranks.
+    #[inline]
     #[must_use]
     pub fn n(&self) -> u32 {
         self.ranks
     }
 
     /// Capacity of a ring.
+    #[inline]
     #[must_use]
     pub fn ring_bytes(&self) -> usize {
         self.ring_bytes
@@ -136,6 +138,7 @@ impl Layout {
     }
 
     /// A word of the control page (u64).
+    #[inline]
     #[must_use]
     pub fn control(&self, word: Control) -> usize {
         word.at()
@@ -148,24 +151,28 @@ impl Layout {
     }
 
     /// A rank's doorbell counter (u32).
+    #[inline]
     #[must_use]
     pub fn bell(&self, rank: Rank) -> usize {
         self.bells_at + self.index(rank) * LINE_BYTES
     }
 
     /// A status word of a lane (u64).
+    #[inline]
     #[must_use]
     pub fn status(&self, rank: Rank, word: Status) -> usize {
         self.lane_at(rank) + word.at()
     }
 
     /// Whether the rank sleeps on its doorbell (u32).
+    #[inline]
     #[must_use]
     pub fn waiting(&self, rank: Rank) -> usize {
         self.lane_at(rank) + WAITING_AT
     }
 
     /// A counter of a lane (u64).
+    #[inline]
     #[must_use]
     pub fn counter(&self, rank: Rank, counter: Counter) -> usize {
         self.lane_at(rank) + COUNTERS_AT + counter as usize * 8
@@ -189,12 +196,14 @@ impl Layout {
     }
 
     /// How far `rank` has read the ring from `source` (u64, in the lane of `rank`).
+    #[inline]
     #[must_use]
     pub fn tail(&self, rank: Rank, source: Rank) -> usize {
         self.lane_at(rank) + TAILS_AT + self.index(source) * LINE_BYTES
     }
 
     /// How far `rank` has written the ring to `destination` (u64, in the lane of `rank`).
+    #[inline]
     #[must_use]
     pub fn head(&self, rank: Rank, destination: Rank) -> usize {
         self.lane_at(rank) + TAILS_AT + (self.n + self.index(destination)) * LINE_BYTES
@@ -207,15 +216,18 @@ impl Layout {
     }
 
     /// The first byte of the ring from `rank` to `destination`.
+    #[inline]
     #[must_use]
     pub fn ring(&self, rank: Rank, destination: Rank) -> usize {
         self.lane_at(rank) + self.rings_at + self.index(destination) * self.ring_bytes
     }
 
+    #[inline]
     fn lane_at(&self, rank: Rank) -> usize {
         self.lanes_at + self.index(rank) * self.lane_bytes
     }
 
+    #[inline]
     fn index(&self, rank: Rank) -> usize {
         assert!(rank.index() < self.n, "rank {rank} of {}", self.n);
         rank.index()

@@ -48,11 +48,7 @@ impl Producer {
     /// The writing end of an empty, new ring.
     #[must_use]
     pub fn new(ring_bytes: usize) -> Self {
-        Self {
-            head: 0,
-            tail: 0,
-            capacity: ring_bytes as u64,
-        }
+        Self { head: 0, tail: 0, capacity: ring_bytes as u64 }
     }
 
     /// Whether `bytes` more fit; looks at the reader's word only if they seem not to.
@@ -88,6 +84,7 @@ impl Producer {
         head.store(self.head, Ordering::Release);
     }
 
+    #[inline]
     fn free(&self) -> u64 {
         self.capacity - (self.head - self.tail)
     }
@@ -106,12 +103,7 @@ impl Consumer {
     /// The reading end of an empty, new ring.
     #[must_use]
     pub fn new(ring_bytes: usize) -> Self {
-        Self {
-            tail: 0,
-            head: 0,
-            told: 0,
-            capacity: ring_bytes as u64,
-        }
+        Self { tail: 0, head: 0, told: 0, capacity: ring_bytes as u64 }
     }
 
     /// How many published bytes are not yet released; looks at the writer's word only if it knows
@@ -161,10 +153,7 @@ impl Consumer {
     #[must_use]
     pub fn release(&mut self, tail: &impl Word64, bytes: u64) -> bool {
         self.tail += bytes;
-        debug_assert!(
-            self.tail <= self.head,
-            "only what was available is released"
-        );
+        debug_assert!(self.tail <= self.head, "only what was available is released");
         // Release: the copies out of this room are over before the writer sees it as free.
         tail.store(self.tail, Ordering::Release);
         let due = self.tail - self.told >= self.capacity / 4;

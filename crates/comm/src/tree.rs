@@ -33,9 +33,7 @@ pub fn broadcast_parent(rank: Rank, root: Rank, n: u32) -> Option<Rank> {
 pub fn broadcast_children(rank: Rank, root: Rank, n: u32) -> impl Iterator<Item = Rank> + Clone {
     let relative = relative(rank, root, n);
     let count = children(relative, n).count();
-    (0..count)
-        .rev()
-        .map(move |k| absolute(Rank(relative.0 + (1 << k)), root, n))
+    (0..count).rev().map(move |k| absolute(Rank(relative.0 + (1 << k)), root, n))
 }
 
 /// The rounds of a barrier: in each, `rank` tells the first and then waits for the second.

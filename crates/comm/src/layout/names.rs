@@ -43,6 +43,7 @@ impl Control {
     ];
 
     /// The target's words share a line, as they are read together; the epoch has its own.
+    #[inline]
     pub(super) const fn at(self) -> usize {
         match self {
             Self::Magic => 0,
@@ -93,6 +94,7 @@ impl Status {
     ];
 
     /// The step is polled by the supervisor and the version by peers: a line each.
+    #[inline]
     pub(super) const fn at(self) -> usize {
         match self {
             Self::Step => 0,

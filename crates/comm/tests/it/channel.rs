@@ -31,11 +31,7 @@ fn first() -> Header {
 }
 
 fn second() -> Header {
-    Header {
-        offset: 60,
-        length: 40,
-        ..first()
-    }
+    Header { offset: 60, length: 40, ..first() }
 }
 
 #[test]
@@ -49,12 +45,7 @@ fn a_message_of_two_frames_is_delivered_once() {
     assert_eq!(c.delivered(), [1, 0]);
     assert_eq!(c.judge(A, &first()), Verdict::Duplicate);
     assert_eq!(c.judge(A, &second()), Verdict::Duplicate);
-    let next = Header {
-        sequence: 2,
-        total: 0,
-        length: 0,
-        ..first()
-    };
+    let next = Header { sequence: 2, total: 0, length: 0, ..first() };
     assert_eq!(c.judge(A, &next), Verdict::First);
     assert!(c.accept(A, &next), "an empty message is whole at once");
 }
@@ -71,10 +62,7 @@ fn judging_changes_nothing() {
 fn frames_of_the_past_are_stale_and_of_the_future_corrupt() {
     let c = channels();
     let epoch = |epoch| Header { epoch, ..first() };
-    let incarnation = |incarnation| Header {
-        incarnation,
-        ..first()
-    };
+    let incarnation = |incarnation| Header { incarnation, ..first() };
     assert_eq!(c.judge(A, &epoch(Epoch(4))), Verdict::Stale);
     assert_eq!(c.judge(A, &incarnation(Incarnation(1))), Verdict::Stale);
     let corrupt = |header| matches!(c.judge(A, &header), Verdict::Corrupt(_));
@@ -88,13 +76,7 @@ fn frames_that_contradict_their_channel_are_corrupt() {
     let corrupt = |c: &Channels, header| matches!(c.judge(A, &header), Verdict::Corrupt(_));
     let h = first();
     assert!(corrupt(&c, Header { source: ME, ..h }));
-    assert!(corrupt(
-        &c,
-        Header {
-            destination: A,
-            ..h
-        }
-    ));
+    assert!(corrupt(&c, Header { destination: A, ..h }));
     assert!(corrupt(&c, Header { sequence: 2, ..h }), "a gap");
     assert!(corrupt(&c, second()), "no start");
     assert!(corrupt(&c, Header { length: 0, ..h }), "no end");
@@ -118,30 +100,16 @@ fn messages_are_numbered_from_one_and_a_withdrawn_number_is_used_again() {
 }
 
 fn message(source: Rank, sequence: u64) -> Message {
-    Message {
-        source,
-        context: 0,
-        tag: 0,
-        sequence,
-        payload: vec![],
-    }
+    Message { source, context: 0, tag: 0, sequence, payload: vec![] }
 }
 
 fn saved() -> Resume {
     Resume {
         version: Version(3),
-        cut: CutState {
-            sent: vec![4, 0],
-            delivered: vec![7, 0],
-            unexpected: vec![message(A, 7)],
-        },
+        cut: CutState { sent: vec![4, 0], delivered: vec![7, 0], unexpected: vec![message(A, 7)] },
         late: vec![message(A, 8), message(A, 9)],
         suppress: vec![6, 0],
-        early: vec![Early {
-            peer: A,
-            sequence: 6,
-            hash: 77,
-        }],
+        early: vec![Early { peer: A, sequence: 6, hash: 77 }],
     }
 }
 
@@ -166,22 +134,13 @@ fn a_restore_that_contradicts_itself_is_refused_by_name() {
         change(&mut from);
         resume(&from).unwrap_err()
     };
-    let late = |sequence| ResumeError::Late {
-        source: A,
-        sequence,
-    };
+    let late = |sequence| ResumeError::Late { source: A, sequence };
     assert_eq!(refused(|r| drop(r.late.remove(0))), late(9));
     assert_eq!(refused(|r| r.late[1].sequence = 8), late(8));
     let size = |what, found| ResumeError::Size { what, found };
     assert_eq!(refused(|r| r.cut.sent.push(0)), size("sent messages", 3));
-    assert_eq!(
-        refused(|r| r.cut.delivered.clear()),
-        size("delivered messages", 0)
-    );
-    assert_eq!(
-        refused(|r| r.suppress.clear()),
-        size("suppressed messages", 0)
-    );
+    assert_eq!(refused(|r| r.cut.delivered.clear()), size("delivered messages", 0));
+    assert_eq!(refused(|r| r.suppress.clear()), size("suppressed messages", 0));
     let source = refused(|r| r.cut.unexpected[0].source = Rank(2));
     assert_eq!(source, ResumeError::Source(Rank(2)));
     assert!(source.to_string().contains("rank 2"));

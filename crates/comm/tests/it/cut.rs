@@ -8,21 +8,11 @@ const A: Rank = Rank(0);
 const B: Rank = Rank(1);
 
 fn message(source: Rank, sequence: u64) -> Message {
-    Message {
-        source,
-        context: 0,
-        tag: 0,
-        sequence,
-        payload: vec![1],
-    }
+    Message { source, context: 0, tag: 0, sequence, payload: vec![1] }
 }
 
 fn early(sequence: u64) -> Early {
-    Early {
-        peer: A,
-        sequence,
-        hash: 0,
-    }
+    Early { peer: A, sequence, hash: 0 }
 }
 
 #[test]
@@ -67,6 +57,16 @@ fn a_log_still_open_is_dropped_by_the_next_capture() {
     cut.capture(Version(2));
     cut.observe(A, Version(2), 0, 1);
     assert_eq!(cut.take_closed(), Some((Version(2), vec![])));
+}
+
+#[test]
+fn the_log_of_a_void_version_is_dropped() {
+    let mut cut = Cut::new(1, Version(0));
+    cut.capture(Version(1));
+    cut.keep_late(message(A, 1));
+    cut.abandon();
+    assert!(!cut.is_open() && !cut.wants_late(A));
+    assert_eq!((cut.take_closed(), cut.version()), (None, Version(1)));
 }
 
 #[test]

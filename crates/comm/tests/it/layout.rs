@@ -41,10 +41,7 @@ fn nothing_overlaps_and_all_is_aligned_and_inside() {
             assert!(pair[0].0 + pair[0].1 <= pair[1].0, "n={n}: {pair:?}");
         }
         for (at, bytes) in &parts {
-            assert!(
-                at.is_multiple_of((*bytes).min(LINE_BYTES)),
-                "n={n}: {at}+{bytes}"
-            );
+            assert!(at.is_multiple_of((*bytes).min(LINE_BYTES)), "n={n}: {at}+{bytes}");
         }
         let (at, bytes) = parts.last().unwrap();
         assert_eq!(at + bytes, layout.total_bytes());
@@ -75,10 +72,7 @@ fn what_a_rank_writes_is_its_lane_and_its_lane_is_whole_pages() {
 fn the_largest_job_has_a_layout() {
     let layout = Layout::new(RANKS_MAX, RING_BYTES_MIN).unwrap();
     let last = Rank(RANKS_MAX - 1);
-    assert_eq!(
-        layout.ring(last, last) + RING_BYTES_MIN,
-        layout.total_bytes()
-    );
+    assert_eq!(layout.ring(last, last) + RING_BYTES_MIN, layout.total_bytes());
 }
 
 #[test]
@@ -86,12 +80,7 @@ fn numbers_out_of_range_are_refused() {
     for n in [0, RANKS_MAX + 1] {
         assert_eq!(Layout::new(n, RING_BYTES_MIN), Err(LayoutError::Ranks(n)));
     }
-    for bytes in [
-        0,
-        RING_BYTES_MIN / 2,
-        RING_BYTES_MIN + 64,
-        RING_BYTES_MAX * 2,
-    ] {
+    for bytes in [0, RING_BYTES_MIN / 2, RING_BYTES_MIN + 64, RING_BYTES_MAX * 2] {
         let error = Layout::new(1, bytes).unwrap_err();
         assert_eq!(error, LayoutError::RingBytes(bytes));
         assert!(error.to_string().contains(&bytes.to_string()));

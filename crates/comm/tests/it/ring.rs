@@ -62,11 +62,7 @@ fn positions_that_contradict_the_ring_are_refused() {
     let word = |value| AtomicU64::new(value);
     let mut p = Producer::new(256);
     p.publish(&word(0), 256);
-    assert_eq!(
-        p.has_room(&word(257), 64),
-        Err(Broken),
-        "read more than written"
-    );
+    assert_eq!(p.has_room(&word(257), 64), Err(Broken), "read more than written");
     assert_eq!(p.has_room(&word(128), 64), Ok(true));
     p.publish(&word(0), 128);
     assert_eq!(p.has_room(&word(64), 64), Err(Broken), "gone back");
@@ -96,10 +92,7 @@ fn random_calls_keep_the_invariant() {
                     written += bytes;
                 } else {
                     let missed = read - told_at;
-                    assert!(
-                        missed < capacity as u64 / 4 && written > read,
-                        "seed {seed}"
-                    );
+                    assert!(missed < capacity as u64 / 4 && written > read, "seed {seed}");
                 }
             } else {
                 let available = c.available(&head).unwrap();

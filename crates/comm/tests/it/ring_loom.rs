@@ -120,8 +120,7 @@ struct Frame {
 
 impl Frame {
     fn write(&self, value: u64) {
-        self.guard
-            .with_mut(|_| self.payload.store(value, Ordering::Relaxed));
+        self.guard.with_mut(|_| self.payload.store(value, Ordering::Relaxed));
     }
 
     fn read(&self) -> u64 {

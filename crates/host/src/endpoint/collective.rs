@@ -13,7 +13,7 @@ use mainstay_comm::matching::Label;
 use mainstay_comm::tree;
 use mainstay_types::{Point, Rank};
 
-use super::pull::Buffer;
+use super::inbound::Buffer;
 use super::{CommError, Endpoint, Result};
 
 /// Folds the partial result of higher ranks into that of lower ones: `lower = op(lower, higher)`,

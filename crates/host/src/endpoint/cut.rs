@@ -5,7 +5,7 @@
 
 use std::sync::atomic::Ordering;
 
-use mainstay_comm::layout::Status;
+use mainstay_comm::layout::{Control, Status};
 use mainstay_types::wire::Early;
 use mainstay_types::{Rank, Version};
 
@@ -148,6 +148,9 @@ impl Endpoint {
         if !self.cut.is_open() {
             return;
         }
+        if self.is_void() {
+            return self.cut.abandon();
+        }
         for source in Rank::all(self.n()) {
             let captured = self.segment.status(source, Status::CapVersion);
             // Acquire: the counter read next is the version's.
@@ -157,5 +160,12 @@ impl Endpoint {
             let delivered = self.channels.delivered()[source.index()];
             self.cut.observe(source, captured, sent, delivered);
         }
+    }
+
+    /// Whether the version captured last is void, so that nobody waits for its late messages: the
+    /// supervisor took its target away, or has named another since.
+    fn is_void(&self) -> bool {
+        let word = |word| self.segment.control(word).load(Ordering::Acquire);
+        word(Control::TargetVersion) != self.cut.version().0 || word(Control::Target) == 0
     }
 }

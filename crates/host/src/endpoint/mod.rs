@@ -16,6 +16,7 @@
 mod collective;
 mod cut;
 mod error;
+mod inbound;
 mod p2p;
 mod pull;
 mod push;
@@ -39,7 +40,7 @@ pub use error::{CommError, Result};
 pub use request::RequestId;
 
 use crate::shm::Segment;
-use pull::{Inbound, Unexpected};
+use inbound::{Inbound, Unexpected};
 use push::Outbound;
 use request::Request;
 use table::Table;

@@ -7,7 +7,7 @@ use mainstay_comm::Message;
 use mainstay_comm::matching::Label;
 use mainstay_types::{Point, Rank};
 
-use super::pull::{Buffer, Sink, State, Target, Unexpected};
+use super::inbound::{Buffer, Sink, State, Target, Unexpected};
 use super::wait::Work;
 use super::{Endpoint, Result};
 

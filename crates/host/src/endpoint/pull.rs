@@ -7,73 +7,15 @@
 use mainstay_comm::layout::Counter;
 use mainstay_comm::matching::Label;
 use mainstay_comm::message::hash;
-use mainstay_comm::ring::{self, Broken, Consumer};
+use mainstay_comm::ring::{self, Broken};
 use mainstay_comm::{Age, Message, Verdict};
 use mainstay_types::Rank;
 use mainstay_types::frame::Header;
 use mainstay_types::limits::FRAME_HEADER_BYTES;
 use mainstay_types::wire::Early;
 
-use super::request::Request;
-use super::table::Table;
+use super::inbound::{Sink, State, Target, Unexpected, bytes_of};
 use super::{Endpoint, Result};
-
-/// A rank's end of the channel from one source.
-#[derive(Debug)]
-pub(super) struct Inbound {
-    pub(super) ring: Consumer,
-    /// Where the rest of a message goes of which a part is taken in.
-    pub(super) sink: Option<Sink>,
-}
-
-/// Where a message goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sink {
-    /// Into the buffer of the call that waits for it.
-    Target,
-    /// Into that of a posted receive.
-    Posted(u32),
-    /// Into one of ours.
-    Unexpected(u32),
-}
-
-/// A message that no receive waits for, whole or still arriving.
-#[derive(Debug)]
-pub(super) struct Unexpected {
-    pub(super) message: Message,
-    pub(super) whole: bool,
-}
-
-/// The receive of the call under way.
-#[derive(Debug)]
-pub(super) struct Target<'a> {
-    pub(super) source: Rank,
-    pub(super) label: Label,
-    pub(super) buffer: Buffer<'a>,
-    pub(super) state: State,
-}
-
-/// Where the call wants its message.
-#[derive(Debug)]
-pub(super) enum Buffer<'a> {
-    Fixed(&'a mut [u8]),
-    Growing(&'a mut Vec<u8>),
-}
-
-/// How far the call's receive has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    /// Nothing of it is here.
-    Waiting,
-    /// It arrives in the call's buffer.
-    Filling { sequence: u64, total: usize, got: usize },
-    /// It is an unexpected message, claimed and not yet whole.
-    Claimed(u32),
-    /// It is in the call's buffer.
-    Done { sequence: u64, total: usize },
-    /// It does not fit, so many bytes.
-    TooLong(u64),
-}
 
 /// What became of a look at a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,48 +24,6 @@ pub(super) enum Pulled {
     Frame,
     /// The next message has no place.
     Held,
-}
-
-impl Inbound {
-    pub(super) fn all(n: u32, ring_bytes: usize) -> Vec<Self> {
-        let new = |_| Self { ring: Consumer::new(ring_bytes), sink: None };
-        Rank::all(n).map(new).collect()
-    }
-}
-
-impl Unexpected {
-    pub(super) fn restored(message: Message) -> Self {
-        Self { message, whole: true }
-    }
-}
-
-impl Buffer<'_> {
-    /// The first `bytes` bytes; `None` if there is no room for them.
-    pub(super) fn room(&mut self, bytes: usize) -> Option<&mut [u8]> {
-        match self {
-            Self::Fixed(buffer) => buffer.get_mut(..bytes),
-            Self::Growing(buffer) => {
-                if buffer.len() != bytes {
-                    **buffer = vec![0; bytes];
-                }
-                Some(buffer)
-            }
-        }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::Fixed(buffer) => buffer.len(),
-            Self::Growing(buffer) => buffer.len(),
-        }
-    }
-
-    fn all(&mut self) -> &mut [u8] {
-        match self {
-            Self::Fixed(buffer) => buffer,
-            Self::Growing(buffer) => buffer,
-        }
-    }
 }
 
 impl Endpoint {
@@ -275,9 +175,7 @@ impl Endpoint {
         self.count(Counter::Delivered);
         let total = header.total as usize;
         if header.colour != self.cut.colour() {
-            let bytes = bytes_of(&mut self.requests, &mut self.unexpected, target, sink);
-            let payload = bytes[..total].to_vec();
-            self.crossed(source, header, payload);
+            self.crossed(source, header, sink, target);
         }
         match sink {
             Sink::Target => {
@@ -294,50 +192,30 @@ impl Endpoint {
         }
     }
 
-    /// A message of another colour than ours: late ones are kept, early ones noted.
+    /// A whole message of another colour than ours: late ones are kept, early ones noted.
     #[cold]
-    fn crossed(&mut self, source: Rank, header: &Header, payload: Vec<u8>) {
-        let Header { context, tag, .. } = *header;
+    fn crossed(
+        &mut self,
+        source: Rank,
+        header: &Header,
+        sink: Sink,
+        target: &mut Option<Target<'_>>,
+    ) {
+        let Header { context, tag, sequence, .. } = *header;
+        let bytes = bytes_of(&mut self.requests, &mut self.unexpected, target, sink);
+        let payload = &bytes[..header.total as usize];
         match self.cut.age(header.colour) {
-            Age::Same => {}
             Age::Early => {
-                let early = Early {
-                    peer: source,
-                    sequence: header.sequence,
-                    hash: hash(context, tag, &payload),
-                };
-                self.cut.note_early(header.colour, early);
+                let hash = hash(context, tag, payload);
+                self.cut.note_early(header.colour, Early { peer: source, sequence, hash });
             }
             Age::Late if self.cut.wants_late(source) => {
+                let payload = payload.to_vec();
+                self.cut.keep_late(Message { source, context, tag, sequence, payload });
                 self.count(Counter::Late);
-                self.cut.keep_late(Message {
-                    source,
-                    context,
-                    tag,
-                    sequence: header.sequence,
-                    payload,
-                });
             }
-            Age::Late => {}
+            Age::Late | Age::Same => {}
         }
-    }
-}
-
-/// The memory behind a sink.
-#[inline]
-fn bytes_of<'b>(
-    requests: &'b mut Table<Request>,
-    unexpected: &'b mut Table<Unexpected>,
-    target: &'b mut Option<Target<'_>>,
-    sink: Sink,
-) -> &'b mut [u8] {
-    match sink {
-        Sink::Target => {
-            let target = target.as_mut().expect("a call leaves no target behind");
-            target.buffer.all()
-        }
-        Sink::Posted(id) => requests.get_mut(id).expect("posted").buffer(),
-        Sink::Unexpected(id) => &mut unexpected.get_mut(id).expect("kept").message.payload,
     }
 }
 

@@ -16,7 +16,8 @@ use mainstay_comm::layout::WaitKind;
 use mainstay_comm::ring::{self, Broken};
 use mainstay_types::Rank;
 
-use super::pull::{Pulled, Sink, State, Target};
+use super::inbound::{Sink, State, Target};
+use super::pull::Pulled;
 use super::push::Progress;
 use super::request::Request;
 use super::{CommError, Endpoint, Result};

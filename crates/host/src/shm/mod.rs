@@ -9,10 +9,12 @@
 mod arena;
 mod blob;
 pub mod futex;
+mod lane;
 mod memory;
 mod segment;
 
 pub use arena::{Arena, allocate_arena};
 pub use blob::Blob;
 pub use segment::Segment;
-pub(crate) use segment::bump;
+
+pub(crate) use lane::bump;

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use mainstay_ckpt::kernel::Residency;
-use mainstay_comm::layout::{Control, Counter, LINE_BYTES, Layout, MAGIC, Status, WaitKind};
+use mainstay_comm::layout::{Control, Counter, LINE_BYTES, Layout, MAGIC, Status};
 use mainstay_types::{Point, Rank};
 use rustix::fs::SealFlags;
 
@@ -237,34 +237,6 @@ impl Segment {
         }
     }
 
-    /// Tells that `rank`, which is the caller, has entered a call.
-    #[inline]
-    pub fn enter_call(&self, rank: Rank) {
-        bump(self.status(rank, Status::Calls));
-        self.status(rank, Status::InCall).store(1, Ordering::Relaxed);
-    }
-
-    /// Tells that `rank`, which is the caller, has left its call.
-    #[inline]
-    pub fn leave_call(&self, rank: Rank) {
-        self.status(rank, Status::InCall).store(0, Ordering::Relaxed);
-    }
-
-    /// Tells what `rank`, which is the caller, starts to wait for.
-    pub fn begin_wait(&self, rank: Rank, kind: WaitKind, peer: Option<Rank>, tag: u32) {
-        let put = |word, value| self.status(rank, word).store(value, Ordering::Relaxed);
-        put(Status::WaitPeer, peer.map_or(0, |peer| u64::from(peer.0) + 1));
-        put(Status::WaitTag, tag.into());
-        bump(self.status(rank, Status::WaitSeq));
-        // Who sees the kind also sees what belongs to it.
-        self.status(rank, Status::WaitKind).store(kind.code(), Ordering::Release);
-    }
-
-    /// Tells that `rank`, which is the caller, no longer waits.
-    pub fn end_wait(&self, rank: Rank) {
-        self.status(rank, Status::WaitKind).store(0, Ordering::Release);
-    }
-
     /// Whether every ring is empty: nothing is under way between ranks.
     #[must_use]
     pub fn rings_empty(&self) -> bool {
@@ -276,11 +248,4 @@ impl Segment {
             })
         })
     }
-}
-
-/// Adds one to a word that only the caller writes.
-#[inline]
-pub(crate) fn bump(word: &AtomicU64) {
-    let next = word.load(Ordering::Relaxed).wrapping_add(1);
-    word.store(next, Ordering::Relaxed);
 }

@@ -25,9 +25,7 @@ fn block(rank: u32, elements: usize) -> Vec<u8> {
         let unit = f64::from(u32::from_le_bytes(seed[..4].try_into().unwrap())) / 4e9;
         unit * 10_f64.powi(i32::from(seed[4] % 40) - 20)
     };
-    (0..elements)
-        .flat_map(|i| element(i).to_le_bytes())
-        .collect()
+    (0..elements).flat_map(|i| element(i).to_le_bytes()).collect()
 }
 
 /// The documented order: `acc(r) = acc(r) + acc(r + 2^k)`, k ascending, one rank after the other.
@@ -141,10 +139,6 @@ fn blocks_that_differ_in_length_are_refused() {
         let bytes = if e.rank() == Rank(0) { 8 } else { 16 };
         e.broadcast(0, Rank(0), &mut vec![0; bytes])
     });
-    let unequal = CommError::Unequal {
-        peer: Rank(0),
-        expected: 16,
-        found: 8,
-    };
+    let unequal = CommError::Unequal { peer: Rank(0), expected: 16, found: 8 };
     assert_eq!(results, [Ok(()), Err(unequal)]);
 }

@@ -20,20 +20,13 @@ fn resume(rank: Rank, saved: &[(CutState, Vec<Message>)]) -> Resume {
     let suppress = saved.iter().map(|(peer, _)| peer.delivered[rank.index()]);
     let early = saved.iter().zip(0..).flat_map(|((peer, _), id)| {
         let mine = peer.early.iter().filter(|early| early.peer == rank);
-        mine.map(move |early| Early {
-            peer: Rank(id),
-            ..*early
-        })
+        mine.map(move |early| Early { peer: Rank(id), ..*early })
     });
     Resume {
         version: V,
         suppress: suppress.collect(),
         early: early.collect(),
-        cut: Cut {
-            sent: state.sent,
-            delivered: state.delivered,
-            unexpected: state.unexpected,
-        },
+        cut: Cut { sent: state.sent, delivered: state.delivered, unexpected: state.unexpected },
         late,
     }
 }
@@ -43,12 +36,11 @@ fn restored(world: &World, saved: &[(CutState, Vec<Message>)]) -> Vec<Endpoint> 
     world.raise(2);
     world.segment.reset_channels();
     let ranks = Rank::all(u32::try_from(saved.len()).unwrap());
-    ranks
-        .map(|rank| world.joined(rank, 2, Some(resume(rank, saved))))
-        .collect()
+    ranks.map(|rank| world.joined(rank, 2, Some(resume(rank, saved)))).collect()
 }
 
 fn pair(world: &World) -> (Endpoint, Endpoint) {
+    world.target(1);
     (world.joined(A, 1, None), world.joined(B, 1, None))
 }
 
@@ -129,11 +121,27 @@ fn early_messages_are_not_sent_again_and_a_difference_is_noticed() {
     assert_eq!(ranks[1].recv_vec(A, 0, 2), Ok(text(1, 50_000)));
 
     let mut again = restored(&world, &saved);
-    let diverged = Err(CommError::Diverged {
-        peer: B,
-        sequence: 1,
-    });
+    let diverged = Err(CommError::Diverged { peer: B, sequence: 1 });
     assert_eq!(again[0].send(B, 0, 1, b"Early"), diverged);
+}
+
+#[test]
+fn nothing_is_kept_for_a_version_that_is_void() {
+    let world = World::new(2);
+    let (mut a, mut b) = pair(&world);
+    b.cut(V).unwrap();
+    a.send(B, 0, 1, b"late").unwrap();
+    assert_eq!(b.recv_vec(A, 0, 1), Ok(b"late".to_vec()));
+    let kept = world.segment.counter(B, Counter::Late);
+    assert_eq!(kept.load(SeqCst), 1);
+    world.target(0);
+    a.send(B, 0, 1, b"of no version").unwrap();
+    assert_eq!(b.late_ready(), None);
+    a.send(B, 0, 1, b"of no version").unwrap();
+    b.progress().unwrap();
+    a.cut(V).unwrap();
+    assert_eq!(b.late_ready(), None);
+    assert_eq!(kept.load(SeqCst), 2, "the one that came before the void was seen");
 }
 
 #[test]
@@ -148,11 +156,7 @@ fn a_version_that_contradicts_itself_is_refused() {
     let saved = [(a_cut, vec![]), (b_cut, late)];
     let mut e = world.endpoint(B);
     let incarnations = [mainstay_types::Incarnation(0); 2];
-    let bad = e.begin_epoch(
-        mainstay_types::Epoch(1),
-        &incarnations,
-        Some(resume(B, &saved)),
-    );
+    let bad = e.begin_epoch(mainstay_types::Epoch(1), &incarnations, Some(resume(B, &saved)));
     assert!(bad.unwrap_err().to_string().contains("late message 2"));
     assert_eq!(e.barrier(0), Err(CommError::Interrupted));
 }
@@ -214,16 +218,14 @@ struct Saved<'w> {
 }
 
 fn fresh(rank: Rank) -> Program {
-    Program {
-        step: 0,
-        acc: 1000 + u64::from(rank.0),
-    }
+    Program { step: 0, acc: 1000 + u64::from(rank.0) }
 }
 
 /// Runs the job with a capture and an epoch raised once `rank 0` has passed `crash_at`; goes back
 /// to the version if it is whole, else to the start; the final values of all ranks.
 fn job(n: u32, capture_at: u64, crash_at: u64) -> Vec<u64> {
     let world = World::new(n);
+    world.target(capture_at);
     let mut first: Vec<_> = std::thread::scope(|scope| {
         let world = &world;
         let ranks: Vec<_> = Rank::all(n)

@@ -57,10 +57,7 @@ fn positions_that_contradict_the_ring_are_corruption() {
     let world = World::new(2);
     let mut b = world.joined(B, 1, None);
     world.segment.head(A, B).store(u64::MAX, SeqCst);
-    assert!(matches!(
-        b.recv_vec(A, 0, 0),
-        Err(CommError::Corrupt { .. })
-    ));
+    assert!(matches!(b.recv_vec(A, 0, 0), Err(CommError::Corrupt { .. })));
     let world = World::new(2);
     let mut a = world.joined(A, 1, None);
     world.segment.tail(B, A).store(1 << 40, SeqCst);
@@ -89,10 +86,7 @@ fn a_raised_epoch_ends_every_wait_at_once_and_stays() {
             0 => e.recv_vec(A, 0, 0).map(drop),
             1 => e.send(A, 0, 0, &text(1, 1 << 20)),
             2 => e.barrier(0),
-            _ => e
-                .irecv(A, 0, 0)
-                .and_then(|request| e.wait(request))
-                .map(drop),
+            _ => e.irecv(A, 0, 0).and_then(|request| e.wait(request)).map(drop),
         };
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
@@ -106,12 +100,7 @@ fn a_raised_epoch_ends_every_wait_at_once_and_stays() {
             while kind.load(SeqCst) == 0 {
                 std::hint::spin_loop();
             }
-            let expected = [
-                WaitKind::Recv,
-                WaitKind::Send,
-                WaitKind::Collective,
-                WaitKind::Recv,
-            ];
+            let expected = [WaitKind::Recv, WaitKind::Send, WaitKind::Collective, WaitKind::Recv];
             assert_eq!(kind.load(SeqCst), expected[wait].code());
             assert_eq!(world.segment.status(B, Status::WaitPeer).load(SeqCst), 1);
             assert_eq!(world.segment.status(B, Status::InCall).load(SeqCst), 1);
@@ -171,12 +160,7 @@ fn points_are_passed_in_the_order_of_their_moments() {
     });
     e.begin_epoch(Epoch(1), &[Incarnation(0)], None).unwrap();
     e.send(A, 0, 0, &text(1, 20_000)).unwrap();
-    let two_chunks = [
-        Point::Send,
-        Point::RingPublish,
-        Point::MidChunk,
-        Point::RingPublish,
-    ];
+    let two_chunks = [Point::Send, Point::RingPublish, Point::MidChunk, Point::RingPublish];
     assert_eq!(passed.take(), two_chunks);
     e.allreduce(0, &mut [0; 8], &mut |_, _| {}).unwrap();
     let points = passed.take();

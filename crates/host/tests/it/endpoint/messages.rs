@@ -190,10 +190,7 @@ fn unexpected_messages_beyond_the_limit_wait_in_their_ring() {
         a.send(B, 0, i, &text(i.into(), 300)).unwrap();
     }
     b.progress().unwrap();
-    assert!(
-        !b.progress().unwrap(),
-        "three are kept, the fourth has no place"
-    );
+    assert!(!b.progress().unwrap(), "three are kept, the fourth has no place");
     assert!(!world.segment.rings_empty());
     // A receive of a message that lies behind makes room only by those before it.
     for i in 0..10 {

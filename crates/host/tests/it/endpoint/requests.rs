@@ -75,12 +75,7 @@ fn a_request_is_spent_by_its_wait_and_gone_with_its_epoch() {
     assert_eq!(e.wait(posted), Err(CommError::Interrupted));
     world.segment.reset_channels();
     let mut e2 = e;
-    e2.begin_epoch(
-        mainstay_types::Epoch(2),
-        &[mainstay_types::Incarnation(0)],
-        None,
-    )
-    .unwrap();
+    e2.begin_epoch(mainstay_types::Epoch(2), &[mainstay_types::Incarnation(0)], None).unwrap();
     assert_eq!(e2.outstanding(), 0);
     assert_eq!(e2.wait(posted), Err(CommError::Interrupted));
 }

@@ -23,11 +23,16 @@ impl World {
         Self { segment, n }
     }
 
+    /// Names version 1 as the one to capture, as the supervisor does before anybody captures.
+    pub(super) fn target(&self, step: u64) {
+        let put = |word, value| self.segment.control(word).store(value, Ordering::SeqCst);
+        put(Control::TargetVersion, 1);
+        put(Control::Target, step);
+    }
+
     /// Raises the epoch as the supervisor does.
     pub(super) fn raise(&self, epoch: u64) {
-        self.segment
-            .control(Control::Epoch)
-            .store(epoch, Ordering::SeqCst);
+        self.segment.control(Control::Epoch).store(epoch, Ordering::SeqCst);
         self.segment.ring_all();
     }
 
@@ -49,9 +54,7 @@ impl World {
     pub(super) fn joined(&self, rank: Rank, epoch: u32, resume: Option<Resume>) -> Endpoint {
         let mut endpoint = self.endpoint(rank);
         let incarnations = vec![Incarnation(0); self.n as usize];
-        endpoint
-            .begin_epoch(Epoch(epoch), &incarnations, resume)
-            .unwrap();
+        endpoint.begin_epoch(Epoch(epoch), &incarnations, resume).unwrap();
         endpoint
     }
 
@@ -79,9 +82,7 @@ pub(super) fn ranks<T: Send>(n: u32, body: impl Fn(&mut Endpoint) -> T + Sync) -
 pub(super) fn text(seed: u64, bytes: usize) -> Vec<u8> {
     let mut state = seed;
     let mut next = || {
-        state = state
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (state >> 56) as u8
     };
     (0..bytes).map(|_| next()).collect()

@@ -1,0 +1,48 @@
+//! What a rank tells about itself in its lane: that it is in a call, what it waits for, counts.
+//!
+//! Invariants: only the rank itself writes its lane; whoever sees a wait's kind also sees what
+//! belongs to it. Deliberately absent: what follows from it; the evidence engine judges.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mainstay_comm::layout::{Status, WaitKind};
+use mainstay_types::Rank;
+
+use super::Segment;
+
+impl Segment {
+    /// Tells that `rank`, which is the caller, has entered a call.
+    #[inline]
+    pub fn enter_call(&self, rank: Rank) {
+        bump(self.status(rank, Status::Calls));
+        self.status(rank, Status::InCall).store(1, Ordering::Relaxed);
+    }
+
+    /// Tells that `rank`, which is the caller, has left its call.
+    #[inline]
+    pub fn leave_call(&self, rank: Rank) {
+        self.status(rank, Status::InCall).store(0, Ordering::Relaxed);
+    }
+
+    /// Tells what `rank`, which is the caller, starts to wait for.
+    pub fn begin_wait(&self, rank: Rank, kind: WaitKind, peer: Option<Rank>, tag: u32) {
+        let put = |word, value| self.status(rank, word).store(value, Ordering::Relaxed);
+        put(Status::WaitPeer, peer.map_or(0, |peer| u64::from(peer.0) + 1));
+        put(Status::WaitTag, tag.into());
+        bump(self.status(rank, Status::WaitSeq));
+        // Who sees the kind also sees what belongs to it.
+        self.status(rank, Status::WaitKind).store(kind.code(), Ordering::Release);
+    }
+
+    /// Tells that `rank`, which is the caller, no longer waits.
+    pub fn end_wait(&self, rank: Rank) {
+        self.status(rank, Status::WaitKind).store(0, Ordering::Release);
+    }
+}
+
+/// Adds one to a word that only the caller writes.
+#[inline]
+pub(crate) fn bump(word: &AtomicU64) {
+    let next = word.load(Ordering::Relaxed).wrapping_add(1);
+    word.store(next, Ordering::Relaxed);
+}
