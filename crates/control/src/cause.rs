@@ -110,12 +110,7 @@ pub fn classify(ending: Ending, hints: &Hints) -> Verdict {
 
 fn of_signal(signal: i32, core: bool, hints: &Hints) -> Verdict {
     let code = exit::of_signal(signal);
-    let verdict = |cause, class, detail| Verdict {
-        cause,
-        class,
-        code,
-        detail,
-    };
+    let verdict = |cause, class, detail| Verdict { cause, class, code, detail };
     if let (SIGKILL, Some(reason)) = (signal, hints.fenced) {
         let (cause, class) = match reason {
             FenceReason::Stopped => (Cause::Stopped, Class::Fault),
@@ -132,26 +127,15 @@ fn of_signal(signal: i32, core: bool, hints: &Hints) -> Verdict {
     if let (SIGABRT, Some(message)) = (signal, &hints.panicked) {
         return verdict(Cause::Panic, Class::Bug, format!("panicked: {message}"));
     }
-    let class = if is_self_inflicted(signal) {
-        Class::Bug
-    } else {
-        Class::Fault
-    };
+    let class = if is_self_inflicted(signal) { Class::Bug } else { Class::Fault };
     let dumped = if core { ", core dumped" } else { "" };
-    let detail = format!(
-        "was ended by {} (signal {signal}{dumped})",
-        signal_name(signal)
-    );
+    let detail = format!("was ended by {} (signal {signal}{dumped})", signal_name(signal));
     verdict(Cause::Signal(signal), class, detail)
 }
 
 fn of_exit(status: i32, hints: &Hints) -> Verdict {
-    let decision = |cause, code, detail| Verdict {
-        cause,
-        class: Class::Decision { code },
-        code,
-        detail,
-    };
+    let decision =
+        |cause, code, detail| Verdict { cause, class: Class::Decision { code }, code, detail };
     // Exit statuses are eight bits wide; anything else would be a fault of the caller.
     let code = u8::try_from(status).unwrap_or(exit::INTERNAL);
     if let (true, Some(message)) = (status != 0, &hints.panicked) {

@@ -143,9 +143,7 @@ impl Evidence {
     /// Looks at all living ranks. `now` counts from any fixed moment; `rings_empty` was read after
     /// the samples and says that no frame lies in any ring.
     pub fn tick(&mut self, now: Duration, samples: &[Sample], rings_empty: bool) -> Findings {
-        let since = self
-            .last
-            .map_or(Duration::ZERO, |last| now.saturating_sub(last));
+        let since = self.last.map_or(Duration::ZERO, |last| now.saturating_sub(last));
         self.last = Some(now);
         let unscheduled = since > self.options.heartbeat * 2 + SLACK;
         if unscheduled {
@@ -169,11 +167,7 @@ impl Evidence {
         }
         let everyone = samples.len() == self.watches.len() && !self.suspended;
         let deadlock = self.standstill.look(samples, everyone && rings_empty);
-        Findings {
-            unscheduled,
-            ranks,
-            deadlock,
-        }
+        Findings { unscheduled, ranks, deadlock }
     }
 
     /// Forgets how long anything has lasted.

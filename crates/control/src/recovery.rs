@@ -122,39 +122,28 @@ impl Recovery {
     fn take(&mut self, input: Input, effects: &mut Vec<Effect>) -> Void {
         match input {
             Input::Start => self.start(),
-            Input::SpawnFailed {
-                rank,
-                incarnation,
-                code,
-                why,
-            } => self.spawn_failed((rank, incarnation), code, &why, effects),
+            Input::SpawnFailed { rank, incarnation, code, why } => {
+                self.spawn_failed((rank, incarnation), code, &why, effects)
+            }
             Input::Hello { rank, incarnation } => self.hello(rank, incarnation, effects),
             Input::Ack { rank, epoch } => self.ack(rank, epoch, effects),
-            Input::Died {
-                rank,
-                incarnation,
-                verdict,
-                step,
-            } => self.died((rank, incarnation), verdict, step, effects),
+            Input::Died { rank, incarnation, verdict, step } => {
+                self.died((rank, incarnation), verdict, step, effects)
+            }
             Input::Suspect { rank, reason } => self.suspect(rank, reason, effects),
-            Input::Opened {
-                epoch,
-                version,
-                step,
-            } => self.opened(epoch, version, step, effects),
-            Input::NoVersion { why } => self.give_up(exit::DATA, why, "no version", effects),
-            Input::GiveUp { code, why } => self.give_up(code, why, "give up", effects),
+            Input::Opened { epoch, version, step } => self.opened(epoch, version, step, effects),
+            Input::NoVersion { why } => {
+                self.give_up((exit::DATA, why), false, "no version", effects)
+            }
+            Input::GiveUp { code, why } => self.give_up((code, why), true, "giving up", effects),
             Input::Deadlock(who) => {
                 let why = format!("deadlock: {who}");
-                self.give_up(exit::INTERNAL, why, "deadlock", effects)
+                self.give_up((exit::INTERNAL, why), false, "deadlock", effects)
             }
             Input::Restored { rank, epoch } => self.restored(rank, epoch, effects),
-            Input::RestoreFailed {
-                rank,
-                epoch,
-                version,
-                why,
-            } => self.restore_failed((rank, epoch), version, &why, effects),
+            Input::RestoreFailed { rank, epoch, version, why } => {
+                self.restore_failed((rank, epoch), version, &why, effects)
+            }
             Input::Result { rank, epoch } => self.result(rank, epoch),
             Input::Stop { signal } => {
                 let why = format!("stopped by {}", signal_name(signal));

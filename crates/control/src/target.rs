@@ -111,12 +111,7 @@ impl Pace {
         if self.due_in(now) != Some(Duration::ZERO) {
             return None;
         }
-        let highest = steps
-            .iter()
-            .copied()
-            .max()
-            .unwrap_or_default()
-            .max(self.last);
+        let highest = steps.iter().copied().max().unwrap_or_default().max(self.last);
         let above = highest.0.saturating_add(self.margin);
         let target = match self.mode {
             Mode::Steps(every) => above.checked_next_multiple_of(every)?,
@@ -183,11 +178,7 @@ impl Pace {
         match self.mode {
             Mode::Steps(_) => None,
             Mode::Every(interval) => Some(interval),
-            Mode::Auto => Some(
-                self.costs
-                    .interval()
-                    .map_or(FIRST_AFTER, |(interval, _)| interval),
-            ),
+            Mode::Auto => Some(self.costs.interval().map_or(FIRST_AFTER, |(interval, _)| interval)),
         }
     }
 
@@ -197,10 +188,7 @@ impl Pace {
         match self.mode {
             Mode::Steps(every) => Reason::Steps(every),
             Mode::Every(interval) => Reason::Every(interval),
-            Mode::Auto => self
-                .costs
-                .interval()
-                .map_or(Reason::First, |(_, reason)| reason),
+            Mode::Auto => self.costs.interval().map_or(Reason::First, |(_, reason)| reason),
         }
     }
 }

@@ -118,11 +118,7 @@ impl Standstill {
         }
         // Said once: two more looks say it again.
         self.last = None;
-        Some(
-            now.into_iter()
-                .map(|(rank, _, wait)| (rank, wait))
-                .collect(),
-        )
+        Some(now.into_iter().map(|(rank, _, wait)| (rank, wait)).collect())
     }
 }
 
@@ -139,8 +135,6 @@ fn all_wait(samples: &[Sample]) -> Option<Vec<(Rank, Incarnation, Wait)>> {
         })
         .collect::<Option<_>>()?;
     // When all are in finish, it is the supervisor's turn.
-    let all_done = waits
-        .iter()
-        .all(|(_, _, wait)| wait.kind == WaitKind::Finish);
+    let all_done = waits.iter().all(|(_, _, wait)| wait.kind == WaitKind::Finish);
     (!all_done).then_some(waits)
 }

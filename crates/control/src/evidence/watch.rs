@@ -43,10 +43,7 @@ impl Watch {
             Some(before) if before.0 == sample.incarnation => before,
             _ => {
                 let seen = Some(now);
-                *self = Self {
-                    seen,
-                    ..Self::default()
-                };
+                *self = Self { seen, ..Self::default() };
                 return self.standing(sample);
             }
         };
@@ -97,11 +94,7 @@ impl Watch {
 
     fn stopped(&mut self, since: Duration, ran: bool, options: &Options) -> Health {
         // It ran in between: this is another stop.
-        self.stopped = if ran {
-            Duration::ZERO
-        } else {
-            self.stopped + since
-        };
+        self.stopped = if ran { Duration::ZERO } else { self.stopped + since };
         if self.stopped < options.lost_after {
             return Health::Suspended;
         }
@@ -130,11 +123,7 @@ impl Watch {
     }
 
     fn hung(&self, limit: Duration, options: &Options) -> Health {
-        let how = if self.asleep >= options.lost_after {
-            "asleep"
-        } else {
-            "computing or blocked"
-        };
+        let how = if self.asleep >= options.lost_after { "asleep" } else { "computing or blocked" };
         let limit = duration::format(limit);
         let reason = FenceReason::NoProgress;
         let why = format!("no call of Mainstay for {limit} (--hang-after), {how}");
@@ -143,11 +132,7 @@ impl Watch {
 
     fn sleeps(&mut self, sample: &Sample, since: Duration, ran: bool, options: &Options) -> Health {
         let asleep = !sample.in_call && !ran && matches!(sample.state, 'S' | 'D');
-        self.asleep = if asleep {
-            self.asleep + since
-        } else {
-            Duration::ZERO
-        };
+        self.asleep = if asleep { self.asleep + since } else { Duration::ZERO };
         if self.warned || self.asleep < options.lost_after {
             return Health::Healthy;
         }
@@ -157,8 +142,6 @@ impl Watch {
             None => "it may do so for ever, as --hang-after is off".to_owned(),
         };
         let asleep = duration::format(self.asleep);
-        Health::Warn(format!(
-            "has slept for {asleep} outside all calls of Mainstay; {then}"
-        ))
+        Health::Warn(format!("has slept for {asleep} outside all calls of Mainstay; {then}"))
     }
 }

@@ -88,11 +88,7 @@ impl Recovery {
             if member.alive() && !matches!(member.state, State::Fencing(_)) && chosen(member) {
                 let reason = FenceReason::Collateral;
                 member.state = State::Fencing(reason);
-                effects.push(Effect::Kill {
-                    rank,
-                    incarnation: member.incarnation,
-                    reason,
-                });
+                effects.push(Effect::Kill { rank, incarnation: member.incarnation, reason });
             }
         }
     }
@@ -187,16 +183,13 @@ impl Recovery {
 
     /// Every rank has ended and none has joined: the program ran by itself.
     pub(super) fn unprotected(&mut self, effects: &mut Vec<Effect>) {
-        let codes = self
-            .members
-            .iter()
-            .filter_map(|member| match &member.state {
-                State::Left { verdict, .. } => match verdict.cause {
-                    Cause::FinishedEarly => Some(0),
-                    _ => Some(verdict.code),
-                },
-                _ => None,
-            });
+        let codes = self.members.iter().filter_map(|member| match &member.state {
+            State::Left { verdict, .. } => match verdict.cause {
+                Cause::FinishedEarly => Some(0),
+                _ => Some(verdict.code),
+            },
+            _ => None,
+        });
         let code = codes.into_iter().find(|code| *code != 0).unwrap_or(0);
         let why = "no rank joined the job: the program is not linked with Mainstay, or ended before \
                    mainstay::run; it ran unprotected, and nothing was saved or restarted";

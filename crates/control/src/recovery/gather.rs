@@ -85,10 +85,7 @@ impl Recovery {
         match member.and_then(|member| member.ack(epoch, current)) {
             None => return void,
             Some(false) => {}
-            Some(true) => effects.push(Effect::TellRaised {
-                rank,
-                epoch: current,
-            }),
+            Some(true) => effects.push(Effect::TellRaised { rank, epoch: current }),
         }
         None
     }
@@ -110,11 +107,7 @@ impl Recovery {
             return void;
         }
         member.state = State::Fencing(reason);
-        effects.push(Effect::Kill {
-            rank,
-            incarnation: member.incarnation,
-            reason,
-        });
+        effects.push(Effect::Kill { rank, incarnation: member.incarnation, reason });
         None
     }
 
@@ -137,14 +130,15 @@ impl Recovery {
         None
     }
 
+    /// The job ends for a reason that lies in no rank; in `Open` alone, or in `Gathering` as well.
     pub(super) fn give_up(
         &mut self,
-        code: u8,
-        why: String,
+        (code, why): (u8, String),
+        gathering_too: bool,
         what: &'static str,
         effects: &mut Vec<Effect>,
     ) -> Void {
-        if self.phase != Phase::Open {
+        if self.phase != Phase::Open && !(gathering_too && self.phase == Phase::Gathering) {
             return Some((None, what));
         }
         self.end(code, why, effects);

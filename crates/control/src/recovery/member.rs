@@ -97,10 +97,7 @@ impl Member {
             _ => return None,
         }
         let asked = epoch < current;
-        self.state = State::Waiting {
-            acked: epoch,
-            asked,
-        };
+        self.state = State::Waiting { acked: epoch, asked };
         Some(asked)
     }
 

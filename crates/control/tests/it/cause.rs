@@ -3,10 +3,7 @@
 use mainstay_control::{Class, Ending, FenceReason, Hints, classify};
 use mainstay_types::{Cause, exit};
 
-const KILLED: Ending = Ending::Signal {
-    signal: 9,
-    core: false,
-};
+const KILLED: Ending = Ending::Signal { signal: 9, core: false };
 
 fn judged(ending: Ending, hints: &Hints) -> (Cause, Class, u8) {
     let verdict = classify(ending, hints);
@@ -15,26 +12,17 @@ fn judged(ending: Ending, hints: &Hints) -> (Cause, Class, u8) {
 }
 
 fn fenced(reason: FenceReason) -> Hints {
-    Hints {
-        fenced: Some(reason),
-        ..Hints::default()
-    }
+    Hints { fenced: Some(reason), ..Hints::default() }
 }
 
 #[test]
 fn signals_from_outside_are_faults_and_own_ones_bugs() {
     for signal in 1..=64 {
-        let ending = Ending::Signal {
-            signal,
-            core: false,
-        };
+        let ending = Ending::Signal { signal, core: false };
         let own = [4, 5, 6, 7, 8, 11, 13, 14, 24, 25, 31].contains(&signal);
         let class = if own { Class::Bug } else { Class::Fault };
         let code = u8::try_from(128 + signal).unwrap();
-        assert_eq!(
-            judged(ending, &Hints::default()),
-            (Cause::Signal(signal), class, code)
-        );
+        assert_eq!(judged(ending, &Hints::default()), (Cause::Signal(signal), class, code));
     }
 }
 
@@ -51,10 +39,7 @@ fn our_own_kill_is_judged_by_its_reason() {
 #[test]
 fn a_rank_that_was_faster_than_our_kill_answers_for_itself() {
     let hints = fenced(FenceReason::Collateral);
-    let crash = Ending::Signal {
-        signal: 11,
-        core: true,
-    };
+    let crash = Ending::Signal { signal: 11, core: true };
     assert_eq!(judged(crash, &hints), (Cause::Signal(11), Class::Bug, 139));
     let exit = judged(Ending::Exit(3), &hints);
     assert_eq!(exit, (Cause::Exit(3), Class::Decision { code: 3 }, 3));
@@ -62,44 +47,22 @@ fn a_rank_that_was_faster_than_our_kill_answers_for_itself() {
 
 #[test]
 fn memory_is_named_and_not_retried() {
-    let hints = Hints {
-        oom: true,
-        ..Hints::default()
-    };
+    let hints = Hints { oom: true, ..Hints::default() };
     let verdict = judged(KILLED, &hints);
     assert_eq!(verdict, (Cause::Oom, Class::Decision { code: 137 }, 137));
-    let other = Ending::Signal {
-        signal: 15,
-        core: false,
-    };
+    let other = Ending::Signal { signal: 15, core: false };
     assert_eq!(judged(other, &hints).0, Cause::Signal(15));
 }
 
 #[test]
 fn panics_end_with_101_or_by_abort() {
-    let hints = Hints {
-        panicked: Some("index out of bounds".to_owned()),
-        ..Hints::default()
-    };
-    assert_eq!(
-        judged(Ending::Exit(101), &hints),
-        (Cause::Panic, Class::Bug, 101)
-    );
-    let abort = Ending::Signal {
-        signal: 6,
-        core: false,
-    };
+    let hints = Hints { panicked: Some("index out of bounds".to_owned()), ..Hints::default() };
+    assert_eq!(judged(Ending::Exit(101), &hints), (Cause::Panic, Class::Bug, 101));
+    let abort = Ending::Signal { signal: 6, core: false };
     assert_eq!(judged(abort, &hints), (Cause::Panic, Class::Bug, 134));
     // A panic's message does not explain a kill from outside.
-    assert_eq!(
-        judged(KILLED, &hints),
-        (Cause::Signal(9), Class::Fault, 137)
-    );
-    assert!(
-        classify(Ending::Exit(101), &hints)
-            .detail
-            .contains("index out")
-    );
+    assert_eq!(judged(KILLED, &hints), (Cause::Signal(9), Class::Fault, 137));
+    assert!(classify(Ending::Exit(101), &hints).detail.contains("index out"));
 }
 
 #[test]
@@ -112,20 +75,12 @@ fn exits_are_decisions_and_leaving_early_is_an_error() {
     let verdict = classify(Ending::Exit(1), &own);
     assert_eq!(verdict.class, Class::Decision { code: 1 });
     assert!(verdict.detail.contains("not positive definite"));
-    let early = Hints {
-        finished_early: true,
-        ..Hints::default()
-    };
-    for (ending, hints) in [
-        (Ending::Exit(0), &own),
-        (Ending::Exit(0), &early),
-        (Ending::Exit(70), &early),
-    ] {
+    let early = Hints { finished_early: true, ..Hints::default() };
+    for (ending, hints) in
+        [(Ending::Exit(0), &own), (Ending::Exit(0), &early), (Ending::Exit(70), &early)]
+    {
         let verdict = judged(ending, hints);
-        assert_eq!(
-            verdict,
-            (Cause::FinishedEarly, Class::Decision { code: 70 }, 70)
-        );
+        assert_eq!(verdict, (Cause::FinishedEarly, Class::Decision { code: 70 }, 70));
     }
     assert_eq!(judged(Ending::Exit(-1), &own).2, exit::INTERNAL);
 }

@@ -11,10 +11,7 @@ use mainstay_types::{Incarnation, Rank};
 const BEAT: Duration = Duration::from_millis(500);
 
 fn options() -> Options {
-    Options {
-        heartbeat: BEAT,
-        ..Options::default()
-    }
+    Options { heartbeat: BEAT, ..Options::default() }
 }
 
 /// A rank that is outside all calls and does nothing.
@@ -33,24 +30,12 @@ fn idle(rank: u32) -> Sample {
 }
 
 fn stopped() -> Sample {
-    Sample {
-        state: 'T',
-        ..idle(0)
-    }
+    Sample { state: 'T', ..idle(0) }
 }
 
 fn waiting(rank: u32, kind: WaitKind, peer: u32) -> Sample {
-    let wait = Wait {
-        kind,
-        peer: Some(Rank(peer)),
-        tag: Some(7),
-        since_seq: 1,
-    };
-    Sample {
-        in_call: true,
-        wait: Some(wait),
-        ..idle(rank)
-    }
+    let wait = Wait { kind, peer: Some(Rank(peer)), tag: Some(7), since_seq: 1 };
+    Sample { in_call: true, wait: Some(wait), ..idle(rank) }
 }
 
 /// A table and a clock that ticks with the heartbeat.
@@ -96,10 +81,7 @@ fn a_stopped_rank_is_dead_after_lost_after() {
 #[test]
 fn a_rank_that_is_stopped_again_and_again_runs_in_between() {
     let mut clock = Clock::new(1, options());
-    let ran = |tick| Sample {
-        cpu_ns: tick,
-        ..stopped()
-    };
+    let ran = |tick| Sample { cpu_ns: tick, ..stopped() };
     assert_eq!(clock.dies(ran), None);
     let now_and_then = |tick| if tick % 8 == 0 { idle(0) } else { stopped() };
     assert_eq!(clock.dies(now_and_then), None);
@@ -108,10 +90,7 @@ fn a_rank_that_is_stopped_again_and_again_runs_in_between() {
 #[test]
 fn a_traced_rank_and_a_suspended_job_are_never_dead() {
     let mut clock = Clock::new(1, options());
-    let traced = Sample {
-        state: 't',
-        ..idle(0)
-    };
+    let traced = Sample { state: 't', ..idle(0) };
     assert_eq!(clock.dies(|_| traced), None);
     assert_eq!(clock.tick(traced), Health::Suspended);
     clock.evidence.suspend();
@@ -124,48 +103,23 @@ fn a_traced_rank_and_a_suspended_job_are_never_dead() {
 
 #[test]
 fn a_rank_that_computes_is_alive_unless_a_deadline_was_declared() {
-    let computing = |tick| Sample {
-        state: 'R',
-        cpu_ns: tick * 1000 + 8,
-        ..idle(0)
-    };
+    let computing = |tick| Sample { state: 'R', cpu_ns: tick * 1000 + 8, ..idle(0) };
     assert_eq!(Clock::new(1, options()).dies(computing), None);
     let hang_after = Some(Duration::from_secs(20));
-    let mut clock = Clock::new(
-        1,
-        Options {
-            hang_after,
-            ..options()
-        },
-    );
+    let mut clock = Clock::new(1, Options { hang_after, ..options() });
     let (after, reason, why) = clock.dies(computing).unwrap();
     assert_eq!((after, reason), (20, FenceReason::NoProgress));
     assert!(why.contains("--hang-after"), "{why}");
     // One call is progress.
-    let calls = |tick| Sample {
-        calls: tick / 30,
-        ..computing(tick)
-    };
-    let mut clock = Clock::new(
-        1,
-        Options {
-            hang_after,
-            ..options()
-        },
-    );
+    let calls = |tick| Sample { calls: tick / 30, ..computing(tick) };
+    let mut clock = Clock::new(1, Options { hang_after, ..options() });
     assert_eq!(clock.dies(calls), None);
 }
 
 #[test]
 fn a_rank_in_a_wait_is_alive() {
     let hang_after = Some(Duration::from_secs(2));
-    let mut clock = Clock::new(
-        1,
-        Options {
-            hang_after,
-            ..options()
-        },
-    );
+    let mut clock = Clock::new(1, Options { hang_after, ..options() });
     assert_eq!(clock.dies(|_| waiting(0, WaitKind::Supervisor, 0)), None);
     // What it does after the wait has its own window.
     let (after, ..) = clock.dies(|_| idle(0)).unwrap();
@@ -176,19 +130,8 @@ fn a_rank_in_a_wait_is_alive() {
 fn a_rank_without_a_processor_is_starved_not_dead() {
     let hang_after = Some(Duration::from_secs(2));
     let rejoin_within = Duration::from_secs(3);
-    let mut clock = Clock::new(
-        1,
-        Options {
-            hang_after,
-            rejoin_within,
-            ..options()
-        },
-    );
-    let starved = Sample {
-        state: 'R',
-        epoch_acked: false,
-        ..idle(0)
-    };
+    let mut clock = Clock::new(1, Options { hang_after, rejoin_within, ..options() });
+    let starved = Sample { state: 'R', epoch_acked: false, ..idle(0) };
     assert_eq!(clock.tick(starved), Health::Healthy);
     assert_eq!(clock.tick(starved), Health::Starved);
     assert_eq!(clock.dies(|_| starved), None);
@@ -203,42 +146,12 @@ fn a_sleeper_outside_calls_is_warned_of_once() {
     };
     assert_eq!(warnings(&mut clock, idle(0)), 1);
     // A call, and it sleeps again: another warning.
-    assert_eq!(
-        warnings(
-            &mut clock,
-            Sample {
-                calls: 4,
-                ..idle(0)
-            }
-        ),
-        1
-    );
+    assert_eq!(warnings(&mut clock, Sample { calls: 4, ..idle(0) }), 1);
     // Within a call, it is not outside.
-    assert_eq!(
-        warnings(
-            &mut clock,
-            Sample {
-                calls: 5,
-                in_call: true,
-                ..idle(0)
-            }
-        ),
-        0
-    );
+    assert_eq!(warnings(&mut clock, Sample { calls: 5, in_call: true, ..idle(0) }), 0);
     let hang_after = Some(Duration::from_secs(12));
-    let mut clock = Clock::new(
-        1,
-        Options {
-            hang_after,
-            ..options()
-        },
-    );
-    let (after, reason, why) = clock
-        .dies(|_| Sample {
-            state: 'D',
-            ..idle(0)
-        })
-        .unwrap();
+    let mut clock = Clock::new(1, Options { hang_after, ..options() });
+    let (after, reason, why) = clock.dies(|_| Sample { state: 'D', ..idle(0) }).unwrap();
     assert_eq!((after, reason), (12, FenceReason::NoProgress));
     assert!(why.contains("asleep"), "{why}");
 }
@@ -246,21 +159,9 @@ fn a_sleeper_outside_calls_is_warned_of_once() {
 #[test]
 fn whoever_owes_an_acknowledgement_has_a_deadline() {
     let rejoin_within = Duration::from_secs(10);
-    let options = Options {
-        rejoin_within,
-        ..options()
-    };
-    let owing = |sample: Sample| Sample {
-        epoch_acked: false,
-        ..sample
-    };
-    let computing = |tick| {
-        owing(Sample {
-            state: 'R',
-            cpu_ns: tick * 1000 + 8,
-            ..idle(0)
-        })
-    };
+    let options = Options { rejoin_within, ..options() };
+    let owing = |sample: Sample| Sample { epoch_acked: false, ..sample };
+    let computing = |tick| owing(Sample { state: 'R', cpu_ns: tick * 1000 + 8, ..idle(0) });
     let mut clock = Clock::new(1, options);
     let (after, reason, why) = clock.dies(computing).unwrap();
     assert_eq!((after, reason), (10, FenceReason::NoProgress));
@@ -271,11 +172,7 @@ fn whoever_owes_an_acknowledgement_has_a_deadline() {
     assert!(why.contains("not come back"), "{why}");
     let mut clock = Clock::new(1, options);
     clock.tick(idle(0));
-    let fresh = owing(Sample {
-        joined: false,
-        incarnation: Incarnation(1),
-        ..idle(0)
-    });
+    let fresh = owing(Sample { joined: false, incarnation: Incarnation(1), ..idle(0) });
     let (.., why) = clock.dies(|_| fresh).unwrap();
     assert!(why.contains("not joined"), "{why}");
 }
@@ -283,18 +180,8 @@ fn whoever_owes_an_acknowledgement_has_a_deadline() {
 #[test]
 fn a_program_that_nobody_joined_from_is_not_judged() {
     let hang_after = Some(Duration::from_secs(1));
-    let mut clock = Clock::new(
-        2,
-        Options {
-            hang_after,
-            ..options()
-        },
-    );
-    let foreign = |state| Sample {
-        joined: false,
-        state,
-        ..idle(0)
-    };
+    let mut clock = Clock::new(2, Options { hang_after, ..options() });
+    let foreign = |state| Sample { joined: false, state, ..idle(0) };
     assert_eq!(clock.dies(|_| foreign('S')), None);
     assert_eq!(clock.dies(|_| foreign('T')), None);
     // One of them joined: now a stopped one that has not is lost like any other.
@@ -307,11 +194,7 @@ fn a_program_that_nobody_joined_from_is_not_judged() {
 fn the_ended_are_the_kernels_business() {
     let mut clock = Clock::new(1, options());
     for state in ['Z', 'X', 'x'] {
-        let ended = Sample {
-            state,
-            epoch_acked: false,
-            ..idle(0)
-        };
+        let ended = Sample { state, epoch_acked: false, ..idle(0) };
         assert_eq!(clock.dies(|_| ended), None);
         assert_eq!(clock.tick(ended), Health::Healthy);
     }
@@ -323,10 +206,7 @@ fn a_new_incarnation_starts_with_clean_windows() {
     for _ in 0..8 {
         assert_eq!(clock.tick(stopped()), Health::Suspended);
     }
-    let next = Sample {
-        incarnation: Incarnation(1),
-        ..stopped()
-    };
+    let next = Sample { incarnation: Incarnation(1), ..stopped() };
     let (after, ..) = clock.dies(|_| next).unwrap();
     assert_eq!(after, 5);
 }

@@ -93,22 +93,11 @@ impl Hasher for Bits {
 }
 
 fn job(n: u32, policy: Policy, max_restarts: u32) -> Config {
-    Config {
-        n,
-        policy,
-        max_restarts,
-    }
+    Config { n, policy, max_restarts }
 }
 
 fn faults(kills: u32, suspects: u32, torn: u32, stops: u32) -> Faults {
-    Faults {
-        kills,
-        suspects,
-        torn,
-        stops,
-        within: 1,
-        alike: true,
-    }
+    Faults { kills, suspects, torn, stops, within: 1, alike: true }
 }
 
 /// Walks everything and checks how many states there were at least and which ends they had.
@@ -165,33 +154,13 @@ fn torn_copies_are_survived_with_and_without_kills() {
 fn a_job_beyond_its_budget_or_stopped_ends_with_the_right_code() {
     for policy in [Policy::Rollback, Policy::Restart] {
         walk(job(2, policy, 3), faults(3, 0, 0, 0), 6_000, &[0, 137]);
-        walk(
-            job(2, policy, 1),
-            faults(2, 1, 0, 1),
-            20_000,
-            &[0, 130, 137],
-        );
+        walk(job(2, policy, 1), faults(2, 1, 0, 1), 20_000, &[0, 130, 137]);
         if WIDE {
-            walk(
-                job(3, policy, 1),
-                faults(2, 0, 0, 1),
-                93_000,
-                &[0, 130, 137],
-            );
-            walk(
-                job(2, policy, 4),
-                faults(2, 1, 1, 1),
-                340_000,
-                &[0, 130, 137],
-            );
+            walk(job(3, policy, 1), faults(2, 0, 0, 1), 93_000, &[0, 130, 137]);
+            walk(job(2, policy, 4), faults(2, 1, 1, 1), 340_000, &[0, 130, 137]);
         }
     }
-    walk(
-        job(3, Policy::Rollback, 3),
-        faults(0, 0, 0, 2),
-        10_000,
-        &[0, 130],
-    );
+    walk(job(3, Policy::Rollback, 3), faults(0, 0, 0, 2), 10_000, &[0, 130]);
 }
 
 #[test]
@@ -199,10 +168,5 @@ fn abort_ends_with_the_first_failure() {
     let three = job(3, Policy::Abort, 3);
     walk(three, faults(2, 0, 0, 0), 5_000, &[0, 137]);
     walk(three, faults(1, 1, 0, 0), 12_000, &[0, 137]);
-    walk(
-        job(2, Policy::Abort, 3),
-        faults(1, 1, 1, 1),
-        12_000,
-        &[0, 130, 137],
-    );
+    walk(job(2, Policy::Abort, 3), faults(1, 1, 1, 1), 12_000, &[0, 130, 137]);
 }

@@ -60,11 +60,7 @@ fn a_void_target_doubles_the_distance_and_a_held_one_shortens_it() {
         pace.void();
     }
     let far = pace.due(ms(0), &steps(&[2_000_000_000])).unwrap();
-    assert_eq!(
-        far,
-        Step(2_000_000_000 + (1 << 20)),
-        "the margin is bounded"
-    );
+    assert_eq!(far, Step(2_000_000_000 + (1 << 20)), "the margin is bounded");
 }
 
 #[test]
@@ -78,11 +74,7 @@ fn targets_grow_within_an_epoch_whatever_the_steps_say() {
         pace.dropped();
     }
     pace.raised();
-    assert_eq!(
-        pace.due(ms(0), &steps(&[1])),
-        None,
-        "not between a raise and its opening"
-    );
+    assert_eq!(pace.due(ms(0), &steps(&[1])), None, "not between a raise and its opening");
     pace.opened(ms(1));
     assert_eq!(pace.due(ms(1), &steps(&[1])), Some(Step(5)));
 }
@@ -117,10 +109,7 @@ fn an_interval_is_kept_from_proposal_to_proposal() {
 fn auto(cost: Duration, mtbf: Option<Duration>, drain: Option<Duration>) -> (Duration, Reason) {
     let mut pace = Pace::new(Mode::Auto, mtbf);
     pace.opened(ms(0));
-    assert_eq!(
-        (pace.interval(), pace.reason()),
-        (Some(ms(100)), Reason::First)
-    );
+    assert_eq!((pace.interval(), pace.reason()), (Some(ms(100)), Reason::First));
     assert!(pace.due(ms(100), &steps(&[0])).is_some());
     pace.committed(cost);
     if let Some(took) = drain {
@@ -135,25 +124,13 @@ fn auto_takes_young_within_one_percent_and_the_drain() {
     // The root of 2 · 20 ms · 10 s is 632 ms; 1 % affords one every 2 s.
     let (interval, reason) = auto(ms(20), Some(second * 10), None);
     assert_eq!(interval.as_millis(), 632);
-    assert_eq!(
-        reason,
-        Reason::Young {
-            cost: ms(20),
-            mtbf: second * 10
-        }
-    );
+    assert_eq!(reason, Reason::Young { cost: ms(20), mtbf: second * 10 });
     // A day between failures: Young says a minute, the budget affords more.
     let (interval, reason) = auto(ms(20), Some(second * 86_400), None);
-    assert_eq!(
-        (interval, reason),
-        (second * 2, Reason::Budget { cost: ms(20) })
-    );
+    assert_eq!((interval, reason), (second * 2, Reason::Budget { cost: ms(20) }));
     // The drain wins over both.
     let (interval, reason) = auto(ms(20), Some(second * 10), Some(second * 9));
-    assert_eq!(
-        (interval, reason),
-        (second * 9, Reason::Drain { took: second * 9 })
-    );
+    assert_eq!((interval, reason), (second * 9, Reason::Drain { took: second * 9 }));
     let (interval, _) = auto(ms(20), Some(second * 10), Some(ms(5)));
     assert_eq!(interval.as_millis(), 632);
     // A cost of next to nothing is no reason for a storm.
@@ -172,23 +149,11 @@ fn failures_observed_shorten_the_interval() {
         pace.failed(ms(at * 1000));
     }
     let mtbf = ms(1000);
-    assert_eq!(
-        pace.reason(),
-        Reason::Young {
-            cost: ms(200),
-            mtbf
-        }
-    );
+    assert_eq!(pace.reason(), Reason::Young { cost: ms(200), mtbf });
     assert_eq!(pace.interval().unwrap().as_millis(), 632);
     // One odd cost moves the estimate by a quarter.
     pace.committed(ms(600));
-    assert_eq!(
-        pace.reason(),
-        Reason::Young {
-            cost: ms(300),
-            mtbf
-        }
-    );
+    assert_eq!(pace.reason(), Reason::Young { cost: ms(300), mtbf });
     pace.drained(ms(4000));
     pace.drained(ms(8000));
     assert_eq!(pace.interval(), Some(ms(5000)));
@@ -227,11 +192,7 @@ fn reasons_are_sentences() {
 fn words_in_one_thread() {
     let word = || AtomicU64::new(0);
     let (step, version, slot, own) = (word(), word(), word(), word());
-    let target = Target {
-        step: &step,
-        version: &version,
-        slot: &slot,
-    };
+    let target = Target { step: &step, version: &version, slot: &slot };
     assert_eq!(target.at_step(&&own, Step(1)), None);
     target.publish(Version(9), 1, Step(3));
     assert!(Target::holds(Step(3), [&own]));

@@ -39,11 +39,7 @@ fn run(seed: u64, policy: Policy, max_restarts: u32, stops: u32) -> (World, u32)
         within: N as usize,
         alike: false,
     };
-    let config = Config {
-        n: N,
-        policy,
-        max_restarts,
-    };
+    let config = Config { n: N, policy, max_restarts };
     let haste = 4 + random.below(60);
     let slow = random.next();
     let mut world = World::new(config, faults);
@@ -51,10 +47,8 @@ fn run(seed: u64, policy: Policy, max_restarts: u32, stops: u32) -> (World, u32)
         if random.below(16) == 0 {
             world.refuse_the_past();
         }
-        let (mischief, honest): (Vec<_>, Vec<_>) = world
-            .moves()
-            .into_iter()
-            .partition(|chosen| chosen.is_fault());
+        let (mischief, honest): (Vec<_>, Vec<_>) =
+            world.moves().into_iter().partition(|chosen| chosen.is_fault());
         let moves = match (mischief.is_empty(), honest.is_empty()) {
             (true, true) => return (world, happened),
             (false, false) if random.below(haste) > 0 => honest,
@@ -87,10 +81,7 @@ fn jobs_with_budget_always_finish() {
         failures += world.failures;
         happened += moves;
     }
-    assert!(
-        failures > 5_000,
-        "only {failures} failures in {happened} moves"
-    );
+    assert!(failures > 5_000, "only {failures} failures in {happened} moves");
 }
 
 #[test]
@@ -99,11 +90,7 @@ fn jobs_without_budget_end_with_their_failure() {
     for seed in 10_000..11_500 {
         let policy = [Policy::Rollback, Policy::Restart, Policy::Abort][(seed % 3) as usize];
         let (world, _) = run(seed, policy, 1, 0);
-        assert!(
-            matches!(world.end, Some(0 | 137)),
-            "seed {seed}: {:?}",
-            world.end
-        );
+        assert!(matches!(world.end, Some(0 | 137)), "seed {seed}: {:?}", world.end);
         given_up += u32::from(world.end == Some(137));
     }
     assert!(given_up > 300, "only {given_up} were given up");
@@ -114,11 +101,7 @@ fn stopped_jobs_end_with_the_signal_or_were_finished() {
     let mut stopped = 0;
     for seed in 20_000..21_000 {
         let (world, _) = run(seed, Policy::Rollback, 99, 1 + u32::from(seed % 5 == 0));
-        assert!(
-            matches!(world.end, Some(0 | 130)),
-            "seed {seed}: {:?}",
-            world.end
-        );
+        assert!(matches!(world.end, Some(0 | 130)), "seed {seed}: {:?}", world.end);
         stopped += u32::from(world.end == Some(130));
     }
     assert!(stopped > 500, "only {stopped} were stopped");

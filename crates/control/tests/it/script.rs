@@ -21,15 +21,8 @@ pub(super) struct Script {
 
 impl Script {
     pub(super) fn new(n: u32, policy: Policy) -> Self {
-        let config = Config {
-            n,
-            policy,
-            max_restarts: 3,
-        };
-        Self {
-            engine: Recovery::new(config, Epoch(1)),
-            why: String::new(),
-        }
+        let config = Config { n, policy, max_restarts: 3 };
+        Self { engine: Recovery::new(config, Epoch(1)), why: String::new() }
     }
 
     /// A job of `n` ranks that are in the program.
@@ -46,20 +39,13 @@ impl Script {
     pub(super) fn give(&mut self, input: Input) -> Vec<String> {
         let mut effects = Vec::new();
         self.engine.step(input, &mut effects);
-        effects
-            .into_iter()
-            .filter_map(|effect| self.show(effect))
-            .collect()
+        effects.into_iter().filter_map(|effect| self.show(effect)).collect()
     }
 
     fn show(&mut self, effect: Effect) -> Option<String> {
         Some(match effect {
             Effect::Spawn { rank, incarnation } => format!("spawn {rank}.{incarnation}"),
-            Effect::Kill {
-                rank,
-                incarnation,
-                reason,
-            } => {
+            Effect::Kill { rank, incarnation, reason } => {
                 format!("kill {rank}.{incarnation} {reason:?}")
             }
             Effect::Terminate { rank, incarnation } => format!("term {rank}.{incarnation}"),
@@ -71,13 +57,7 @@ impl Script {
             Effect::Open { epoch } => format!("open {epoch}"),
             Effect::Recovered { epoch } => format!("recovered {epoch}"),
             Effect::Finish { epoch } => format!("finish {epoch}"),
-            Effect::Failure {
-                rank,
-                incarnation,
-                step,
-                cause,
-                ..
-            } => {
+            Effect::Failure { rank, incarnation, step, cause, .. } => {
                 format!("fail {rank}.{incarnation} {cause} @{step}")
             }
             Effect::End { code, why } => {
@@ -115,12 +95,7 @@ impl Script {
     pub(super) fn torn(&mut self, rank: u32, epoch: u32) -> Vec<String> {
         let (rank, epoch, version) = (Rank(rank), Epoch(epoch), Version(4));
         let why = "chunk 7 is rotten".to_owned();
-        self.give(Input::RestoreFailed {
-            rank,
-            epoch,
-            version,
-            why,
-        })
+        self.give(Input::RestoreFailed { rank, epoch, version, why })
     }
 
     pub(super) fn suspect(&mut self, rank: u32, reason: FenceReason) -> Vec<String> {
@@ -130,12 +105,7 @@ impl Script {
 
     pub(super) fn verdict(&mut self, rank: u32, incarnation: u32, verdict: Verdict) -> Vec<String> {
         let (rank, incarnation, step) = (Rank(rank), Incarnation(incarnation), Step(50));
-        self.give(Input::Died {
-            rank,
-            incarnation,
-            verdict,
-            step,
-        })
+        self.give(Input::Died { rank, incarnation, verdict, step })
     }
 
     pub(super) fn died(&mut self, rank: u32, incarnation: u32, ending: Ending) -> Vec<String> {
@@ -148,10 +118,7 @@ impl Script {
         incarnation: u32,
         reason: FenceReason,
     ) -> Vec<String> {
-        let hints = Hints {
-            fenced: Some(reason),
-            ..Hints::default()
-        };
+        let hints = Hints { fenced: Some(reason), ..Hints::default() };
         self.verdict(rank, incarnation, classify(by(9), &hints))
     }
 }

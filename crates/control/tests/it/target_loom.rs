@@ -48,10 +48,7 @@ struct Words {
 impl Words {
     fn new() -> Self {
         let word = || Arc::new(AtomicU64::new(0));
-        Self {
-            target: [word(), word(), word()],
-            steps: [word(), word()],
-        }
+        Self { target: [word(), word(), word()], steps: [word(), word()] }
     }
 
     fn target(&self, life: &Arc<AtomicUsize>) -> Target<Mortal> {
@@ -65,10 +62,7 @@ impl Words {
 }
 
 fn mortal(word: &Arc<AtomicU64>, life: &Arc<AtomicUsize>) -> Mortal {
-    Mortal {
-        word: Arc::clone(word),
-        stores_left: Arc::clone(life),
-    }
+    Mortal { word: Arc::clone(word), stores_left: Arc::clone(life) }
 }
 
 /// Runs a party until it is through or dead; what it had done by then lies in `done`.
@@ -124,11 +118,7 @@ fn explore(targets: u64, steps: u64, lives: [usize; 3], preemptions: Option<usiz
                 loom::thread::spawn(move || rank(&target, &own, steps))
             })
             .collect();
-        let seen: Vec<_> = words
-            .steps
-            .iter()
-            .map(|step| mortal(step, &life[0]))
-            .collect();
+        let seen: Vec<_> = words.steps.iter().map(|step| mortal(step, &life[0])).collect();
         let held = supervisor(&words.target(&life[0]), &seen, targets);
         for rank in ranks {
             for (capture, step) in rank.join().unwrap().into_iter().zip(1..) {

@@ -41,11 +41,7 @@ pub(crate) enum Life {
     /// On its socket.
     Waiting,
     /// In the program, under this epoch.
-    Inside {
-        epoch: Epoch,
-        restored: bool,
-        result: bool,
-    },
+    Inside { epoch: Epoch, restored: bool, result: bool },
     /// Unwinding, having read this epoch; it will acknowledge it.
     Leaving(Epoch),
     /// Ended and not reaped.
@@ -106,10 +102,7 @@ pub(crate) enum Move {
 
 impl Move {
     pub(crate) fn is_fault(self) -> bool {
-        matches!(
-            self,
-            Self::Kill(_) | Self::Suspect(_) | Self::Stop | Self::Rank(_, true)
-        )
+        matches!(self, Self::Kill(_) | Self::Suspect(_) | Self::Stop | Self::Rank(_, true))
     }
 }
 
@@ -189,13 +182,7 @@ impl World {
             if alive {
                 moves.push(Move::Rank(r, false));
             }
-            let restoring = matches!(
-                process.life,
-                Life::Inside {
-                    restored: false,
-                    ..
-                }
-            );
+            let restoring = matches!(process.life, Life::Inside { restored: false, .. });
             if restoring && self.faults.torn > 0 {
                 moves.push(Move::Rank(r, true));
             }
@@ -260,11 +247,7 @@ impl World {
                 Down::Open(epoch) => {
                     process.entered = true;
                     let (restored, result) = (false, false);
-                    process.life = Life::Inside {
-                        epoch,
-                        restored,
-                        result,
-                    };
+                    process.life = Life::Inside { epoch, restored, result };
                 }
             },
             Life::Inside { epoch, .. } if self.finished == Some(epoch) => {
@@ -273,36 +256,20 @@ impl World {
             Life::Inside { epoch, .. } if torn => {
                 self.faults.torn -= 1;
                 process.up.push_back(Up::RestoreFailed(epoch));
-                process.life = Life::Inside {
-                    epoch,
-                    restored: true,
-                    result: true,
-                };
+                process.life = Life::Inside { epoch, restored: true, result: true };
             }
             Life::Inside { epoch, .. } if self.word != epoch => {
                 process.life = Life::Leaving(self.word);
             }
-            Life::Inside {
-                epoch,
-                restored: false,
-                ..
-            } => {
+            Life::Inside { epoch, restored: false, .. } => {
                 process.up.push_back(Up::Restored(epoch));
                 process.restored = Some(epoch);
-                process.life = Life::Inside {
-                    epoch,
-                    restored: true,
-                    result: false,
-                };
+                process.life = Life::Inside { epoch, restored: true, result: false };
             }
             Life::Inside { epoch, .. } => {
                 process.up.push_back(Up::Result(epoch));
                 process.result = Some(epoch);
-                process.life = Life::Inside {
-                    epoch,
-                    restored: true,
-                    result: true,
-                };
+                process.life = Life::Inside { epoch, restored: true, result: true };
             }
             Life::Leaving(epoch) => {
                 process.acked = Some(epoch);
@@ -327,12 +294,7 @@ impl World {
             }
             Up::Ack(epoch) => Input::Ack { rank, epoch },
             Up::Restored(epoch) => Input::Restored { rank, epoch },
-            Up::RestoreFailed(epoch) => Input::RestoreFailed {
-                rank,
-                epoch,
-                version,
-                why,
-            },
+            Up::RestoreFailed(epoch) => Input::RestoreFailed { rank, epoch, version, why },
             Up::Result(epoch) => Input::Result { rank, epoch },
         };
         self.give(input);
@@ -345,11 +307,8 @@ impl World {
             unreachable!("only the dead are reaped");
         };
         process.down.clear();
-        let hints = Hints {
-            fenced: process.fenced.take(),
-            joined: process.said_hello,
-            ..Hints::default()
-        };
+        let hints =
+            Hints { fenced: process.fenced.take(), joined: process.said_hello, ..Hints::default() };
         let input = Input::Died {
             rank: rank_of(r),
             incarnation: process.incarnation.expect("it was started"),

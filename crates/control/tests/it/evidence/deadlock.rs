@@ -22,10 +22,7 @@ fn all_waiting_with_nothing_in_flight_is_a_deadlock() {
     let both = [waiting(0, Receive, 1), waiting(1, Receive, 0)];
     let said = "rank 0 waits to receive from rank 1 (tag 7), \
                 rank 1 waits to receive from rank 0 (tag 7)";
-    assert_eq!(
-        deadlock(&[(both, true), (both, true)]).as_deref(),
-        Some(said)
-    );
+    assert_eq!(deadlock(&[(both, true), (both, true)]).as_deref(), Some(said));
     let mixed = [waiting(0, Finish, 1), waiting(1, Collective, 0)];
     assert!(deadlock(&[(mixed, true), (mixed, true)]).is_some());
 
@@ -71,11 +68,7 @@ fn a_deadlock_needs_all_ranks_and_a_running_job() {
     evidence.resume();
     assert_eq!(evidence.tick(BEAT * 9, &both, true).deadlock, None);
     assert!(evidence.tick(BEAT * 10, &both, true).deadlock.is_some());
-    assert_eq!(
-        evidence.tick(BEAT * 11, &both, true).deadlock,
-        None,
-        "said once"
-    );
+    assert_eq!(evidence.tick(BEAT * 11, &both, true).deadlock, None, "said once");
 }
 
 #[test]
@@ -87,12 +80,7 @@ fn waits_have_codes_and_sentences() {
         .iter()
         .map(|kind| {
             let (peer, tag) = (Some(Rank(4)), None);
-            let wait = Wait {
-                kind: kind.unwrap(),
-                peer,
-                tag,
-                since_seq: 0,
-            };
+            let wait = Wait { kind: kind.unwrap(), peer, tag, since_seq: 0 };
             wait.to_string()
         })
         .collect();
@@ -106,12 +94,7 @@ fn waits_have_codes_and_sentences() {
     ];
     assert_eq!(sentences, expected);
     let many: Vec<_> = (0..20)
-        .map(|rank| {
-            (
-                Rank(rank),
-                waiting(rank, WaitKind::Collective, 0).wait.unwrap(),
-            )
-        })
+        .map(|rank| (Rank(rank), waiting(rank, WaitKind::Collective, 0).wait.unwrap()))
         .collect();
     assert!(who_waits(&many).ends_with("and 4 more"));
 }

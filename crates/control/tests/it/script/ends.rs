@@ -10,19 +10,11 @@ use crate::world::by;
 #[test]
 fn abort_ends_with_the_first_failure() {
     let mut s = Script::open(3, Policy::Abort);
-    let kills = [
-        "fail 1.0 signal:9 @50",
-        "kill 0.0 Collateral",
-        "kill 2.0 Collateral",
-    ];
+    let kills = ["fail 1.0 signal:9 @50", "kill 0.0 Collateral", "kill 2.0 Collateral"];
     assert_eq!(s.died(1, 0, by(9)), kills);
     assert_eq!(s.died(2, 0, by(11)), NOTHING);
     assert_eq!(s.fenced(0, 0, FenceReason::Collateral), ["end 137"]);
-    assert!(
-        s.why.contains("rank 1") && s.why.contains("abort"),
-        "{}",
-        s.why
-    );
+    assert!(s.why.contains("rank 1") && s.why.contains("abort"), "{}", s.why);
 }
 
 #[test]
@@ -66,10 +58,7 @@ fn progress_renews_the_budget() {
 fn a_death_between_result_and_finish_forgets_the_results() {
     let mut s = Script::open(2, Policy::Rollback);
     s.result(0, 1);
-    assert_eq!(
-        s.died(0, 0, by(9)),
-        ["raise 2", "fail 0.0 signal:9 @50", "spawn 0.1"]
-    );
+    assert_eq!(s.died(0, 0, by(9)), ["raise 2", "fail 0.0 signal:9 @50", "spawn 0.1"]);
     assert_eq!(s.result(1, 1), ["drop result"]);
     s.ack(1, 2);
     assert_eq!(s.hello(0, 1), ["open 2"]);
@@ -157,10 +146,7 @@ fn those_that_left_before_the_first_hello_are_judged_then() {
     };
     // A fault: started again, and the first to join is asked again.
     let mut s = start(by(9));
-    assert_eq!(
-        s.hello(2, 0),
-        ["raise 2", "tell 2 2", "fail 0.0 signal:9 @50", "spawn 0.1"]
-    );
+    assert_eq!(s.hello(2, 0), ["raise 2", "tell 2 2", "fail 0.0 signal:9 @50", "spawn 0.1"]);
     s.hello(1, 0);
     s.hello(0, 1);
     assert_eq!(s.ack(2, 2), ["open 2"]);
@@ -182,12 +168,7 @@ fn a_rank_that_cannot_be_started_ends_the_job() {
     s.give(Input::Start);
     let mut failed = |rank, incarnation| {
         let (code, why) = (127, "not found".to_owned());
-        s.give(Input::SpawnFailed {
-            rank: Rank(rank),
-            incarnation,
-            code,
-            why,
-        })
+        s.give(Input::SpawnFailed { rank: Rank(rank), incarnation, code, why })
     };
     assert_eq!(failed(0, Incarnation(3)), ["drop failed start"]);
     assert_eq!(failed(0, Incarnation(0)), ["kill 1.0 Collateral"]);
@@ -209,4 +190,28 @@ fn policies_have_names() {
         assert_eq!(policy.name().parse(), Ok(policy));
     }
     assert!("retry".parse::<Policy>().unwrap_err().contains("rollback"));
+}
+
+#[test]
+fn a_reason_outside_the_ranks_ends_the_job_at_any_time_before_the_finish() {
+    let give_up = || Input::GiveUp { code: 65, why: "another input".to_owned() };
+    let mut s = Script::open(1, Policy::Rollback);
+    assert_eq!(s.give(give_up()), ["kill 0.0 Collateral"]);
+    assert_eq!(s.give(give_up()), ["drop giving up"]);
+    assert_eq!(s.fenced(0, 0, FenceReason::Collateral), ["end 65"]);
+    assert_eq!(s.why, "another input");
+    let mut s = Script::open(2, Policy::Rollback);
+    s.died(1, 0, by(9));
+    assert_eq!(s.give(give_up()), ["kill 0.0 Collateral", "kill 1.1 Collateral"]);
+    let mut s = Script::open(1, Policy::Rollback);
+    s.result(0, 1);
+    assert_eq!(s.give(give_up()), ["drop giving up"]);
+}
+
+#[test]
+fn nobody_is_suspected_while_the_job_stops() {
+    let mut s = Script::open(1, Policy::Rollback);
+    s.give(Input::Stop { signal: 15 });
+    assert_eq!(s.suspect(0, FenceReason::Stopped), ["drop suspicion"]);
+    assert_eq!(s.died(0, 0, by(15)), ["end 143"]);
 }

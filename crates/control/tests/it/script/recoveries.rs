@@ -28,10 +28,7 @@ fn a_job_without_faults() {
 #[test]
 fn rollback_starts_the_dead_and_keeps_the_others() {
     let mut s = Script::open(3, Policy::Rollback);
-    assert_eq!(
-        s.died(1, 0, by(9)),
-        ["raise 2", "fail 1.0 signal:9 @50", "spawn 1.1"]
-    );
+    assert_eq!(s.died(1, 0, by(9)), ["raise 2", "fail 1.0 signal:9 @50", "spawn 1.1"]);
     assert!(s.why.contains("rank 1 was ended by SIGKILL"), "{}", s.why);
     assert!(s.engine.is_awaited(Rank(0)) && s.engine.is_awaited(Rank(1)));
     assert_eq!(s.ack(0, 2), NOTHING);
@@ -40,10 +37,7 @@ fn rollback_starts_the_dead_and_keeps_the_others() {
     assert_eq!(s.ack(2, 2), ["open 2"]);
     assert_eq!((s.engine.respawns(), s.engine.restarts()), (1, 0));
     let incarnations = s.engine.incarnations();
-    assert_eq!(
-        incarnations,
-        [Incarnation(0), Incarnation(1), Incarnation(0)]
-    );
+    assert_eq!(incarnations, [Incarnation(0), Incarnation(1), Incarnation(0)]);
     for rank in 0..2 {
         assert_eq!(s.restored(rank, 2), NOTHING);
     }
@@ -94,10 +88,7 @@ fn restart_leaves_those_alone_that_have_not_entered_yet() {
 fn two_deaths_raise_twice_and_cost_one_restart() {
     let mut s = Script::open(3, Policy::Rollback);
     s.died(0, 0, by(9));
-    assert_eq!(
-        s.died(2, 0, by(9)),
-        ["raise 3", "fail 2.0 signal:9 @50", "spawn 2.1"]
-    );
+    assert_eq!(s.died(2, 0, by(9)), ["raise 3", "fail 2.0 signal:9 @50", "spawn 2.1"]);
     // The survivor had read epoch 2 on its way out: it must be asked again.
     assert_eq!(s.ack(1, 2), ["tell 1 3"]);
     assert_eq!(s.hello(0, 1), NOTHING);
@@ -135,15 +126,9 @@ fn a_death_during_recovery_asks_the_waiting_again_once() {
     s.died(0, 0, by(9));
     s.ack(1, 2);
     // Before its hello.
-    assert_eq!(
-        s.died(0, 1, by(9)),
-        ["raise 3", "tell 1 3", "fail 0.1 signal:9 @50", "spawn 0.2"]
-    );
+    assert_eq!(s.died(0, 1, by(9)), ["raise 3", "tell 1 3", "fail 0.1 signal:9 @50", "spawn 0.2"]);
     // Rank 1 has not answered: it is not asked again, but when it answers.
-    assert_eq!(
-        s.died(0, 2, by(9)),
-        ["raise 4", "fail 0.2 signal:9 @50", "spawn 0.3"]
-    );
+    assert_eq!(s.died(0, 2, by(9)), ["raise 4", "fail 0.2 signal:9 @50", "spawn 0.3"]);
     assert_eq!(s.ack(1, 3), ["tell 1 4"]);
     assert_eq!(s.ack(2, 4), NOTHING);
     assert_eq!(s.hello(0, 3), NOTHING);
@@ -179,11 +164,7 @@ fn what_is_stale_is_dropped() {
 fn torn_copies_raise_once_an_epoch() {
     let mut s = Script::open(3, Policy::Rollback);
     assert_eq!(s.torn(0, 1), ["raise 2"]);
-    assert!(
-        s.why.contains("version 4") && s.why.contains("rotten"),
-        "{}",
-        s.why
-    );
+    assert!(s.why.contains("version 4") && s.why.contains("rotten"), "{}", s.why);
     assert_eq!(s.torn(2, 1), ["drop failed restore"]);
     assert_eq!(s.torn(1, 1), ["drop failed restore"]);
     s.ack(0, 2);
@@ -200,16 +181,10 @@ fn a_suspect_is_killed_before_it_is_declared() {
     let effects = s.fenced(1, 0, FenceReason::Stopped);
     assert_eq!(effects, ["raise 2", "fail 1.0 stopped @50", "spawn 1.1"]);
     // One that never says hello.
-    assert_eq!(
-        s.suspect(1, FenceReason::NoProgress),
-        ["kill 1.1 NoProgress"]
-    );
+    assert_eq!(s.suspect(1, FenceReason::NoProgress), ["kill 1.1 NoProgress"]);
     assert_eq!(s.hello(1, 1), ["drop hello"]);
     let effects = s.fenced(1, 1, FenceReason::NoProgress);
-    assert_eq!(
-        effects,
-        ["raise 3", "fail 1.1 no_progress @50", "spawn 1.2"]
-    );
+    assert_eq!(effects, ["raise 3", "fail 1.1 no_progress @50", "spawn 1.2"]);
     assert_eq!(s.suspect(1, FenceReason::Collateral), ["drop suspicion"]);
     assert_eq!(s.suspect(9, FenceReason::Stopped), ["drop suspicion"]);
 }
@@ -219,11 +194,7 @@ fn the_choice_of_a_version_is_said_after_a_raise() {
     let mut s = Script::open(1, Policy::Rollback);
     let opened = |epoch, version| {
         let (epoch, step) = (Epoch(epoch), Step(40));
-        Input::Opened {
-            epoch,
-            version,
-            step,
-        }
+        Input::Opened { epoch, version, step }
     };
     assert_eq!(s.give(opened(1, None)), NOTHING);
     assert_eq!(s.why, "");

@@ -27,17 +27,9 @@ impl World {
     fn carry_out(&mut self, effect: Effect) -> Option<Input> {
         match effect {
             Effect::Spawn { rank, incarnation } => self.spawn(rank, incarnation),
-            Effect::Kill {
-                rank,
-                incarnation,
-                reason,
-            } => {
+            Effect::Kill { rank, incarnation, reason } => {
                 let process = &mut self.ranks[rank.index()];
-                assert_eq!(
-                    process.incarnation,
-                    Some(incarnation),
-                    "kills only the living"
-                );
+                assert_eq!(process.incarnation, Some(incarnation), "kills only the living");
                 assert_eq!(process.fenced, None, "kills once");
                 process.fenced = Some(reason);
                 if !matches!(process.life, Life::Dead(_)) {
@@ -60,20 +52,13 @@ impl World {
             Effect::Open { epoch } => {
                 self.open(epoch);
                 let (version, step) = (None, Step(0));
-                return Some(Input::Opened {
-                    epoch,
-                    version,
-                    step,
-                });
+                return Some(Input::Opened { epoch, version, step });
             }
             Effect::Finish { epoch } => self.finish(epoch),
             Effect::End { code, .. } => self.ended(code),
             Effect::Failure { .. } => {
                 self.failures += 1;
-                assert!(
-                    self.failures <= self.struck,
-                    "nobody is blamed for our own kills"
-                );
+                assert!(self.failures <= self.struck, "nobody is blamed for our own kills");
             }
             Effect::Dropped { what, .. } => assert!(!what.is_empty()),
             Effect::Recovered { epoch } => self.recover(epoch),
@@ -85,22 +70,11 @@ impl World {
     fn spawn(&mut self, rank: Rank, incarnation: Incarnation) {
         if self.policy == Policy::Restart {
             let of_old = |process: &Process| process.entered && process.life != Life::None;
-            assert!(
-                !self.ranks.iter().any(of_old),
-                "nothing of the old world is left"
-            );
+            assert!(!self.ranks.iter().any(of_old), "nothing of the old world is left");
         }
         let process = &mut self.ranks[rank.index()];
-        assert_eq!(
-            process.life,
-            Life::None,
-            "started only when the last one is reaped"
-        );
-        assert!(
-            process
-                .incarnation
-                .is_none_or(|last| incarnation == last.next())
-        );
+        assert_eq!(process.life, Life::None, "started only when the last one is reaped");
+        assert!(process.incarnation.is_none_or(|last| incarnation == last.next()));
         assert_eq!(self.finished, None, "nobody is started once finished");
         process.incarnation = Some(incarnation);
         process.life = Life::Starting;
@@ -115,10 +89,7 @@ impl World {
         let process = &mut self.ranks[rank.index()];
         assert_eq!(epoch, self.word, "told of the newest epoch");
         assert!(process.down.is_empty(), "one unanswered question at a time");
-        assert!(
-            matches!(process.life, Life::Waiting | Life::Dead(_)),
-            "told on its socket"
-        );
+        assert!(matches!(process.life, Life::Waiting | Life::Dead(_)), "told on its socket");
         process.down.push_back(Down::Raised(epoch));
     }
 
@@ -130,11 +101,7 @@ impl World {
         for process in &mut self.ranks {
             // A rank that died since it acknowledged touches nothing either.
             assert!(matches!(process.life, Life::Waiting | Life::Dead(_)));
-            assert_eq!(
-                process.acked,
-                Some(epoch),
-                "every rank acknowledged this epoch"
-            );
+            assert_eq!(process.acked, Some(epoch), "every rank acknowledged this epoch");
             assert!(process.up.is_empty(), "and has said nothing since");
             assert!(process.down.is_empty() || matches!(process.life, Life::Dead(_)));
             process.down.push_back(Down::Open(epoch));

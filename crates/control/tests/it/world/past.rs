@@ -17,28 +17,15 @@ impl World {
                 past.push(Input::Restored { rank, epoch });
                 past.push(Input::Result { rank, epoch });
                 let why = why.clone();
-                past.push(Input::RestoreFailed {
-                    rank,
-                    epoch,
-                    version,
-                    why,
-                });
+                past.push(Input::RestoreFailed { rank, epoch, version, why });
             }
             for epoch in (0..=self.opened.map_or(0, |e| e.0)).map(Epoch) {
                 past.push(Input::Ack { rank, epoch });
             }
             for old in (0..process.incarnation.map_or(0, |i| i.0)).map(Incarnation) {
-                past.push(Input::Hello {
-                    rank,
-                    incarnation: old,
-                });
+                past.push(Input::Hello { rank, incarnation: old });
                 let verdict = classify(by(9), &Hints::default());
-                past.push(Input::Died {
-                    rank,
-                    incarnation: old,
-                    verdict,
-                    step: Step(0),
-                });
+                past.push(Input::Died { rank, incarnation: old, verdict, step: Step(0) });
             }
         }
         past.push(Input::Start);
@@ -49,10 +36,7 @@ impl World {
             engine.step(input, &mut effects);
         }
         let dropped = |effect: &Effect| matches!(effect, Effect::Dropped { .. });
-        assert!(
-            effects.len() == count && effects.iter().all(dropped),
-            "{effects:?}"
-        );
+        assert!(effects.len() == count && effects.iter().all(dropped), "{effects:?}");
         assert!(engine == self.engine, "{self:#?}");
     }
 }
