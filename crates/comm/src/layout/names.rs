@@ -8,7 +8,7 @@ use super::LINE_BYTES;
 /// Words of the control page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// [`MAGIC`].
+    /// [`MAGIC`](super::MAGIC).
     Magic,
     /// Number of ranks.
     N,
