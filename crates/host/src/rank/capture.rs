@@ -75,7 +75,8 @@ impl Rank {
             Err(RankError::Capture(damage)) => {
                 let (epoch, version, why) = (self.epoch, restoring.version, damage.to_string());
                 self.tell(&ToSupervisor::RestoreFailed { epoch, version, why })?;
-                self.wait_until(mainstay_comm::layout::WaitKind::Supervisor, || false)
+                self.wait_for_epoch()?;
+                Err(RankError::Interrupted)
             }
             Err(other) => Err(other),
         }

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
 use mainstay_ckpt::Message;
-use mainstay_comm::layout::{Control, Status, WaitKind};
+use mainstay_comm::layout::{Control, Status};
 use mainstay_types::wire::{Restore, ToRank, ToSupervisor};
 use mainstay_types::{Epoch, Incarnation, Point, Step};
 
@@ -110,10 +110,8 @@ impl Rank {
             Err(why) => {
                 let (epoch, version) = (self.epoch, restore.version);
                 self.tell(&ToSupervisor::RestoreFailed { epoch, version, why })?;
-                match self.wait_until(WaitKind::Supervisor, || false) {
-                    Err(RankError::Interrupted) | Ok(()) => Ok(false),
-                    Err(error) => Err(error),
-                }
+                self.wait_for_epoch()?;
+                Ok(false)
             }
         }
     }

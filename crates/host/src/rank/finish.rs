@@ -13,7 +13,7 @@ use mainstay_types::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use mainstay_types::wire::{ToRank, ToSupervisor};
 
 use super::{Rank, RankError};
-use crate::shm::Blob;
+use crate::shm::{Blob, Segment};
 
 /// What becomes of a rank that asks for an input.
 #[derive(Debug)]
@@ -136,9 +136,14 @@ impl Rank {
         };
         link.tell_with(&message, &[result.as_fd(), audit.as_fd()])?;
         self.injector.pass(Point::FinishMid);
-        let finished = self.segment.control(Control::Finished);
         let own = u64::from(self.epoch.0);
-        self.wait_until(WaitKind::Finish, || finished.load(Ordering::Acquire) == own)?;
+        let finished =
+            |segment: &Segment| segment.control(Control::Finished).load(Ordering::Acquire) == own;
+        // Peers may still send, and a version may still want its late messages.
+        self.wait_until(WaitKind::Finish, finished, |rank| {
+            rank.endpoint.progress()?;
+            rank.hand_in_late()
+        })?;
         self.finished = true;
         self.injector.pass(Point::Finished);
         Ok(())

@@ -226,19 +226,29 @@ impl Rank {
         self.link.as_ref().map_or(Ok(()), |link| link.tell(message))
     }
 
-    /// Sleeps until `done`, or the epoch is raised.
-    fn wait_until(&self, kind: WaitKind, done: impl Fn() -> bool) -> Result<(), RankError> {
-        let bell = self.segment.bell(self.id);
-        let waiting = self.segment.waiting(self.id);
-        self.segment.begin_wait(self.id, kind, None, 0);
+    /// Sleeps until `done`, or the epoch is raised; whenever it is woken, it does what is to be
+    /// tended meanwhile.
+    fn wait_until(
+        &mut self,
+        kind: WaitKind,
+        done: impl Fn(&Segment) -> bool,
+        tend: impl Fn(&mut Self) -> Result<(), RankError>,
+    ) -> Result<(), RankError> {
+        let segment = Rc::clone(&self.segment);
+        let bell = segment.bell(self.id);
+        let waiting = segment.waiting(self.id);
+        segment.begin_wait(self.id, kind, None, 0);
         let outcome = loop {
             waiting.store(1, Ordering::SeqCst);
             let seen = bell.load(Ordering::SeqCst);
-            if done() {
+            if done(&segment) {
                 break Ok(());
             }
             if self.is_interrupted() {
                 break Err(RankError::Interrupted);
+            }
+            if let Err(error) = tend(self) {
+                break Err(error);
             }
             if futex::wait(bell, seen, PARK) == futex::Woken::TimedOut
                 && self.link.as_ref().is_some_and(|link| link.is_closed())
@@ -247,8 +257,16 @@ impl Rank {
             }
         };
         waiting.store(0, Ordering::SeqCst);
-        self.segment.end_wait(self.id);
+        segment.end_wait(self.id);
         outcome
+    }
+
+    /// Sleeps until the epoch is raised.
+    fn wait_for_epoch(&mut self) -> Result<(), RankError> {
+        match self.wait_until(WaitKind::Supervisor, |_| false, |_| Ok(())) {
+            Err(RankError::Interrupted) | Ok(()) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
 
