@@ -63,7 +63,10 @@ fn every_point_of_a_rank_survives_a_kill() {
         assert_eq!(ended.code, 0, "{point}: {}", ended.stdout);
         let summary = ended.summary();
         assert_eq!(summary["bit_identical"], true, "{point}");
-        assert_eq!(summary["failures"].as_array().unwrap().len(), 2, "{point}");
+        let failures = summary["failures"].as_array().unwrap().len();
+        // Whoever hands its result in last may see the job decided before it dies.
+        let least = if point == "finish-mid" { 1 } else { 2 };
+        assert!((least..=2).contains(&failures), "{point}: {failures}");
     }
 }
 
