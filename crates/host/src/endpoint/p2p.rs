@@ -21,7 +21,7 @@ impl Endpoint {
     /// ring needs its receiver.
     ///
     /// # Errors
-    /// [`CommError`]; after [`CommError::Timeout`] the message still goes out if a part had.
+    /// [`CommError`](super::CommError); after a timeout the message still goes out if a part had.
     pub fn send(&mut self, to: Rank, context: u32, tag: u32, payload: &[u8]) -> Result<()> {
         self.call(|e| {
             e.known(to)?;
@@ -32,7 +32,7 @@ impl Endpoint {
     /// Receives a message into `buffer`; its length.
     ///
     /// # Errors
-    /// [`CommError`]; [`CommError::Truncated`] leaves the message for a call with more room.
+    /// [`CommError`](super::CommError); `Truncated` leaves the message for a call with more room.
     pub fn recv_into(
         &mut self,
         source: Rank,
@@ -50,7 +50,7 @@ impl Endpoint {
     /// Receives a message of any length.
     ///
     /// # Errors
-    /// [`CommError`].
+    /// [`CommError`](super::CommError).
     pub fn recv_vec(&mut self, source: Rank, context: u32, tag: u32) -> Result<Vec<u8>> {
         self.call(|e| {
             e.known(source)?;
@@ -61,7 +61,7 @@ impl Endpoint {
     /// Sends and receives at the same time: neither waits for the other.
     ///
     /// # Errors
-    /// [`CommError`].
+    /// [`CommError`](super::CommError).
     pub fn send_recv(
         &mut self,
         (to, payload): (Rank, &[u8]),
