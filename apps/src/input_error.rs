@@ -21,20 +21,12 @@ pub struct InputError {
 impl InputError {
     /// An error about the whole file.
     pub fn of_file(path: &Path, fault: impl Into<Fault>) -> Self {
-        Self {
-            path: path.to_path_buf(),
-            line: None,
-            fault: fault.into(),
-        }
+        Self { path: path.to_path_buf(), line: None, fault: fault.into() }
     }
 
     /// An error at `line`, counted from 1.
     pub fn at_line(path: &Path, line: u64, fault: impl Into<Fault>) -> Self {
-        Self {
-            path: path.to_path_buf(),
-            line: Some(line),
-            fault: fault.into(),
-        }
+        Self { path: path.to_path_buf(), line: Some(line), fault: fault.into() }
     }
 
     /// The file.

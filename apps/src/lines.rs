@@ -40,22 +40,14 @@ impl Lines {
         let failed = |e| InputError::of_file(path, SourceFault::Open(e));
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
-        let file_bytes = if metadata.is_file() {
-            metadata.len()
-        } else {
-            u64::MAX
-        };
+        let file_bytes = if metadata.is_file() { metadata.len() } else { u64::MAX };
         let mut plain = BufReader::with_capacity(64 * 1024, file);
-        let magic = plain
-            .fill_buf()
-            .map_err(|e| InputError::of_file(path, SourceFault::Read(e)))?;
+        let magic =
+            plain.fill_buf().map_err(|e| InputError::of_file(path, SourceFault::Read(e)))?;
         let gzip = magic.starts_with(&[0x1f, 0x8b]);
         let growth = if gzip { DEFLATE_GROWTH_MAX } else { 1 };
         let reader: Box<dyn BufRead> = if gzip {
-            Box::new(BufReader::with_capacity(
-                64 * 1024,
-                MultiGzDecoder::new(plain),
-            ))
+            Box::new(BufReader::with_capacity(64 * 1024, MultiGzDecoder::new(plain)))
         } else {
             Box::new(plain)
         };
@@ -123,11 +115,7 @@ impl Lines {
             error.kind(),
             io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
         );
-        if self.gzip && damaged {
-            SourceFault::Gzip(error)
-        } else {
-            SourceFault::Read(error)
-        }
+        if self.gzip && damaged { SourceFault::Gzip(error) } else { SourceFault::Read(error) }
     }
 }
 
@@ -164,26 +152,11 @@ mod tests {
 
     #[test]
     fn a_gzip_cut_anywhere_or_with_a_wrong_byte_is_an_error() {
-        let text: Vec<u8> = (0..2000)
-            .flat_map(|i| format!("{}\n", i * i).into_bytes())
-            .collect();
+        let text: Vec<u8> = (0..2000).flat_map(|i| format!("{}\n", i * i).into_bytes()).collect();
         let whole = gzip(&text);
-        for cut in [
-            2,
-            9,
-            10,
-            11,
-            whole.len() / 2,
-            whole.len() - 8,
-            whole.len() - 1,
-        ] {
-            let error = all(&scratch("cut.gz", &whole[..cut]))
-                .unwrap_err()
-                .to_string();
-            assert!(
-                error.contains("the gzip data is cut short or damaged"),
-                "{cut}: {error}"
-            );
+        for cut in [2, 9, 10, 11, whole.len() / 2, whole.len() - 8, whole.len() - 1] {
+            let error = all(&scratch("cut.gz", &whole[..cut])).unwrap_err().to_string();
+            assert!(error.contains("the gzip data is cut short or damaged"), "{cut}: {error}");
         }
         let mut wrong = whole.clone();
         let last = wrong.len() - 6;
@@ -208,10 +181,7 @@ mod tests {
     #[test]
     fn missing_files_and_directories_are_named() {
         let error = all(Path::new("no/such/file.mtx")).unwrap_err().to_string();
-        assert!(
-            error.starts_with("no/such/file.mtx: cannot be opened ("),
-            "{error}"
-        );
+        assert!(error.starts_with("no/such/file.mtx: cannot be opened ("), "{error}");
         let error = all(&std::env::temp_dir()).unwrap_err().to_string();
         assert!(error.contains("cannot be read ("), "{error}");
     }
@@ -221,9 +191,7 @@ mod tests {
         let plain = scratch("bound.txt", &[b'\n'; 100]);
         assert_eq!(Lines::open(&plain).unwrap().bytes_max(), 100);
         let packed = gzip(&[b'\n'; 100]);
-        let bound = Lines::open(&scratch("bound.gz", &packed))
-            .unwrap()
-            .bytes_max();
+        let bound = Lines::open(&scratch("bound.gz", &packed)).unwrap().bytes_max();
         assert_eq!(bound, packed.len() as u64 * DEFLATE_GROWTH_MAX);
     }
 }

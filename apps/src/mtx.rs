@@ -68,29 +68,17 @@ pub fn read(path: &Path) -> Result<Coordinates, InputError> {
             continue;
         }
         if entries.len() as u64 == size.entries {
-            return Err(lines.fault(MatrixFault::TooMany {
-                claimed: size.entries,
-            }));
+            return Err(lines.fault(MatrixFault::TooMany { claimed: size.entries }));
         }
         let number = lines.number();
-        let entry = reader
-            .parse(lines.text(), number)
-            .map_err(|fault| lines.fault(fault))?;
+        let entry = reader.parse(lines.text(), number).map_err(|fault| lines.fault(fault))?;
         entries.push(entry);
     }
     if (entries.len() as u64) < size.entries {
         let found = entries.len() as u64;
-        return Err(lines.fault(MatrixFault::TooFew {
-            found,
-            claimed: size.entries,
-        }));
+        return Err(lines.fault(MatrixFault::TooFew { found, claimed: size.entries }));
     }
-    Ok(Coordinates {
-        rows: size.rows,
-        columns: size.columns,
-        symmetry: header.symmetry,
-        entries,
-    })
+    Ok(Coordinates { rows: size.rows, columns: size.columns, symmetry: header.symmetry, entries })
 }
 
 fn is_blank_or_comment(text: &str) -> bool {

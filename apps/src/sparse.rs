@@ -31,20 +31,12 @@ impl Csr {
     /// If it is not square, has fewer entries than rows (checked before rows are allocated), or
     /// duplicates overflow.
     pub fn new(coordinates: &Coordinates) -> Result<Self, MatrixFault> {
-        let &Coordinates {
-            rows,
-            columns,
-            ref entries,
-            symmetry,
-        } = coordinates;
+        let &Coordinates { rows, columns, ref entries, symmetry } = coordinates;
         if rows != columns {
             return Err(MatrixFault::NotSquare { rows, columns });
         }
         if entries.len() < rows as usize {
-            return Err(MatrixFault::EmptyRow {
-                entries: entries.len(),
-                rows,
-            });
+            return Err(MatrixFault::EmptyRow { entries: entries.len(), rows });
         }
         let by_row = sort_by_row(rows as usize, entries, symmetry);
         let mut matrix = Self {
@@ -119,11 +111,7 @@ impl Csr {
     /// # Panics
     /// If `v` is not as long as the matrix has rows, or `out` as there are `rows`.
     pub fn multiply(&self, rows: Range<usize>, v: &[f64], out: &mut [f64]) {
-        assert_eq!(
-            v.len(),
-            self.order(),
-            "the vector has another length than the matrix"
-        );
+        assert_eq!(v.len(), self.order(), "the vector has another length than the matrix");
         assert_eq!(out.len(), rows.len(), "one product a row");
         for (row, product) in rows.zip(out) {
             let (columns, values) = self.row(row);
@@ -149,10 +137,7 @@ impl Csr {
         for row in 0..self.order() {
             let value = self.at(row, row);
             if value <= 0.0 {
-                return Err(MatrixFault::Diagonal {
-                    row: row as u64 + 1,
-                    value,
-                });
+                return Err(MatrixFault::Diagonal { row: row as u64 + 1, value });
             }
         }
         for row in 0..self.order() {
@@ -171,12 +156,7 @@ impl Csr {
             return Ok(());
         }
         let (row, column) = (row as u64 + 1, column as u64 + 1);
-        Err(MatrixFault::NotSymmetric {
-            row,
-            column,
-            value,
-            mirror,
-        })
+        Err(MatrixFault::NotSymmetric { row, column, value, mirror })
     }
 
     /// The rows of `rank` among `ranks`: contiguous, in rank order, with about the same number of
@@ -194,11 +174,7 @@ impl Csr {
     fn boundary(&self, share: usize, ranks: usize) -> usize {
         let entries = (self.entries() as u128 * share as u128) / ranks as u128;
         let rows = &self.starts[..self.order()];
-        if share == ranks {
-            self.order()
-        } else {
-            rows.partition_point(|&s| (s as u128) < entries)
-        }
+        if share == ranks { self.order() } else { rows.partition_point(|&s| (s as u128) < entries) }
     }
 }
 
@@ -206,33 +182,17 @@ impl Csr {
 fn sort_by_row(rows: usize, entries: &[Entry], symmetry: Symmetry) -> Vec<Entry> {
     let mirrored = |e: &Entry| symmetry == Symmetry::Symmetric && e.row != e.column;
     let mut ends = vec![0_usize; rows + 1];
-    let images = |e: &Entry| {
-        mirrored(e).then_some(Entry {
-            row: e.column,
-            column: e.row,
-            ..*e
-        })
-    };
-    for entry in entries
-        .iter()
-        .flat_map(|e| std::iter::once(*e).chain(images(e)))
-    {
+    let images = |e: &Entry| mirrored(e).then_some(Entry { row: e.column, column: e.row, ..*e });
+    for entry in entries.iter().flat_map(|e| std::iter::once(*e).chain(images(e))) {
         ends[entry.row as usize + 1] += 1;
     }
     for row in 0..rows {
         ends[row + 1] += ends[row];
     }
-    let nothing = Entry {
-        row: 0,
-        column: 0,
-        value: 0.0,
-    };
+    let nothing = Entry { row: 0, column: 0, value: 0.0 };
     let mut sorted = vec![nothing; ends[rows]];
     let mut next = ends.clone();
-    for entry in entries
-        .iter()
-        .flat_map(|e| std::iter::once(*e).chain(images(e)))
-    {
+    for entry in entries.iter().flat_map(|e| std::iter::once(*e).chain(images(e))) {
         let place = &mut next[entry.row as usize];
         sorted[*place] = entry;
         *place += 1;

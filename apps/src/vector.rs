@@ -80,14 +80,8 @@ pub enum VectorFault {
 /// # Errors
 /// Whatever is wrong with the file, with its line and the mend.
 pub fn read(path: &Path, length: usize) -> Result<Vec<f64>, InputError> {
-    let binary = path
-        .extension()
-        .is_some_and(|e| e.eq_ignore_ascii_case("f64"));
-    if binary {
-        read_binary(path, length)
-    } else {
-        read_text(path, length)
-    }
+    let binary = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("f64"));
+    if binary { read_binary(path, length) } else { read_text(path, length) }
 }
 
 fn read_binary(path: &Path, length: usize) -> Result<Vec<f64>, InputError> {
@@ -101,20 +95,14 @@ fn read_binary(path: &Path, length: usize) -> Result<Vec<f64>, InputError> {
     read.map_err(|e| InputError::of_file(path, SourceFault::Read(e)))?;
     if bytes.len() as u64 != expected {
         let found = metadata.len().max(bytes.len() as u64);
-        return Err(InputError::of_file(
-            path,
-            VectorFault::Bytes { found, expected },
-        ));
+        return Err(InputError::of_file(path, VectorFault::Bytes { found, expected }));
     }
     let (words, _) = bytes.as_chunks::<8>();
     let numbers: Vec<f64> = words.iter().map(|word| f64::from_le_bytes(*word)).collect();
     match numbers.iter().position(|value| !value.is_finite()) {
         None => Ok(numbers),
         Some(place) => {
-            let fault = VectorFault::NotFiniteAt {
-                place: place as u64 + 1,
-                value: numbers[place],
-            };
+            let fault = VectorFault::NotFiniteAt { place: place as u64 + 1, value: numbers[place] };
             Err(InputError::of_file(path, fault))
         }
     }
@@ -141,10 +129,7 @@ fn read_text(path: &Path, length: usize) -> Result<Vec<f64>, InputError> {
     }
     if numbers.len() < length {
         let found = numbers.len();
-        return Err(lines.fault(VectorFault::TooFew {
-            found,
-            expected: length,
-        }));
+        return Err(lines.fault(VectorFault::TooFew { found, expected: length }));
     }
     Ok(numbers)
 }
@@ -173,14 +158,8 @@ fn check_size(text: &str, expected: usize) -> Result<(), VectorFault> {
 
 fn number(text: &str) -> Result<f64, VectorFault> {
     let found = || text.chars().take(40).collect::<String>();
-    let value: f64 = text
-        .parse()
-        .map_err(|_| VectorFault::Number { found: found() })?;
-    if value.is_finite() {
-        Ok(value)
-    } else {
-        Err(VectorFault::NotFinite { found: found() })
-    }
+    let value: f64 = text.parse().map_err(|_| VectorFault::Number { found: found() })?;
+    if value.is_finite() { Ok(value) } else { Err(VectorFault::NotFinite { found: found() }) }
 }
 
 #[cfg(test)]

@@ -41,18 +41,11 @@ const USAGE: &str = "usage: cargo xtask campaign [--seeds N | --seed S] [--jobs 
 
 impl Options {
     fn parse(arguments: &[String]) -> Result<Self, Failure> {
-        let mut options = Self {
-            seeds: 0..200,
-            jobs: 2,
-            busy: false,
-        };
+        let mut options = Self { seeds: 0..200, jobs: 2, busy: false };
         let mut rest = arguments.iter();
         while let Some(option) = rest.next() {
             let mut number = || -> Result<u64, Failure> {
-                Ok(rest
-                    .next()
-                    .and_then(|text| text.parse().ok())
-                    .ok_or(USAGE)?)
+                Ok(rest.next().and_then(|text| text.parse().ok()).ok_or(USAGE)?)
             };
             match option.as_str() {
                 "--seeds" => options.seeds = 0..number()?,
@@ -78,26 +71,15 @@ pub(crate) fn run(arguments: &[String]) -> Result<usize, Failure> {
     let programs = docs::build()?;
     let directory = workspace::target_directory().join("campaign");
     fs::create_dir_all(&directory)?;
-    let _busy = if options.busy {
-        Some(Busy::start()?)
-    } else {
-        None
-    };
+    let _busy = if options.busy { Some(Busy::start()?) } else { None };
     let deadline = Duration::from_secs(if options.busy { 240 } else { 60 });
     let started = Instant::now();
     let references = reference::all(&programs, &directory)?;
     println!("campaign: {} fault-free runs", references.len());
-    let bench = Bench {
-        programs,
-        directory,
-        deadline,
-    };
+    let bench = Bench { programs, directory, deadline };
     let results = all_cases(&options, &bench, &references);
     let wrong = tell(&options, &bench, &results);
-    println!(
-        "campaign: {wrong} wrong, {:.1} s",
-        started.elapsed().as_secs_f64()
-    );
+    println!("campaign: {wrong} wrong, {:.1} s", started.elapsed().as_secs_f64());
     Ok(wrong)
 }
 
@@ -144,15 +126,9 @@ fn one(seed: u64, bench: &Bench, references: &References) -> (Case, Report) {
 fn line(bench: &Bench, case: &Case) -> String {
     let command = bench.command(case);
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let mut line = words
-        .map(|word| word.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ");
+    let mut line = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     for kill in &case.kills {
-        line.push_str(&format!(
-            "; kill rank {} after {} µs",
-            kill.rank, kill.after_us
-        ));
+        line.push_str(&format!("; kill rank {} after {} µs", kill.rank, kill.after_us));
     }
     line
 }
@@ -163,10 +139,7 @@ fn tell(options: &Options, bench: &Bench, results: &Results) -> usize {
     let mut wrong = reports().filter(|report| report.wrong.is_some()).count();
     let failures: usize = reports().map(|report| report.failures).sum();
     let outside: usize = reports().map(|report| report.outside).sum();
-    let slowest = reports()
-        .map(|report| report.took)
-        .max()
-        .unwrap_or_default();
+    let slowest = reports().map(|report| report.took).max().unwrap_or_default();
     println!(
         "{} runs, {failures} failures survived or diagnosed, {outside} kills from outside, \
          slowest run {:.1} s",
@@ -228,10 +201,7 @@ pub(crate) fn burn() -> usize {
         }
     });
     let mut end = String::new();
-    while std::io::stdin()
-        .read_line(&mut end)
-        .is_ok_and(|bytes| bytes > 0)
-    {}
+    while std::io::stdin().read_line(&mut end).is_ok_and(|bytes| bytes > 0) {}
     0
 }
 
@@ -245,23 +215,9 @@ mod tests {
             let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
             Options::parse(&words)
         };
-        assert_eq!(
-            parse("").unwrap(),
-            Options {
-                seeds: 0..200,
-                jobs: 2,
-                busy: false
-            }
-        );
+        assert_eq!(parse("").unwrap(), Options { seeds: 0..200, jobs: 2, busy: false });
         let all = parse("--seeds 9 --jobs 3 --busy").unwrap();
-        assert_eq!(
-            all,
-            Options {
-                seeds: 0..9,
-                jobs: 3,
-                busy: true
-            }
-        );
+        assert_eq!(all, Options { seeds: 0..9, jobs: 3, busy: true });
         assert_eq!(parse("--seed 7").unwrap().seeds, 7..8);
         for bad in ["--seeds", "--seeds x", "--fast", "7"] {
             assert!(parse(bad).is_err(), "{bad}");

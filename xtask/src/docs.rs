@@ -20,20 +20,14 @@ type Options = BTreeMap<String, bool>;
 /// Programs that cannot be built or started, files that cannot be read.
 pub(crate) fn run() -> Result<usize, Failure> {
     let programs = build()?;
-    let help = Command::new(programs.join("mainstay"))
-        .args(["run", "--help"])
-        .output()?;
+    let help = Command::new(programs.join("mainstay")).args(["run", "--help"]).output()?;
     let options = options(&String::from_utf8_lossy(&help.stdout));
     if options.len() < 5 {
         return Err("`mainstay run --help` lists no options".into());
     }
     let pages = tidy::pages()?;
     let mut findings = tidy::links(&pages);
-    findings.extend(
-        pages
-            .iter()
-            .flat_map(|page| unknown_options(page, &options)),
-    );
+    findings.extend(pages.iter().flat_map(|page| unknown_options(page, &options)));
     for page in &pages {
         findings.extend(run_blocks(page, &programs)?);
     }
@@ -50,15 +44,7 @@ pub(crate) fn run() -> Result<usize, Failure> {
 /// A build that fails.
 pub(crate) fn build() -> Result<PathBuf, Failure> {
     let mut cargo = workspace::cargo();
-    cargo.args([
-        "build",
-        "--release",
-        "--quiet",
-        "-p",
-        "mainstay-cli",
-        "-p",
-        "mainstay-apps",
-    ]);
+    cargo.args(["build", "--release", "--quiet", "-p", "mainstay-cli", "-p", "mainstay-apps"]);
     if !cargo.status()?.success() {
         return Err("the programs do not build".into());
     }
@@ -76,9 +62,7 @@ fn options(help: &str) -> Options {
         // A line reads `-n, --ranks <N>  What it is`.
         let usage = line.split("  ").next().unwrap_or_default();
         let takes_value = usage.contains('<') && !usage.contains("[=");
-        let words = usage
-            .split([',', ' ', '=', '['])
-            .filter(|word| word.starts_with('-'));
+        let words = usage.split([',', ' ', '=', '[']).filter(|word| word.starts_with('-'));
         options.extend(words.map(|word| (word.trim_end_matches("...").to_owned(), takes_value)));
     }
     options
@@ -141,9 +125,7 @@ fn unknown_in_command(command: &str, options: &Options) -> Vec<String> {
         }
         let mut rest = words[at + 1..].iter();
         while let Some(word) = rest.next().filter(|word| word.starts_with('-')) {
-            let (name, value) = word
-                .split_once('=')
-                .map_or((*word, None), |(n, v)| (n, Some(v)));
+            let (name, value) = word.split_once('=').map_or((*word, None), |(n, v)| (n, Some(v)));
             match options.get(name) {
                 Some(true) if value.is_none() => {
                     rest.next();
@@ -168,10 +150,7 @@ fn run_blocks(page: &Page, programs: &Path) -> Result<Vec<Finding>, Failure> {
         }
         let mut bash = Command::new("bash");
         bash.args(["-euo", "pipefail", "-c", &lines.join("\n")]);
-        let output = bash
-            .env("PATH", &path)
-            .current_dir(workspace::root())
-            .output()?;
+        let output = bash.env("PATH", &path).current_dir(workspace::root()).output()?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             let text = format!("the block ends with {}: {}", output.status, said.trim_end());
@@ -192,15 +171,8 @@ mod tests {
     fn the_help_is_read() {
         let options = options(HELP);
         let names: Vec<_> = options.keys().map(String::as_str).collect();
-        assert_eq!(
-            names,
-            ["--help", "--ranks", "--resume", "--twin", "-h", "-n"]
-        );
-        let valued: Vec<_> = options
-            .iter()
-            .filter(|(_, value)| **value)
-            .map(|(o, _)| o)
-            .collect();
+        assert_eq!(names, ["--help", "--ranks", "--resume", "--twin", "-h", "-n"]);
+        let valued: Vec<_> = options.iter().filter(|(_, value)| **value).map(|(o, _)| o).collect();
         assert_eq!(valued, ["--ranks", "-n"]);
     }
 
@@ -211,10 +183,7 @@ mod tests {
         for (text, count) in [
             ("```sh\nmainstay run -n 4 --twin ./cg --repeat 8\n```", 0),
             ("```sh\nmainstay run -n 4 --twine ./cg\n```", 1),
-            (
-                "```sh\n./target/release/mainstay run --ranks=4 \\\n  --fast ./cg\n```",
-                1,
-            ),
+            ("```sh\n./target/release/mainstay run --ranks=4 \\\n  --fast ./cg\n```", 1),
             ("```text\nmainstay run --fast\n```", 0),
             ("the option `--twin`, and `cg --tol`", 0),
             ("the option `--twin=yes` and `--fast`", 1),

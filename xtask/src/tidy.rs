@@ -35,20 +35,12 @@ pub(crate) struct Finding {
 impl Finding {
     /// A broken rule.
     pub(crate) fn new(place: &str, line: usize, text: impl Into<String>) -> Self {
-        Self {
-            place: place.to_owned(),
-            line,
-            text: text.into(),
-            advice: false,
-        }
+        Self { place: place.to_owned(), line, text: text.into(), advice: false }
     }
 
     /// Something worth a look.
     pub(crate) fn advice(place: &str, line: usize, text: impl Into<String>) -> Self {
-        Self {
-            advice: true,
-            ..Self::new(place, line, text)
-        }
+        Self { advice: true, ..Self::new(place, line, text) }
     }
 }
 
@@ -102,10 +94,7 @@ fn report(findings: Vec<Finding>) -> Result<usize, Failure> {
     for finding in &findings {
         println!("{finding}");
     }
-    println!(
-        "tidy: {broken} broken, {} to look at",
-        findings.len() - broken
-    );
+    println!("tidy: {broken} broken, {} to look at", findings.len() - broken);
     Ok(broken)
 }
 
@@ -139,19 +128,11 @@ fn pages_findings() -> Result<Vec<Finding>, Failure> {
 /// Files that cannot be read.
 pub(crate) fn pages() -> Result<Vec<Page>, Failure> {
     let root = workspace::root();
-    let at_root = std::fs::read_dir(&root)?
-        .filter_map(Result::ok)
-        .map(|entry| entry.path());
-    let mut paths: Vec<PathBuf> = at_root
-        .filter(|path| path.extension().is_some_and(|e| e == "md"))
-        .collect();
+    let at_root = std::fs::read_dir(&root)?.filter_map(Result::ok).map(|entry| entry.path());
+    let mut paths: Vec<PathBuf> =
+        at_root.filter(|path| path.extension().is_some_and(|e| e == "md")).collect();
     paths.extend(workspace::files(&root.join("docs"), "md")?);
     paths.sort();
-    let page = |path: &PathBuf| {
-        Ok(Page::new(
-            &workspace::relative(path),
-            &workspace::read(path)?,
-        ))
-    };
+    let page = |path: &PathBuf| Ok(Page::new(&workspace::relative(path), &workspace::read(path)?));
     paths.iter().map(page).collect()
 }

@@ -59,9 +59,7 @@ pub(crate) fn target_directory() -> PathBuf {
 pub(crate) fn packages() -> Result<Vec<Package>, Failure> {
     let mut command = cargo();
     command.args(["metadata", "--no-deps", "--format-version=1", "--quiet"]);
-    let output = command
-        .output()
-        .map_err(|e| format!("cargo metadata: {e}"))?;
+    let output = command.output().map_err(|e| format!("cargo metadata: {e}"))?;
     if !output.status.success() {
         let why = String::from_utf8_lossy(&output.stderr);
         return Err(format!("cargo metadata: {why}").into());
@@ -76,10 +74,7 @@ pub(crate) fn packages() -> Result<Vec<Package>, Failure> {
     };
     let package = |value: &Value| Package {
         name: text(&value["name"]),
-        dependencies: list(&value["dependencies"])
-            .iter()
-            .map(dependency)
-            .collect(),
+        dependencies: list(&value["dependencies"]).iter().map(dependency).collect(),
     };
     Ok(list(&metadata["packages"]).iter().map(package).collect())
 }

@@ -76,9 +76,9 @@ fn main() -> ExitCode {
             });
             outcome.map_or_else(|error| code_of(&error, &told), |()| ExitCode::SUCCESS)
         }
-        Err(help) if !help.use_stderr() => help
-            .print()
-            .map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
+        Err(help) if !help.use_stderr() => {
+            help.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+        }
         Err(wrong) => refuse(&wrong),
     }
 }
@@ -117,9 +117,7 @@ fn solve(job: &Job, arguments: &Arguments) -> mainstay::Result<()> {
 fn read_matrix(path: &Path) -> Result<Csr, InputError> {
     let listed = mtx::read(path)?;
     let matrix = Csr::new(&listed).map_err(|fault| InputError::of_file(path, fault))?;
-    matrix
-        .check_definite()
-        .map_err(|fault| InputError::of_file(path, fault))?;
+    matrix.check_definite().map_err(|fault| InputError::of_file(path, fault))?;
     Ok(matrix)
 }
 
@@ -190,10 +188,7 @@ mod tests {
     fn the_command_line_is_consistent_and_has_the_documented_defaults() {
         Arguments::command().debug_assert();
         let arguments = Arguments::try_parse_from(["cg", "m.mtx"]).unwrap();
-        assert_eq!(
-            (arguments.tol, arguments.repeat, arguments.seed),
-            (Options::TOLERANCE, 1, 1)
-        );
+        assert_eq!((arguments.tol, arguments.repeat, arguments.seed), (Options::TOLERANCE, 1, 1));
         assert!(arguments.rhs.is_none() && arguments.out.is_none());
     }
 

@@ -38,11 +38,7 @@ struct Size {
 
 impl Size {
     fn load(self, steps: u64) -> Load {
-        Load {
-            steps,
-            bytes: self.bytes,
-            spin: Duration::from_micros(self.spin_us),
-        }
+        Load { steps, bytes: self.bytes, spin: Duration::from_micros(self.spin_us) }
     }
 }
 
@@ -74,11 +70,7 @@ struct At {
 
 impl From<&At> for Place {
     fn from(at: &At) -> Self {
-        Self {
-            step: at.step,
-            rank: at.rank,
-            once: at.once.clone(),
-        }
+        Self { step: at.step, rank: at.rank, once: at.once.clone() }
     }
 }
 
@@ -153,13 +145,8 @@ enum Mode {
 }
 
 fn main() -> ExitCode {
-    let size = Size {
-        bytes: 65_536,
-        spin_us: 500,
-    };
-    let mode = Arguments::parse()
-        .mode
-        .unwrap_or(Mode::Steps { steps: 200, size });
+    let size = Size { bytes: 65_536, spin_us: 500 };
+    let mode = Arguments::parse().mode.unwrap_or(Mode::Steps { steps: 200, size });
     match mainstay::run(|job| enter(job, &mode)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -180,10 +167,9 @@ fn enter(job: &Job, mode: &Mode) -> mainstay::Result<()> {
         Mode::Early(work) => contract::early(job, (*work).into()),
         Mode::Swallow(work) => contract::swallow(job, (*work).into()),
         Mode::DropComm(work) => contract::drop_comm(job, (*work).into()),
-        Mode::Fork {
-            grandchild: true,
-            work,
-        } => contract::fork(job, (*work).into(), Offspring::Grandchild),
+        Mode::Fork { grandchild: true, work } => {
+            contract::fork(job, (*work).into(), Offspring::Grandchild)
+        }
         Mode::Fork { work, .. } => contract::fork(job, (*work).into(), Offspring::Child),
         Mode::Flip { rank, work } => wrong::flip(job, (*work).into(), *rank),
         Mode::Deadlock(work) => wait::deadlock(job, (*work).into()),
@@ -212,14 +198,9 @@ mod tests {
         Arguments::command().debug_assert();
         let line = "probe exit-at 5 1 3 --once m --steps 9 --bytes 80 --spin-us 2";
         let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
-        let Some(Mode::ExitAt { at, code, work }) = arguments.mode else {
-            panic!("another mode")
-        };
+        let Some(Mode::ExitAt { at, code, work }) = arguments.mode else { panic!("another mode") };
         assert_eq!((at.step, at.rank, code), (5, 1, 3));
         let load = Load::from(work);
-        assert_eq!(
-            (load.steps, load.bytes, load.spin),
-            (9, 80, Duration::from_micros(2))
-        );
+        assert_eq!((load.steps, load.bytes, load.spin), (9, 80, Duration::from_micros(2)));
     }
 }

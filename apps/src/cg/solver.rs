@@ -57,21 +57,10 @@ impl<'a> Solver<'a> {
         rows: Range<usize>,
         options: Options,
     ) -> Self {
-        assert!(
-            first.is_none_or(|b| b.len() == matrix.order()),
-            "one number a row"
-        );
+        assert!(first.is_none_or(|b| b.len() == matrix.order()), "one number a row");
         let inverse_diagonal = rows.clone().map(|row| 1.0 / matrix.at(row, row)).collect();
         let product = vec![0.0; rows.len()];
-        Self {
-            matrix,
-            first,
-            options,
-            rows,
-            inverse_diagonal,
-            whole: Vec::new(),
-            product,
-        }
+        Self { matrix, first, options, rows, inverse_diagonal, whole: Vec::new(), product }
     }
 
     /// A fresh state for this rank.
@@ -141,8 +130,7 @@ impl<'a> Solver<'a> {
         cg.iteration += 1;
         cg.iterations += 1;
         world.allgather(&cg.p, &mut self.whole)?;
-        self.matrix
-            .multiply(self.rows.clone(), &self.whole, &mut self.product);
+        self.matrix.multiply(self.rows.clone(), &self.whole, &mut self.product);
         let mut curvature = [dot(&cg.p, &self.product)];
         world.sum(&mut curvature)?;
         let alpha = cg.rho / positive(curvature[0], cg)?;
@@ -170,8 +158,7 @@ impl<'a> Solver<'a> {
     /// The true residual of this system, into the greatest so far.
     fn measure<C: Collectives>(&mut self, cg: &mut Cg, world: &mut C) -> Result<(), C::Error> {
         world.allgather(&cg.x, &mut self.whole)?;
-        self.matrix
-            .multiply(self.rows.clone(), &self.whole, &mut self.product);
+        self.matrix.multiply(self.rows.clone(), &self.whole, &mut self.product);
         let (b, ax) = (self.right_hand_side(cg.system), &self.product);
         let mut square = [sum4(b.len(), |k| (b[k] - ax[k]) * (b[k] - ax[k]))];
         world.sum(&mut square)?;
@@ -196,10 +183,7 @@ impl<'a> Solver<'a> {
             (0, None) => self.matrix.row_sums(self.rows.clone()),
             _ => {
                 let seed = self.options.seed;
-                self.rows
-                    .clone()
-                    .map(|row| rhs::uniform(seed, system, row as u64))
-                    .collect()
+                self.rows.clone().map(|row| rhs::uniform(seed, system, row as u64)).collect()
             }
         }
     }
@@ -217,17 +201,10 @@ fn positive(curvature: f64, cg: &Cg) -> Result<f64, SolveError> {
         Ok(curvature)
     } else {
         let (system, iteration) = (cg.system + 1, cg.iteration);
-        Err(SolveError::NotPositiveDefinite {
-            system,
-            iteration,
-            curvature,
-        })
+        Err(SolveError::NotPositiveDefinite { system, iteration, curvature })
     }
 }
 
 fn overflow(cg: &Cg) -> SolveError {
-    SolveError::Overflow {
-        system: cg.system + 1,
-        iteration: cg.iteration,
-    }
+    SolveError::Overflow { system: cg.system + 1, iteration: cg.iteration }
 }

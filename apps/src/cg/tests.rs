@@ -20,11 +20,7 @@ impl Together<'_> {
     fn exchange(&self, block: &[f64]) -> Vec<Vec<f64>> {
         *self.blocks[self.rank].lock().unwrap() = block.to_vec();
         self.barrier.wait();
-        let all = self
-            .blocks
-            .iter()
-            .map(|b| b.lock().unwrap().clone())
-            .collect();
+        let all = self.blocks.iter().map(|b| b.lock().unwrap().clone()).collect();
         self.barrier.wait();
         all
     }
@@ -56,11 +52,7 @@ impl Collectives for Together<'_> {
 }
 
 fn options(systems: usize) -> Options {
-    Options {
-        tolerance: Options::TOLERANCE,
-        systems,
-        seed: 1,
-    }
+    Options { tolerance: Options::TOLERANCE, systems, seed: 1 }
 }
 
 fn solve<C: Collectives>(
@@ -83,42 +75,23 @@ fn solve_on(ranks: usize, matrix: &Csr, options: &Options) -> Vec<Result<Cg, Sol
     let barrier = Barrier::new(ranks);
     std::thread::scope(|scope| {
         let start = |rank| {
-            let mut world = Together {
-                rank,
-                blocks: &blocks,
-                barrier: &barrier,
-            };
+            let mut world = Together { rank, blocks: &blocks, barrier: &barrier };
             scope.spawn(move || solve(matrix, None, options, &mut world))
         };
         let running: Vec<_> = (0..ranks).map(start).collect();
-        running
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect()
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
     })
 }
 
 fn joined(states: &[Result<Cg, SolveError>]) -> Vec<f64> {
-    states
-        .iter()
-        .flat_map(|cg| cg.as_ref().unwrap().solutions())
-        .copied()
-        .collect()
+    states.iter().flat_map(|cg| cg.as_ref().unwrap().solutions()).copied().collect()
 }
 
 /// Small symmetric matrices, by their lower triangle.
 fn symmetric(order: u32, listed: &[(u32, u32, f64)]) -> Csr {
-    let entries = listed
-        .iter()
-        .map(|&(row, column, value)| Entry { row, column, value });
+    let entries = listed.iter().map(|&(row, column, value)| Entry { row, column, value });
     let (symmetry, entries) = (Symmetry::Symmetric, entries.collect());
-    Csr::new(&Coordinates {
-        rows: order,
-        columns: order,
-        symmetry,
-        entries,
-    })
-    .unwrap()
+    Csr::new(&Coordinates { rows: order, columns: order, symmetry, entries }).unwrap()
 }
 
 /// The second difference in one dimension.
@@ -160,16 +133,7 @@ fn several_systems_lie_row_by_row_and_the_first_is_the_lone_one() {
             assert!((value - crate::rhs::uniform(1, system as u64, row as u64)).abs() < 1e-8);
         }
     }
-    let other = solve(
-        &matrix,
-        None,
-        &Options {
-            seed: 2,
-            ..options(3)
-        },
-        &mut Alone,
-    )
-    .unwrap();
+    let other = solve(&matrix, None, &Options { seed: 2, ..options(3) }, &mut Alone).unwrap();
     assert_ne!(other.solutions(), three.solutions());
 }
 
@@ -178,11 +142,7 @@ fn a_zero_right_hand_side_has_the_zero_solution() {
     let mut solver_options = options(2);
     solver_options.seed = 7;
     let cg = solve(&laplace(5), Some(&[0.0; 5]), &solver_options, &mut Alone).unwrap();
-    assert!(
-        cg.solutions()
-            .chunks(2)
-            .all(|row| row[0] == 0.0 && row[1] != 0.0)
-    );
+    assert!(cg.solutions().chunks(2).all(|row| row[0] == 0.0 && row[1] != 0.0));
     assert_eq!(cg.solved(), 2);
 }
 
@@ -191,27 +151,14 @@ fn an_indefinite_matrix_is_told_with_its_iteration() {
     let matrix = symmetric(2, &[(0, 0, 1.0), (1, 0, 2.0), (1, 1, 1.0)]);
     let error = solve(&matrix, Some(&[1.0, -1.0]), &options(1), &mut Alone).unwrap_err();
     let (system, iteration, curvature) = (1, 1, -2.0);
-    assert_eq!(
-        error,
-        SolveError::NotPositiveDefinite {
-            system,
-            iteration,
-            curvature
-        }
-    );
+    assert_eq!(error, SolveError::NotPositiveDefinite { system, iteration, curvature });
     assert!(error.is_about_the_input());
     // In the second iteration, of the second system, on every rank.
     let matrix = symmetric(3, &[(0, 0, 1.0), (1, 0, 2.0), (1, 1, 1.0), (2, 2, 3.0)]);
     for outcome in solve_on(3, &matrix, &options(2)) {
         let error = outcome.unwrap_err();
-        let SolveError::NotPositiveDefinite { iteration, .. } = error else {
-            panic!("{error}")
-        };
-        assert!(
-            error
-                .to_string()
-                .contains(&format!("in iteration {iteration} of system"))
-        );
+        let SolveError::NotPositiveDefinite { iteration, .. } = error else { panic!("{error}") };
+        assert!(error.to_string().contains(&format!("in iteration {iteration} of system")));
     }
 }
 
@@ -219,30 +166,12 @@ fn an_indefinite_matrix_is_told_with_its_iteration() {
 fn numbers_out_of_range_are_told_apart_from_indefinite_matrices() {
     let tiny = [1e-200; 5];
     let error = solve(&laplace(5), Some(&tiny), &options(1), &mut Alone).unwrap_err();
-    assert_eq!(
-        error,
-        SolveError::RightHandSide {
-            system: 1,
-            square: 0.0
-        }
-    );
+    assert_eq!(error, SolveError::RightHandSide { system: 1, square: 0.0 });
     let error = solve(&laplace(5), Some(&[1e200; 5]), &options(1), &mut Alone).unwrap_err();
-    assert_eq!(
-        error,
-        SolveError::RightHandSide {
-            system: 1,
-            square: f64::INFINITY
-        }
-    );
+    assert_eq!(error, SolveError::RightHandSide { system: 1, square: f64::INFINITY });
     let huge = symmetric(2, &[(0, 0, 1.0), (1, 0, 1e155), (1, 1, 1e308)]);
     let error = solve(&huge, Some(&[1e150, 1e150]), &options(1), &mut Alone).unwrap_err();
-    assert_eq!(
-        error,
-        SolveError::Overflow {
-            system: 1,
-            iteration: 1
-        }
-    );
+    assert_eq!(error, SolveError::Overflow { system: 1, iteration: 1 });
 }
 
 /// The fourth difference in one dimension: a clamped beam, badly conditioned.
@@ -255,19 +184,10 @@ fn beam(order: u32) -> Csr {
 
 #[test]
 fn a_tolerance_out_of_reach_ends_at_the_limit_or_when_the_residual_vanishes() {
-    let never = Options {
-        tolerance: 1e-300,
-        ..options(1)
-    };
+    let never = Options { tolerance: 1e-300, ..options(1) };
     for (matrix, last) in [(laplace(40), 384), (beam(40), 400)] {
         let error = solve(&matrix, None, &never, &mut Alone).unwrap_err();
-        let SolveError::NotConverged {
-            iterations,
-            reached,
-            wanted,
-            ..
-        } = error
-        else {
+        let SolveError::NotConverged { iterations, reached, wanted, .. } = error else {
             panic!("{error}");
         };
         assert_eq!((iterations, wanted), (last, 1e-300));
@@ -280,23 +200,11 @@ fn a_tolerance_out_of_reach_ends_at_the_limit_or_when_the_residual_vanishes() {
 fn every_number_of_ranks_gives_its_own_bits_each_time_and_nearly_the_same_numbers() {
     let matrix = laplace(60);
     let lone = joined(&solve_on(1, &matrix, &options(2)));
-    assert_eq!(
-        lone,
-        solve(&matrix, None, &options(2), &mut Alone)
-            .unwrap()
-            .solutions()
-    );
+    assert_eq!(lone, solve(&matrix, None, &options(2), &mut Alone).unwrap().solutions());
     for ranks in [2, 3, 4, 7, 61] {
         let once = joined(&solve_on(ranks, &matrix, &options(2)));
-        assert_eq!(
-            once,
-            joined(&solve_on(ranks, &matrix, &options(2))),
-            "{ranks} ranks"
-        );
-        assert!(
-            once.iter().zip(&lone).all(|(a, b)| (a - b).abs() < 1e-6),
-            "{ranks} ranks"
-        );
+        assert_eq!(once, joined(&solve_on(ranks, &matrix, &options(2))), "{ranks} ranks");
+        assert!(once.iter().zip(&lone).all(|(a, b)| (a - b).abs() < 1e-6), "{ranks} ranks");
     }
 }
 
@@ -323,15 +231,9 @@ fn a_copy_of_the_state_continues_to_the_same_bits() {
 #[test]
 fn the_real_matrix_is_the_published_one_and_is_solved() {
     let packed = std::fs::read(real_matrix()).unwrap();
-    let digest: String = Sha256::digest(&packed)
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect();
+    let digest: String = Sha256::digest(&packed).iter().map(|b| format!("{b:02x}")).collect();
     let readme = include_str!("../../../data/README.md");
-    assert!(
-        readme.contains(&digest),
-        "data/README.md must name {digest}"
-    );
+    assert!(readme.contains(&digest), "data/README.md must name {digest}");
 
     let listed = mtx::read(&real_matrix()).unwrap();
     assert_eq!((listed.rows, listed.entries.len()), (4884, 147_631));
@@ -343,10 +245,7 @@ fn the_real_matrix_is_the_published_one_and_is_solved() {
     assert!(alone.solutions().iter().all(|x| (x - 1.0).abs() < 1e-6));
 
     // A loose tolerance, for the time that an unoptimised build takes.
-    let loose = Options {
-        tolerance: 1e-2,
-        ..options(1)
-    };
+    let loose = Options { tolerance: 1e-2, ..options(1) };
     let four = joined(&solve_on(4, &matrix, &loose));
     assert_eq!(four, joined(&solve_on(4, &matrix, &loose)));
 }

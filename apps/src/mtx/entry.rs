@@ -27,11 +27,7 @@ struct Triangle {
 
 impl EntryReader {
     pub(super) fn new(header: Header, size: Size) -> Self {
-        Self {
-            header,
-            size,
-            triangle: None,
-        }
+        Self { header, size, triangle: None }
     }
 
     pub(super) fn parse(&mut self, text: &str, line: u64) -> Result<Entry, MatrixFault> {
@@ -43,11 +39,7 @@ impl EntryReader {
         let (row, column, value) = (words.next(), words.next(), words.next());
         let found = text.split_whitespace().count();
         let (Some(row), Some(column), true) = (row, column, found == expected) else {
-            return Err(MatrixFault::Words {
-                found,
-                expected,
-                form,
-            });
+            return Err(MatrixFault::Words { found, expected, form });
         };
         let entry = Entry {
             row: index("row", row, self.size.rows)?,
@@ -71,9 +63,7 @@ impl EntryReader {
         if triangle.side == side {
             Ok(())
         } else {
-            Err(MatrixFault::BothTriangles {
-                other: triangle.line,
-            })
+            Err(MatrixFault::BothTriangles { other: triangle.line })
         }
     }
 }
@@ -82,24 +72,16 @@ impl EntryReader {
 fn index(what: &'static str, word: &str, max: u32) -> Result<u32, MatrixFault> {
     match word.parse::<u32>() {
         Ok(number) if (1..=max).contains(&number) => Ok(number - 1),
-        _ => Err(MatrixFault::Index {
-            what,
-            found: word.to_owned(),
-            max,
-        }),
+        _ => Err(MatrixFault::Index { what, found: word.to_owned(), max }),
     }
 }
 
 fn real(word: &str) -> Result<f64, MatrixFault> {
-    let value: f64 = word.parse().map_err(|_| MatrixFault::Value {
-        found: word.to_owned(),
-    })?;
+    let value: f64 = word.parse().map_err(|_| MatrixFault::Value { found: word.to_owned() })?;
     if value.is_finite() {
         Ok(value)
     } else {
-        Err(MatrixFault::NotFinite {
-            found: word.to_owned(),
-        })
+        Err(MatrixFault::NotFinite { found: word.to_owned() })
     }
 }
 
@@ -107,8 +89,6 @@ fn integer(word: &str) -> Result<f64, MatrixFault> {
     match word.parse::<i64>() {
         // Exact: doubles hold every whole number up to the bound.
         Ok(number) if number.unsigned_abs() <= INTEGER_MAX => Ok(number as f64),
-        _ => Err(MatrixFault::NotInteger {
-            found: word.to_owned(),
-        }),
+        _ => Err(MatrixFault::NotInteger { found: word.to_owned() }),
     }
 }

@@ -53,32 +53,24 @@ impl Header {
             return Err(MatrixFault::HeaderWords { found: words.len() });
         };
         if object != "matrix" {
-            return Err(MatrixFault::Object {
-                found: object.clone(),
-            });
+            return Err(MatrixFault::Object { found: object.clone() });
         }
         if format != "coordinate" {
-            return Err(MatrixFault::Format {
-                found: format.clone(),
-            });
+            return Err(MatrixFault::Format { found: format.clone() });
         }
         let field = match field.as_str() {
             "real" => Field::Real,
             "integer" => Field::Integer,
             "pattern" => Field::Pattern,
             _ => {
-                return Err(MatrixFault::Field {
-                    found: field.clone(),
-                });
+                return Err(MatrixFault::Field { found: field.clone() });
             }
         };
         let symmetry = match symmetry.as_str() {
             "general" => Symmetry::General,
             "symmetric" => Symmetry::Symmetric,
             _ => {
-                return Err(MatrixFault::Symmetry {
-                    found: symmetry.clone(),
-                });
+                return Err(MatrixFault::Symmetry { found: symmetry.clone() });
             }
         };
         Ok(Self { field, symmetry })
@@ -112,11 +104,7 @@ impl Size {
         };
         let sides = (u32::try_from(rows), u32::try_from(columns));
         let (Ok(rows_u32 @ 1..), Ok(columns_u32 @ 1..)) = sides else {
-            return Err(MatrixFault::Dimensions {
-                rows,
-                columns,
-                max: u32::MAX,
-            });
+            return Err(MatrixFault::Dimensions { rows, columns, max: u32::MAX });
         };
         if header.symmetry == Symmetry::Symmetric && rows != columns {
             return Err(MatrixFault::SymmetricNotSquare { rows, columns });
@@ -125,11 +113,7 @@ impl Size {
         if claimed > room {
             return Err(MatrixFault::NoRoom { claimed, room });
         }
-        Ok(Self {
-            rows: rows_u32,
-            columns: columns_u32,
-            entries: claimed,
-        })
+        Ok(Self { rows: rows_u32, columns: columns_u32, entries: claimed })
     }
 }
 

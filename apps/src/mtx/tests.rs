@@ -23,10 +23,7 @@ fn real_symmetric_with_comments_blank_lines_and_any_case() {
     let matrix = parse(text).unwrap();
     assert_eq!((matrix.rows, matrix.columns), (2, 2));
     assert_eq!(matrix.symmetry, Symmetry::Symmetric);
-    assert_eq!(
-        matrix.entries,
-        [entry(0, 0, 4.0), entry(1, 0, -0.15), entry(1, 1, 5.0)]
-    );
+    assert_eq!(matrix.entries, [entry(0, 0, 4.0), entry(1, 0, -0.15), entry(1, 1, 5.0)]);
 }
 
 #[test]
@@ -36,10 +33,7 @@ fn integer_and_pattern_general_rectangular() {
     assert_eq!((matrix.rows, matrix.columns), (2, 3));
     assert_eq!(matrix.entries, [entry(0, 2, -7.0), entry(1, 0, 8.0)]);
     let text = "%%MatrixMarket matrix coordinate pattern general\n2 2 2\n1 2\n2 1";
-    assert_eq!(
-        parse(text).unwrap().entries,
-        [entry(0, 1, 1.0), entry(1, 0, 1.0)]
-    );
+    assert_eq!(parse(text).unwrap().entries, [entry(0, 1, 1.0), entry(1, 0, 1.0)]);
 }
 
 #[test]
@@ -62,10 +56,7 @@ fn a_compressed_file_cut_short_is_told_from_one_with_too_few_entries() {
     let text = "%%MatrixMarket matrix coordinate real general\n2 2 2\n1 1 2.5\n2 2 1\n";
     let packed = gzip(text.as_bytes());
     let error = read(&scratch("m.mtx.gz", &packed[..packed.len() - 9])).unwrap_err();
-    assert!(
-        error.to_string().contains("gzip data is cut short"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("gzip data is cut short"), "{error}");
 }
 
 #[test]
@@ -77,33 +68,19 @@ fn what_is_not_supported_is_refused_by_name() {
         ("matrix coordinate double general", "field `double`"),
         ("matrix coordinate complex hermitian", "field `complex`"),
         ("matrix coordinate real hermitian", "symmetry `hermitian`"),
-        (
-            "matrix coordinate real Skew-Symmetric",
-            "symmetry `skew-symmetric`",
-        ),
+        ("matrix coordinate real Skew-Symmetric", "symmetry `skew-symmetric`"),
     ] {
         let (line, message) = refusal(&format!("%%MatrixMarket {words}\n1 1 1\n1 1 1\n"));
         assert_eq!(line, Some(1));
-        assert!(
-            message.starts_with(name) && message.contains("; "),
-            "{message}"
-        );
+        assert!(message.starts_with(name) && message.contains("; "), "{message}");
     }
 }
 
 #[test]
 fn headers_that_are_none() {
     assert_eq!(refusal(""), (None, MatrixFault::Empty.to_string()));
-    for text in [
-        "\n",
-        "1 1 1\n",
-        "MatrixMarket matrix coordinate real general\n",
-        "PK\u{3}",
-    ] {
-        assert_eq!(
-            refusal(text),
-            (Some(1), MatrixFault::NotMatrixMarket.to_string())
-        );
+    for text in ["\n", "1 1 1\n", "MatrixMarket matrix coordinate real general\n", "PK\u{3}"] {
+        assert_eq!(refusal(text), (Some(1), MatrixFault::NotMatrixMarket.to_string()));
     }
     let (line, message) = refusal("%%MatrixMarket matrix coordinate real\n1 1 1\n");
     assert_eq!(line, Some(1));
@@ -114,18 +91,8 @@ const REAL: &str = "%%MatrixMarket matrix coordinate real general\n";
 
 #[test]
 fn sizes_that_cannot_be() {
-    assert_eq!(
-        refusal(&format!("{REAL}% only\n")),
-        (Some(3), MatrixFault::NoSize.to_string())
-    );
-    for size in [
-        "1 1",
-        "1 1 1 1",
-        "one 1 1",
-        "-1 1 1",
-        "1.0 1 1",
-        "1 1 99999999999999999999999",
-    ] {
+    assert_eq!(refusal(&format!("{REAL}% only\n")), (Some(3), MatrixFault::NoSize.to_string()));
+    for size in ["1 1", "1 1 1 1", "one 1 1", "-1 1 1", "1.0 1 1", "1 1 99999999999999999999999"] {
         let found = refusal(&format!("{REAL}{size}\n1 1 1\n"));
         assert_eq!(found, (Some(2), MatrixFault::Size.to_string()), "{size}");
     }
@@ -136,30 +103,21 @@ fn sizes_that_cannot_be() {
     }
     let (line, message) = refusal("%%MatrixMarket matrix coordinate real symmetric\n2 3 0\n");
     assert_eq!(line, Some(2));
-    assert!(
-        message.contains("symmetric matrix cannot be 2 x 3"),
-        "{message}"
-    );
+    assert!(message.contains("symmetric matrix cannot be 2 x 3"), "{message}");
 }
 
 #[test]
 fn a_claim_beyond_the_file_is_refused_before_it_allocates() {
     let (line, message) = refusal(&format!("{REAL}1 1 18446744073709551615\n1 1 1\n"));
     assert_eq!(line, Some(2));
-    assert!(
-        message.contains("claims 18446744073709551615 entries"),
-        "{message}"
-    );
+    assert!(message.contains("claims 18446744073709551615 entries"), "{message}");
     let text = format!("{REAL}1 1 1000000000000000\n1 1 1\n");
     let error = read(&scratch("m.mtx.gz", &gzip(text.as_bytes()))).unwrap_err();
     assert!(error.to_string().contains("can hold"), "{error}");
     // A claim that a compressed file of this size could hold costs no more than its real content.
     let text = format!("{REAL}1 1 10000\n1 1 1\n");
     let error = read(&scratch("m.mtx.gz", &gzip(text.as_bytes()))).unwrap_err();
-    assert!(
-        error.to_string().contains("after 1 of 10000 entries"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("after 1 of 10000 entries"), "{error}");
 }
 
 #[test]
@@ -175,15 +133,9 @@ fn too_few_and_too_many_entries_name_the_line() {
 #[test]
 fn entries_are_checked_word_by_word() {
     for (entry, expected) in [
-        (
-            "1 1",
-            "an entry has 2 words instead of 3; it must read `row column value`",
-        ),
+        ("1 1", "an entry has 2 words instead of 3; it must read `row column value`"),
         ("1 1 1 1", "an entry has 4 words instead of 3"),
-        (
-            "0 1 1",
-            "row `0` is not a whole number from 1 to 2; indices count from 1",
-        ),
+        ("0 1 1", "row `0` is not a whole number from 1 to 2; indices count from 1"),
         ("3 1 1", "row `3` is not a whole number from 1 to 2"),
         ("1 0 1", "column `0` is not a whole number from 1 to 2"),
         ("1 4294967297 1", "column `4294967297` is not"),
@@ -217,10 +169,7 @@ fn integer_and_pattern_files_hold_to_their_word() {
     let (line, message) =
         refusal("%%MatrixMarket matrix coordinate pattern general\n1 1 1\n1 1 1\n");
     assert_eq!(line, Some(3));
-    assert!(
-        message.contains("3 words instead of 2; it must read `row column`"),
-        "{message}"
-    );
+    assert!(message.contains("3 words instead of 2; it must read `row column`"), "{message}");
 }
 
 #[test]
@@ -229,18 +178,12 @@ fn a_symmetric_file_lists_either_triangle_and_not_both() {
     assert!(parse(&format!("{symmetric}1 1 1\n1 2 1\n2 2 1\n")).is_ok());
     let (line, message) = refusal(&format!("{symmetric}1 1 1\n2 1 1\n1 2 1\n"));
     assert_eq!(line, Some(5));
-    assert!(
-        message.contains("other triangle than the one of line 4"),
-        "{message}"
-    );
+    assert!(message.contains("other triangle than the one of line 4"), "{message}");
 }
 
 #[test]
 fn the_message_begins_with_file_and_line() {
     let file = scratch("bad.mtx", format!("{REAL}2 2 1\n9 1 1\n").as_bytes());
     let message = read(&file).unwrap_err().to_string();
-    assert!(
-        message.starts_with(&format!("{}:3: row `9`", file.display())),
-        "{message}"
-    );
+    assert!(message.starts_with(&format!("{}:3: row `9`", file.display())), "{message}");
 }

@@ -14,10 +14,7 @@ use super::load::{Load, Work, go_on, steps, steps_with};
 /// An interruption.
 pub fn early(job: &Job, load: Load) -> Result<()> {
     let mut work = job.protect("work", || Work::new(job.rank(), load.bytes))?;
-    let half = Load {
-        steps: load.steps / 2,
-        ..load
-    };
+    let half = Load { steps: load.steps / 2, ..load };
     go_on(job, half, &mut work, |_| Ok(()))
 }
 
@@ -72,10 +69,7 @@ pub enum Offspring {
 ///
 /// # Errors
 /// An interruption, or a process that cannot be started.
-#[allow(
-    clippy::zombie_processes,
-    reason = "leaving the child is the fault to show"
-)]
+#[allow(clippy::zombie_processes, reason = "leaving the child is the fault to show")]
 pub fn fork(job: &Job, load: Load, offspring: Offspring) -> Result<()> {
     steps_with(job, load, |_, work| {
         if work.step == 1 {

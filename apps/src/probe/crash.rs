@@ -51,12 +51,7 @@ fn is_first(marker: &Path) -> io::Result<bool> {
 pub fn panic_at(job: &Job, load: Load, place: &Place) -> Result<()> {
     steps_with(job, load, |world, work| {
         let here = place.is_here(world.rank(), work.step)?;
-        assert!(
-            !here,
-            "panic on purpose in step {} of rank {}",
-            work.step,
-            world.rank()
-        );
+        assert!(!here, "panic on purpose in step {} of rank {}", work.step, world.rank());
         Ok(())
     })
 }
@@ -81,11 +76,7 @@ mod tests {
 
     #[test]
     fn a_place_is_one_rank_and_one_step() {
-        let place = Place {
-            step: 3,
-            rank: 1,
-            once: None,
-        };
+        let place = Place { step: 3, rank: 1, once: None };
         assert!(place.is_here(1, 3).unwrap() && place.is_here(1, 3).unwrap());
         assert!(!place.is_here(1, 2).unwrap() && !place.is_here(0, 3).unwrap());
     }
@@ -94,18 +85,11 @@ mod tests {
     fn a_marker_makes_it_happen_once() {
         let marker = crate::testing::scratch("marker", b"");
         std::fs::remove_file(&*marker).unwrap();
-        let place = Place {
-            step: 3,
-            rank: 1,
-            once: Some(marker.to_path_buf()),
-        };
+        let place = Place { step: 3, rank: 1, once: Some(marker.to_path_buf()) };
         assert!(!place.is_here(1, 2).unwrap());
         assert!(place.is_here(1, 3).unwrap());
         assert!(!place.is_here(1, 3).unwrap());
-        let nowhere = Place {
-            once: Some("no/such/folder/marker".into()),
-            ..place
-        };
+        let nowhere = Place { once: Some("no/such/folder/marker".into()), ..place };
         assert!(nowhere.is_here(1, 3).is_err());
     }
 }

@@ -13,9 +13,7 @@ pub fn big_input(job: &Job, load: Load, bytes: usize) -> Result<()> {
     let input = job.input("big", || Ok::<_, mainstay::Error>(bytes_of_input(bytes)))?;
     let mut work = job.protect("work", || Work::new(job.rank(), load.bytes))?;
     go_on(job, load, &mut work, |work| {
-        let part = input
-            .chunks(4096)
-            .nth(work.step as usize % input.len().div_ceil(4096).max(1));
+        let part = input.chunks(4096).nth(work.step as usize % input.len().div_ceil(4096).max(1));
         for byte in part.unwrap_or_default() {
             work.words[0] = work.words[0].rotate_left(8) ^ u64::from(*byte);
         }

@@ -55,11 +55,7 @@ impl Work {
     pub fn new(rank: usize, bytes: usize) -> Self {
         let mut words = vec![0; (bytes / 8).max(1)];
         words[0] = rank as u64 + 1;
-        Self {
-            step: 0,
-            sum: 0,
-            words,
-        }
+        Self { step: 0, sum: 0, words }
     }
 
     /// One step without its checkpoint.
@@ -69,9 +65,7 @@ impl Work {
     pub fn advance(&mut self, world: &Comm) -> Result<()> {
         let (rank, size) = (world.rank(), world.size());
         let sent = world.isend(&[self.words[0]], (rank + 1) % size, NEIGHBOUR)?;
-        let received = world
-            .irecv::<u64>((rank + size - 1) % size, NEIGHBOUR)?
-            .wait()?;
+        let received = world.irecv::<u64>((rank + size - 1) % size, NEIGHBOUR)?.wait()?;
         sent.wait()?;
         let mut total = [self.change(received[0])];
         world.allreduce(&mut total, Op::Sum)?;
@@ -87,11 +81,7 @@ impl Work {
         let stripe = self.stripe();
         let mut sum = 0_u64;
         for (place, word) in stripe.clone().zip(&mut self.words[stripe]) {
-            *word = rhs::word(
-                *word ^ from_neighbour,
-                salt.wrapping_add(place as u64),
-                step,
-            );
+            *word = rhs::word(*word ^ from_neighbour, salt.wrapping_add(place as u64), step);
             sum = sum.wrapping_add(*word);
         }
         sum
@@ -184,11 +174,7 @@ mod tests {
         };
         let one = changed(0, 1, 2, 3);
         assert_eq!(one, changed(0, 1, 2, 3));
-        for other in [
-            changed(1, 1, 2, 3),
-            changed(0, 2, 2, 3),
-            changed(0, 1, 3, 3),
-        ] {
+        for other in [changed(1, 1, 2, 3), changed(0, 2, 2, 3), changed(0, 1, 3, 3)] {
             assert_ne!(one, other);
         }
         assert_ne!(one, changed(0, 1, 2, 4));

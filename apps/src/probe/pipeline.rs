@@ -41,11 +41,7 @@ impl State for Link {
 impl Link {
     fn new(rank: usize, load: Load) -> Self {
         let words = (load.bytes / 8).max(load.steps as usize + 1);
-        Self {
-            step: 0,
-            mixed: rank as u64,
-            history: vec![0; words],
-        }
+        Self { step: 0, mixed: rank as u64, history: vec![0; words] }
     }
 
     /// A message of varying length whose words follow from the state: mostly short, sometimes of
@@ -56,9 +52,7 @@ impl Link {
             0 => 5000 + random % 7000,
             _ => 1 + random % 200,
         };
-        (0..words)
-            .map(|k| rhs::word(self.mixed, u64::from(tag), k))
-            .collect()
+        (0..words).map(|k| rhs::word(self.mixed, u64::from(tag), k)).collect()
     }
 
     /// Receives a message of `tag` and mixes it in.

@@ -4,34 +4,18 @@ use super::*;
 use crate::rhs;
 
 fn coordinates(order: u32, symmetry: Symmetry, entries: &[(u32, u32, f64)]) -> Coordinates {
-    let entries = entries
-        .iter()
-        .map(|&(row, column, value)| Entry { row, column, value });
-    Coordinates {
-        rows: order,
-        columns: order,
-        symmetry,
-        entries: entries.collect(),
-    }
+    let entries = entries.iter().map(|&(row, column, value)| Entry { row, column, value });
+    Coordinates { rows: order, columns: order, symmetry, entries: entries.collect() }
 }
 
 fn dense(matrix: &Csr) -> Vec<Vec<f64>> {
     let order = matrix.order();
-    (0..order)
-        .map(|row| (0..order).map(|column| matrix.at(row, column)).collect())
-        .collect()
+    (0..order).map(|row| (0..order).map(|column| matrix.at(row, column)).collect()).collect()
 }
 
 #[test]
 fn symmetry_is_expanded_and_duplicates_are_summed_in_the_order_of_the_file() {
-    let listed = [
-        (2, 0, 1e16),
-        (0, 0, 4.0),
-        (2, 0, 1.0),
-        (1, 1, 5.0),
-        (2, 0, -1e16),
-        (2, 2, 6.0),
-    ];
+    let listed = [(2, 0, 1e16), (0, 0, 4.0), (2, 0, 1.0), (1, 1, 5.0), (2, 0, -1e16), (2, 2, 6.0)];
     let matrix = Csr::new(&coordinates(3, Symmetry::Symmetric, &listed)).unwrap();
     // (1e16 + 1) - 1e16 is 0 in this order, and would be 1 in another.
     let expected = [[4.0, 0.0, 0.0], [0.0, 5.0, 0.0], [0.0, 0.0, 6.0]];
@@ -52,31 +36,12 @@ fn general_entries_stand_for_themselves_and_rows_may_be_empty() {
 fn shapes_without_a_solution_are_refused_before_rows_are_allocated() {
     let mut wide = coordinates(2, Symmetry::General, &[(0, 0, 1.0), (1, 1, 1.0)]);
     wide.columns = 3;
-    assert_eq!(
-        Csr::new(&wide),
-        Err(MatrixFault::NotSquare {
-            rows: 2,
-            columns: 3
-        })
-    );
+    assert_eq!(Csr::new(&wide), Err(MatrixFault::NotSquare { rows: 2, columns: 3 }));
     let huge = coordinates(u32::MAX, Symmetry::Symmetric, &[(0, 0, 1.0)]);
-    assert_eq!(
-        Csr::new(&huge),
-        Err(MatrixFault::EmptyRow {
-            entries: 1,
-            rows: u32::MAX
-        })
-    );
+    assert_eq!(Csr::new(&huge), Err(MatrixFault::EmptyRow { entries: 1, rows: u32::MAX }));
     let sum = coordinates(1, Symmetry::General, &[(0, 0, 1.5e308), (0, 0, 1.5e308)]);
     let value = f64::INFINITY;
-    assert_eq!(
-        Csr::new(&sum),
-        Err(MatrixFault::Overflow {
-            row: 1,
-            column: 1,
-            value
-        })
-    );
+    assert_eq!(Csr::new(&sum), Err(MatrixFault::Overflow { row: 1, column: 1, value }));
 }
 
 #[test]
@@ -87,10 +52,7 @@ fn a_diagonal_that_is_missing_zero_or_negative_names_its_row() {
         (vec![(0, 0, 1.0), (1, 1, -2.0)], -2.0),
     ] {
         let matrix = Csr::new(&coordinates(2, Symmetry::Symmetric, &listed)).unwrap();
-        assert_eq!(
-            matrix.check_definite(),
-            Err(MatrixFault::Diagonal { row: 2, value })
-        );
+        assert_eq!(matrix.check_definite(), Err(MatrixFault::Diagonal { row: 2, value }));
     }
 }
 
@@ -98,25 +60,15 @@ fn a_diagonal_that_is_missing_zero_or_negative_names_its_row() {
 fn asymmetry_beyond_rounding_is_refused() {
     let with = |mirror| {
         let listed = [(0, 0, 4.0), (0, 1, 1.0), (1, 0, mirror), (1, 1, 4.0)];
-        Csr::new(&coordinates(2, Symmetry::General, &listed))
-            .unwrap()
-            .check_definite()
+        Csr::new(&coordinates(2, Symmetry::General, &listed)).unwrap().check_definite()
     };
     assert_eq!(with(1.0), Ok(()));
     assert_eq!(with(1.0 + 1e-12), Ok(()));
-    let fault = MatrixFault::NotSymmetric {
-        row: 1,
-        column: 2,
-        value: 1.0,
-        mirror: 1.1,
-    };
+    let fault = MatrixFault::NotSymmetric { row: 1, column: 2, value: 1.0, mirror: 1.1 };
     assert_eq!(with(1.1), Err(fault));
     let lone = [(0, 0, 4.0), (1, 0, 1.0), (1, 1, 4.0)];
     let lone = Csr::new(&coordinates(2, Symmetry::General, &lone)).unwrap();
-    assert!(matches!(
-        lone.check_definite(),
-        Err(MatrixFault::NotSymmetric { .. })
-    ));
+    assert!(matches!(lone.check_definite(), Err(MatrixFault::NotSymmetric { .. })));
 }
 
 fn random_matrix(order: u32, seed: u64) -> Csr {
@@ -146,9 +98,7 @@ fn a_product_has_the_same_bits_whoever_owns_the_row() {
         assert_eq!(joined, whole, "{ranks} ranks");
     }
     for (row, product) in whole.iter().enumerate() {
-        let naive: f64 = (0..97)
-            .map(|column| matrix.at(row, column) * v[column])
-            .sum();
+        let naive: f64 = (0..97).map(|column| matrix.at(row, column) * v[column]).sum();
         assert!((naive - product).abs() < 1e-12);
     }
 }
@@ -171,14 +121,8 @@ fn the_division_covers_every_row_once_and_balances_entries() {
             assert_eq!(rows.start, next);
             next = rows.end;
             let own = matrix.starts[rows.end] - matrix.starts[rows.start];
-            let longest = (0..matrix.order())
-                .map(|r| matrix.row(r).0.len())
-                .max()
-                .unwrap();
-            assert!(
-                own <= matrix.entries() / ranks + longest + 1,
-                "rank {rank} of {ranks}"
-            );
+            let longest = (0..matrix.order()).map(|r| matrix.row(r).0.len()).max().unwrap();
+            assert!(own <= matrix.entries() / ranks + longest + 1, "rank {rank} of {ranks}");
         }
         assert_eq!(next, matrix.order());
     }

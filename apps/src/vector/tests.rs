@@ -21,19 +21,10 @@ fn a_matrix_market_array_of_one_column() {
     let content = "%%MatrixMarket MATRIX array real general\n% why\n2 1\n7\n8\n";
     assert_eq!(text(content, 2).unwrap(), [7.0, 8.0]);
     for (content, line) in [
-        (
-            "%%MatrixMarket matrix coordinate real general\n2 1 2\n1 1 7\n2 1 8\n",
-            1,
-        ),
-        (
-            "%%MatrixMarket matrix array complex general\n2 1\n7 0\n8 0\n",
-            1,
-        ),
+        ("%%MatrixMarket matrix coordinate real general\n2 1 2\n1 1 7\n2 1 8\n", 1),
+        ("%%MatrixMarket matrix array complex general\n2 1\n7 0\n8 0\n", 1),
         ("%%MatrixMarket matrix array real general\n1 2\n7\n8\n", 2),
-        (
-            "%%MatrixMarket matrix array real general\n3 1\n7\n8\n9\n",
-            2,
-        ),
+        ("%%MatrixMarket matrix array real general\n3 1\n7\n8\n9\n", 2),
     ] {
         let error = text(content, 2).unwrap_err();
         assert_eq!(error.line(), Some(line));
@@ -45,20 +36,10 @@ fn a_matrix_market_array_of_one_column() {
 fn lengths_are_checked() {
     let error = text("1\n2\n", 3).unwrap_err();
     assert_eq!(error.line(), Some(3));
-    assert!(
-        error
-            .to_string()
-            .contains("after 2 numbers; the matrix has 3 rows"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("after 2 numbers; the matrix has 3 rows"), "{error}");
     let error = text("1\n2\n#\n3\n", 2).unwrap_err();
     assert_eq!(error.line(), Some(4));
-    assert!(
-        error
-            .to_string()
-            .contains("one number more than the 2 rows"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("one number more than the 2 rows"), "{error}");
 }
 
 #[test]
@@ -81,16 +62,11 @@ fn binary_files_are_little_endian_and_exactly_as_long() {
     let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
     assert_eq!(read(&scratch("b.f64", &bytes), 3).unwrap(), numbers);
     for (cut, length) in [(23, 3), (24, 2), (24, 4), (0, 1)] {
-        let error = read(&scratch("b.f64", &bytes[..cut]), length)
-            .unwrap_err()
-            .to_string();
+        let error = read(&scratch("b.f64", &bytes[..cut]), length).unwrap_err().to_string();
         let wanted = format!("the file has {cut} bytes and must have {}", length * 8);
         assert!(error.contains(&wanted), "{error}");
     }
-    let bytes: Vec<u8> = [0.0, f64::NAN]
-        .iter()
-        .flat_map(|x| x.to_le_bytes())
-        .collect();
+    let bytes: Vec<u8> = [0.0, f64::NAN].iter().flat_map(|x| x.to_le_bytes()).collect();
     let error = read(&scratch("b.F64", &bytes), 2).unwrap_err().to_string();
     assert!(error.contains("number 2 of the file is NaN"), "{error}");
 }
@@ -99,9 +75,6 @@ fn binary_files_are_little_endian_and_exactly_as_long() {
 fn missing_files_are_named() {
     for path in ["no/such.f64", "no/such.txt"] {
         let error = read(Path::new(path), 1).unwrap_err().to_string();
-        assert!(
-            error.starts_with(&format!("{path}: cannot be opened (")),
-            "{error}"
-        );
+        assert!(error.starts_with(&format!("{path}: cannot be opened (")), "{error}");
     }
 }

@@ -1,6 +1,6 @@
 //! Durations as users write them: `500ms`, `2s`, `5m`, `24h`, `7d`, `5y`.
 //!
-//! Invariant: what [`format`] prints, [`parse`] reads back to within its printed precision.
+//! Invariant: what [`format()`] prints, [`parse`] reads back to within its printed precision.
 
 use std::time::Duration;
 

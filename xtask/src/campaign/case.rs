@@ -167,10 +167,7 @@ impl Case {
         if random.once_in(3) {
             for _ in 0..=random.below(2) {
                 let after_us = random.below(reference.took_us);
-                self.kills.push(OutsideKill {
-                    rank: random.below(self.n),
-                    after_us,
-                });
+                self.kills.push(OutsideKill { rank: random.below(self.n), after_us });
             }
         }
         let restart = point != Point::Acknowledged && random.once_in(4);
@@ -182,8 +179,7 @@ impl Case {
     }
 
     fn options(&mut self, options: &[&str]) {
-        self.options
-            .extend(options.iter().map(|&option| option.to_owned()));
+        self.options.extend(options.iter().map(|&option| option.to_owned()));
     }
 }
 
@@ -225,22 +221,15 @@ mod tests {
     use mainstay_types::inject;
 
     fn reference() -> Reference {
-        Reference {
-            digest: "d".into(),
-            steps: 40,
-            took_us: 100_000,
-        }
+        Reference { digest: "d".into(), steps: 40, took_us: 100_000 }
     }
 
     #[test]
     fn the_generator_is_the_published_one() {
         let mut random = Random::new(1_234_567);
         let first: Vec<u64> = (0..3).map(|_| random.next()).collect();
-        let published = [
-            6_457_827_717_110_365_317,
-            3_203_168_211_198_807_973,
-            9_817_491_932_198_370_423,
-        ];
+        let published =
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
         assert_eq!(first, published);
     }
 
@@ -250,18 +239,10 @@ mod tests {
             let case = Case::new(seed, 3, &reference());
             assert_eq!(case, Case::new(seed, 3, &reference()));
             assert!(RANKS.contains(&case.n));
-            let at = case
-                .options
-                .iter()
-                .position(|option| option == "--inject")
-                .unwrap();
+            let at = case.options.iter().position(|option| option == "--inject").unwrap();
             let list = inject::parse(&case.options[at + 1]).unwrap();
             for injection in &list {
-                assert!(
-                    u64::from(injection.rank.unwrap().0) < case.n,
-                    "{:?}",
-                    case.options
-                );
+                assert!(u64::from(injection.rank.unwrap().0) < case.n, "{:?}", case.options);
             }
             // The summary names an injection as it prints itself.
             if let Some((_, aimed)) = &case.aim {
@@ -272,19 +253,12 @@ mod tests {
 
     #[test]
     fn two_hundred_seeds_aim_at_every_point_and_try_every_policy() {
-        let cases: Vec<_> = (0..200)
-            .map(|seed| Case::new(seed, 3, &reference()))
-            .collect();
+        let cases: Vec<_> = (0..200).map(|seed| Case::new(seed, 3, &reference())).collect();
         let aims: BTreeSet<_> = cases.iter().filter_map(|case| case.aim.as_ref()).collect();
         let points: BTreeSet<_> = aims.iter().map(|(point, _)| *point).collect();
         assert_eq!(points.len(), Point::ALL.len());
         for word in ["rollback", "restart", "abort", "auto"] {
-            assert!(
-                cases
-                    .iter()
-                    .any(|case| case.options.iter().any(|o| o == word)),
-                "{word}"
-            );
+            assert!(cases.iter().any(|case| case.options.iter().any(|o| o == word)), "{word}");
         }
         assert!(cases.iter().any(|case| !case.kills.is_empty()));
         assert!(cases.iter().any(|case| case.expected == Expected::GivenUp));

@@ -74,13 +74,11 @@ impl Report {
                 Expected::SameBits if digest != Some(reference.digest.as_str()) => {
                     Some(format!("gives {digest:?}, not {}", reference.digest))
                 }
-                Expected::GivenUp if code != Some(exit::of_signal(9)) || digest.is_some() => Some(
-                    format!("ends with {code:?} where 137 and no answer are right"),
-                ),
+                Expected::GivenUp if code != Some(exit::of_signal(9)) || digest.is_some() => {
+                    Some(format!("ends with {code:?} where 137 and no answer are right"))
+                }
                 Expected::GivenUp
-                    if list("failures")
-                        .iter()
-                        .all(|failure| failure["cause"] != "signal:9") =>
+                    if list("failures").iter().all(|failure| failure["cause"] != "signal:9") =>
                 {
                     Some("does not name the cause signal:9".to_owned())
                 }
@@ -96,15 +94,8 @@ mod tests {
     use serde_json::json;
 
     fn judged(case: &Case, summary: Value, code: i32) -> Report {
-        let reference = Reference {
-            digest: "aa".into(),
-            steps: 40,
-            took_us: 1000,
-        };
-        let seen = Seen {
-            summary,
-            ..Seen::default()
-        };
+        let reference = Reference { digest: "aa".into(), steps: 40, took_us: 1000 };
+        let seen = Seen { summary, ..Seen::default() };
         let mut report = Report::default();
         report.judge(case, &reference, &seen, Some(code));
         report
@@ -113,11 +104,7 @@ mod tests {
     fn case(expected: Expected) -> Case {
         (0..)
             .map(|seed| {
-                let reference = Reference {
-                    digest: "aa".into(),
-                    steps: 40,
-                    took_us: 1000,
-                };
+                let reference = Reference { digest: "aa".into(), steps: 40, took_us: 1000 };
                 Case::new(seed, 3, &reference)
             })
             .find(|case| case.expected == expected)

@@ -46,9 +46,7 @@ pub(crate) fn all(programs: &Path, directory: &Path) -> Result<References, Failu
             let mut run = Command::new(programs.join("mainstay"));
             run.args(["run", "--json", "-n", &n.to_string(), "--ckpt-dir"]);
             run.arg(directory.join(format!("reference-{i}-{n}")));
-            run.arg(programs.join(program))
-                .args(*arguments)
-                .current_dir(workspace::root());
+            run.arg(programs.join(program)).args(*arguments).current_dir(workspace::root());
             let started = Instant::now();
             let output = run.output()?;
             let took_us = u64::try_from(started.elapsed().as_micros())?;
@@ -60,14 +58,7 @@ pub(crate) fn all(programs: &Path, directory: &Path) -> Result<References, Failu
                 return Err(format!("{program} fails on {n} ranks without faults: {why}").into());
             };
             let digest = digest.to_owned();
-            references.insert(
-                (i, n),
-                Reference {
-                    digest,
-                    steps: steps.max(4),
-                    took_us,
-                },
-            );
+            references.insert((i, n), Reference { digest, steps: steps.max(4), took_us });
         }
     }
     Ok(references)

@@ -56,19 +56,13 @@ impl Bench {
         let started = Instant::now();
         let errors = self.directory.join(format!("seed-{}.err", case.seed));
         let mut command = self.command(case);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(fs::File::create(&errors)?);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(fs::File::create(&errors)?);
         let mut child = command.spawn()?;
         let stdout = child.stdout.take().ok_or("no pipe to the launcher")?;
         let program = self.programs.join(PROGRAMS[case.program].0);
         let seen = watch(&mut child, stdout, case, &program, started + self.deadline);
         let status = child.wait()?;
-        let mut report = Report {
-            took: started.elapsed(),
-            ..Report::default()
-        };
+        let mut report = Report { took: started.elapsed(), ..Report::default() };
         report.judge(case, reference, &seen, status.code());
         if let Some(wrong) = &mut report.wrong {
             let said = fs::read_to_string(&errors).unwrap_or_default();
@@ -146,10 +140,7 @@ fn watch(
     if !seen.hung {
         let _no_panics_there = reader.join();
     }
-    seen.left_behind = all_pids
-        .into_iter()
-        .filter(|pid| runs(*pid, program))
-        .collect();
+    seen.left_behind = all_pids.into_iter().filter(|pid| runs(*pid, program)).collect();
     seen
 }
 

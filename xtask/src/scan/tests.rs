@@ -18,25 +18,13 @@ fn every_way_to_name_a_path_gives_its_full_name() {
             "use std::time as t; use t::Instant as I; fn f() { I::now(); }",
             "std::time::Instant::now",
         ),
-        (
-            "extern crate std as s; type T = s::net::TcpStream;",
-            "std::net::TcpStream",
-        ),
-        (
-            "fn f() -> core::time::Duration { d }",
-            "std::time::Duration",
-        ),
-        (
-            "macro_rules! m { () => { std::env::var(\"x\") } }",
-            "std::env::var",
-        ),
+        ("extern crate std as s; type T = s::net::TcpStream;", "std::net::TcpStream"),
+        ("fn f() -> core::time::Duration { d }", "std::time::Duration"),
+        ("macro_rules! m { () => { std::env::var(\"x\") } }", "std::env::var"),
         ("m! { use std::{thread, fs}; }", "std::thread"),
         ("m! { with std::sync::{Mutex as M} }", "std::sync::Mutex"),
         ("fn f() { x.collect::<std::fs::File>(); }", "std::fs::File"),
-        (
-            "fn f(x: &dyn Fn() -> <std::fs::File as T>::U) {}",
-            "std::fs::File",
-        ),
+        ("fn f(x: &dyn Fn() -> <std::fs::File as T>::U) {}", "std::fs::File"),
         ("use std::time::*;", "std::time::*"),
         ("use r#std::r#fs;", "std::fs"),
     ] {
@@ -61,24 +49,12 @@ fn what_only_tests_compile_is_marked() {
     assert_eq!(paths(text, true), ["std::fs::read"]);
     assert_eq!(paths(text, false), ["std::net::x"]);
     assert_eq!(paths("#![cfg(test)] use std::fs;", true), ["std::fs"]);
-    assert_eq!(
-        paths("#[cfg(all(test, loom))] mod m { use std::fs; }", true),
-        ["std::fs"]
-    );
-    assert_eq!(
-        paths("#[cfg(not(test))] mod m { use std::fs; }", false),
-        ["std::fs"]
-    );
-    assert_eq!(
-        paths("#[cfg(any(test, loom))] mod m { use std::fs; }", false),
-        ["std::fs"]
-    );
+    assert_eq!(paths("#[cfg(all(test, loom))] mod m { use std::fs; }", true), ["std::fs"]);
+    assert_eq!(paths("#[cfg(not(test))] mod m { use std::fs; }", false), ["std::fs"]);
+    assert_eq!(paths("#[cfg(any(test, loom))] mod m { use std::fs; }", false), ["std::fs"]);
     let text = "struct S { #[cfg(test)] a: u8, b: std::fs::File }";
     assert_eq!(paths(text, false), ["std::fs::File"]);
-    assert_eq!(
-        scan("#[cfg(test)] mod model;").unwrap().test_modules,
-        ["model"]
-    );
+    assert_eq!(scan("#[cfg(test)] mod model;").unwrap().test_modules, ["model"]);
 }
 
 #[test]

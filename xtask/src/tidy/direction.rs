@@ -24,10 +24,8 @@ const LINES: &[(&str, u32)] = &[
 ];
 
 /// Packages outside the order, with all that they may use of it.
-const OUTSIDE: &[(&str, &[&str])] = &[
-    ("mainstay-apps", &["mainstay"]),
-    ("xtask", &["mainstay-types"]),
-];
+const OUTSIDE: &[(&str, &[&str])] =
+    &[("mainstay-apps", &["mainstay"]), ("xtask", &["mainstay-types"])];
 
 /// What breaks the rule among the workspace's packages.
 pub(super) fn check(packages: &[Package]) -> Vec<Finding> {
@@ -35,9 +33,7 @@ pub(super) fn check(packages: &[Package]) -> Vec<Finding> {
     for package in packages {
         let may_use = |user: &str, used: &str| match (line_of(user), line_of(used)) {
             (Some(user), Some(used)) => used < user,
-            _ => OUTSIDE
-                .iter()
-                .any(|(name, uses)| *name == user && uses.contains(&used)),
+            _ => OUTSIDE.iter().any(|(name, uses)| *name == user && uses.contains(&used)),
         };
         if line_of(&package.name).is_none() && !is_outside(&package.name) {
             let text = "has no line in the order of crates: give it one, with an ADR";
@@ -56,10 +52,7 @@ pub(super) fn check(packages: &[Package]) -> Vec<Finding> {
 }
 
 fn line_of(name: &str) -> Option<u32> {
-    LINES
-        .iter()
-        .find(|(crate_name, _)| *crate_name == name)
-        .map(|(_, line)| *line)
+    LINES.iter().find(|(crate_name, _)| *crate_name == name).map(|(_, line)| *line)
 }
 
 fn is_outside(name: &str) -> bool {
@@ -72,15 +65,8 @@ mod tests {
     use crate::workspace::Dependency;
 
     fn broken(name: &str, uses: &str, dev: bool) -> bool {
-        let used = Dependency {
-            name: uses.to_owned(),
-            dev,
-            target: None,
-        };
-        let package = Package {
-            name: name.to_owned(),
-            dependencies: vec![used],
-        };
+        let used = Dependency { name: uses.to_owned(), dev, target: None };
+        let package = Package { name: name.to_owned(), dependencies: vec![used] };
         !check(&[package]).is_empty()
     }
 

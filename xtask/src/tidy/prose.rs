@@ -27,10 +27,7 @@ pub(crate) struct Page {
 impl Page {
     /// A page.
     pub(crate) fn new(path: &str, text: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
+        Self { path: path.to_owned(), text: text.to_owned() }
     }
 
     /// Its fenced blocks: the line of the fence, the word behind it, the lines inside.
@@ -63,9 +60,7 @@ impl Page {
     fn anchors(&self) -> BTreeSet<String> {
         let mut anchors = BTreeSet::new();
         for (_, line) in self.prose() {
-            let Some(heading) = line
-                .strip_prefix('#')
-                .map(|rest| rest.trim_start_matches('#'))
+            let Some(heading) = line.strip_prefix('#').map(|rest| rest.trim_start_matches('#'))
             else {
                 continue;
             };
@@ -132,11 +127,7 @@ pub(crate) fn links(pages: &[Page]) -> Vec<Finding> {
     for page in pages {
         for (line, link) in page.links() {
             let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
-            let path = if file.is_empty() {
-                page.path.clone()
-            } else {
-                joined(&page.path, file)
-            };
+            let path = if file.is_empty() { page.path.clone() } else { joined(&page.path, file) };
             let target = pages.iter().find(|page| page.path == path);
             let exists = target.is_some() || workspace::root().join(&path).exists();
             if !exists {
@@ -169,12 +160,8 @@ fn joined(from: &str, link: &str) -> String {
 
 /// The anchor of a heading.
 fn slug(heading: &str) -> String {
-    let kept = heading
-        .chars()
-        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-    kept.flat_map(char::to_lowercase)
-        .map(|c| if c == ' ' { '-' } else { c })
-        .collect()
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -183,10 +170,7 @@ mod tests {
 
     #[test]
     fn links_and_anchors_have_to_exist() {
-        let there = Page::new(
-            "docs/a/there.md",
-            "# One thing\n## `code` & more\n# One thing\n",
-        );
+        let there = Page::new("docs/a/there.md", "# One thing\n## `code` & more\n# One thing\n");
         for (link, count) in [
             ("../a/there.md", 0),
             ("../a/there.md#one-thing", 0),
@@ -210,23 +194,10 @@ mod tests {
     #[test]
     fn open_ends_and_local_paths_are_caught() {
         let broken = |text: &str| !check(&Page::new("docs/x.md", text)).is_empty();
-        for text in [
-            "a TODO: x",
-            "`FIXME`",
-            "cd /home/me/x",
-            "`/work/x`",
-            "(/root/.cargo)",
-        ] {
+        for text in ["a TODO: x", "`FIXME`", "cd /home/me/x", "`/work/x`", "(/root/.cargo)"] {
             assert!(broken(text), "{text}");
         }
-        for text in [
-            "mastodon",
-            "todos",
-            "/proc/self/fd",
-            "~/work/x",
-            "a/home/b",
-            "${D}/work/",
-        ] {
+        for text in ["mastodon", "todos", "/proc/self/fd", "~/work/x", "a/home/b", "${D}/work/"] {
             assert!(!broken(text), "{text}");
         }
     }
@@ -236,10 +207,7 @@ mod tests {
         let page = Page::new("x.md", "a\n```sh run\nls\n```\nb\n```\nc\n```\n");
         assert_eq!(
             page.blocks(),
-            [
-                (2, "sh run".to_owned(), vec!["ls".to_owned()]),
-                (6, String::new(), vec!["c".into()])
-            ]
+            [(2, "sh run".to_owned(), vec!["ls".to_owned()]), (6, String::new(), vec!["c".into()])]
         );
         assert_eq!(page.prose(), [(1, "a"), (5, "b")]);
     }

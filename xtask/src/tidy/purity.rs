@@ -32,22 +32,10 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("std::sync::Condvar", "an engine never waits"),
     ("std::sync::Barrier", "an engine never waits"),
     ("std::sync::mpsc", "effects are returned, not sent"),
-    (
-        "std::collections::HashMap",
-        "its order is random: use BTreeMap or a vector",
-    ),
-    (
-        "std::collections::HashSet",
-        "its order is random: use BTreeSet",
-    ),
-    (
-        "std::collections::hash_map",
-        "its order is random: use BTreeMap or a vector",
-    ),
-    (
-        "std::collections::hash_set",
-        "its order is random: use BTreeSet",
-    ),
+    ("std::collections::HashMap", "its order is random: use BTreeMap or a vector"),
+    ("std::collections::HashSet", "its order is random: use BTreeSet"),
+    ("std::collections::hash_map", "its order is random: use BTreeMap or a vector"),
+    ("std::collections::hash_set", "its order is random: use BTreeSet"),
     ("std::hash::RandomState", "entropy is an input"),
 ];
 
@@ -100,9 +88,7 @@ pub(super) fn test_files(sources: &[Source]) -> BTreeSet<String> {
     for source in sources {
         let stem = source.path.trim_end_matches(".rs");
         let parent = |suffix: &str| stem.strip_suffix(suffix).map(str::to_owned);
-        let children = parent("/lib")
-            .or_else(|| parent("/main"))
-            .or_else(|| parent("/mod"));
+        let children = parent("/lib").or_else(|| parent("/main")).or_else(|| parent("/mod"));
         let children = children.unwrap_or_else(|| stem.to_owned());
         for name in &source.scan.test_modules {
             found.insert(format!("{children}/{name}"));
@@ -122,9 +108,7 @@ pub(super) fn is_test_file(path: &str, test_files: &BTreeSet<String>) -> bool {
 
 /// What a file of a pure room names and may not.
 pub(super) fn check(source: &Source, test_files: &BTreeSet<String>) -> Vec<Finding> {
-    let pure = ROOMS
-        .iter()
-        .any(|room| source.path.starts_with(&format!("crates/{room}/src/")));
+    let pure = ROOMS.iter().any(|room| source.path.starts_with(&format!("crates/{room}/src/")));
     if !pure || is_test_file(&source.path, test_files) {
         return Vec::new();
     }
@@ -141,14 +125,11 @@ fn forbidden(path: &str) -> Option<(&'static str, &'static str)> {
     let glob = path.strip_suffix("::*");
     let hit = FORBIDDEN.iter().find(|(name, _)| {
         let below = |whole: &str, part: &str| {
-            whole
-                .strip_prefix(part)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+            whole.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
         };
         // A glob import of a module brings in whatever lies directly beneath it.
         let by_glob = glob.is_some_and(|module| {
-            name.strip_prefix(module)
-                .is_some_and(|rest| rest.rfind("::") == Some(0))
+            name.strip_prefix(module).is_some_and(|rest| rest.rfind("::") == Some(0))
         });
         below(path, name) || by_glob
     });
@@ -162,11 +143,7 @@ mod tests {
     use crate::workspace::Dependency;
 
     fn source(path: &str, text: &str) -> Source {
-        Source {
-            path: path.to_owned(),
-            text: text.to_owned(),
-            scan: scan::scan(text).unwrap(),
-        }
+        Source { path: path.to_owned(), text: text.to_owned(), scan: scan::scan(text).unwrap() }
     }
 
     fn broken(text: &str) -> bool {
@@ -188,12 +165,8 @@ mod tests {
             ] {
                 assert!(broken(&text), "{text}");
             }
-            assert!(!broken(&format!(
-                "// {path}\nfn f() -> &'static str {{ \"{path}\" }}"
-            )));
-            assert!(!broken(&format!(
-                "#[cfg(test)] mod tests {{ use {path}; }}"
-            )));
+            assert!(!broken(&format!("// {path}\nfn f() -> &'static str {{ \"{path}\" }}")));
+            assert!(!broken(&format!("#[cfg(test)] mod tests {{ use {path}; }}")));
         }
     }
 
@@ -226,23 +199,12 @@ mod tests {
     fn forbidden_dependencies_are_caught_but_for_tests_and_models() {
         let broken = |package: &str, name: &str, dev: bool, target: Option<&str>| {
             let target = target.map(str::to_owned);
-            let dependencies = vec![Dependency {
-                name: name.to_owned(),
-                dev,
-                target,
-            }];
-            !check_manifests(&[Package {
-                name: package.to_owned(),
-                dependencies,
-            }])
-            .is_empty()
+            let dependencies = vec![Dependency { name: name.to_owned(), dev, target }];
+            !check_manifests(&[Package { name: package.to_owned(), dependencies }]).is_empty()
         };
         for name in ["getrandom", "rustix", "libc", "tokio", "mio"] {
             assert!(broken("mainstay-ckpt", name, false, None), "{name}");
-            assert!(
-                broken("mainstay-types", name, false, Some("cfg(unix)")),
-                "{name}"
-            );
+            assert!(broken("mainstay-types", name, false, Some("cfg(unix)")), "{name}");
             assert!(!broken("mainstay-ckpt", name, true, None), "{name}");
             assert!(!broken("mainstay-host", name, false, None), "{name}");
         }

@@ -12,11 +12,7 @@ const LINES_ADVISED: usize = 400;
 /// Lines that a file may have.
 const LINES_MAX: usize = 600;
 /// Waits for wall-clock time, which no test may do.
-const SLEEPS: &[&str] = &[
-    "std::thread::sleep",
-    "std::thread::sleep_until",
-    "tokio::time::sleep",
-];
+const SLEEPS: &[&str] = &["std::thread::sleep", "std::thread::sleep_until", "tokio::time::sleep"];
 
 /// What is wrong with a file's shape.
 pub(super) fn check(source: &Source) -> Vec<Finding> {
@@ -46,9 +42,7 @@ pub(super) fn check_references(source: &Source, exists: impl Fn(&str) -> bool) -
         let comment = line.trim_start().starts_with("//");
         for (at, _) in line.match_indices("docs/").filter(|_| comment) {
             let is_path = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
-            let end = line[at..]
-                .find(|c| !is_path(c))
-                .map_or(line.len(), |len| at + len);
+            let end = line[at..].find(|c| !is_path(c)).map_or(line.len(), |len| at + len);
             let path = line[at..end].trim_end_matches(['.', '/']);
             if !exists(path) {
                 let text = format!("sends the reader to {path}, which is not there");
@@ -61,21 +55,16 @@ pub(super) fn check_references(source: &Source, exists: impl Fn(&str) -> bool) -
 
 /// What is wrong with a file's tests.
 pub(super) fn check_tests(source: &Source, test_files: &BTreeSet<String>) -> Vec<Finding> {
-    let ignored = source.scan.ignore_lines.iter().map(|line| {
-        Finding::new(
-            &source.path,
-            *line,
-            "ignores a test: mend it or take it away",
-        )
-    });
+    let ignored =
+        source.scan.ignore_lines.iter().map(|line| {
+            Finding::new(&source.path, *line, "ignores a test: mend it or take it away")
+        });
     let all_tests = is_test_file(&source.path, test_files);
     let in_tests = source.scan.mentions.iter().filter(|m| m.test || all_tests);
-    let sleeping = in_tests
-        .filter(|m| SLEEPS.contains(&m.path.as_str()))
-        .map(|mention| {
-            let text = "sleeps in a test: wait for the event itself, with a deadline";
-            Finding::new(&source.path, mention.line, text)
-        });
+    let sleeping = in_tests.filter(|m| SLEEPS.contains(&m.path.as_str())).map(|mention| {
+        let text = "sleeps in a test: wait for the event itself, with a deadline";
+        Finding::new(&source.path, mention.line, text)
+    });
     ignored.chain(sleeping).collect()
 }
 
@@ -85,11 +74,7 @@ mod tests {
     use crate::scan;
 
     fn source(path: &str, text: &str) -> Source {
-        Source {
-            path: path.to_owned(),
-            text: text.to_owned(),
-            scan: scan::scan(text).unwrap(),
-        }
+        Source { path: path.to_owned(), text: text.to_owned(), scan: scan::scan(text).unwrap() }
     }
 
     #[test]
@@ -121,13 +106,7 @@ mod tests {
         assert!(!broken("crates/cli/src/main.rs", sleep));
         let in_tests = "#[cfg(test)] mod tests { use std::thread::sleep as nap; }";
         assert!(broken("crates/cli/src/main.rs", in_tests));
-        assert!(broken(
-            "crates/cli/src/main.rs",
-            "#[test] #[ignore] fn t() {}"
-        ));
-        assert!(!broken(
-            "crates/cli/src/main.rs",
-            "#[test] /* #[ignore] */ fn t() {}"
-        ));
+        assert!(broken("crates/cli/src/main.rs", "#[test] #[ignore] fn t() {}"));
+        assert!(!broken("crates/cli/src/main.rs", "#[test] /* #[ignore] */ fn t() {}"));
     }
 }

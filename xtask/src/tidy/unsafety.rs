@@ -8,10 +8,7 @@ use super::{Finding, Source};
 
 /// The modules that the document allows, as paths from the root.
 pub(super) fn allowed(architecture: &str) -> Vec<String> {
-    let mut lines = architecture
-        .lines()
-        .skip_while(|line| line.trim() != "```unsafe")
-        .skip(1);
+    let mut lines = architecture.lines().skip_while(|line| line.trim() != "```unsafe").skip(1);
     let block = lines.by_ref().take_while(|line| line.trim() != "```");
     let words = block.filter_map(|line| line.split_whitespace().next());
     words.map(str::to_owned).collect()
@@ -24,9 +21,7 @@ pub(super) fn check(source: &Source, allowed: &[String]) -> Vec<Finding> {
     }
     let text = "is `unsafe` outside the modules that ARCHITECTURE.md names";
     let lines = source.scan.unsafe_lines.iter();
-    lines
-        .map(|line| Finding::new(&source.path, *line, text))
-        .collect()
+    lines.map(|line| Finding::new(&source.path, *line, text)).collect()
 }
 
 /// Modules on the list that hold no `unsafe`.
@@ -57,11 +52,7 @@ mod tests {
     use crate::scan;
 
     fn source(path: &str, text: &str) -> Source {
-        Source {
-            path: path.to_owned(),
-            text: text.to_owned(),
-            scan: scan::scan(text).unwrap(),
-        }
+        Source { path: path.to_owned(), text: text.to_owned(), scan: scan::scan(text).unwrap() }
     }
 
     #[test]

@@ -88,12 +88,7 @@ impl Header {
         let found = crc32c(&bytes[..HEADER_BYTES - 4]);
         if found != stored {
             let what = "image header";
-            return Err(DecodeError::Checksum {
-                what,
-                found,
-                stored,
-            }
-            .into());
+            return Err(DecodeError::Checksum { what, found, stored }.into());
         }
         if magic != MAGIC {
             return Err(unknown("image magic", 0, 0).into());
@@ -106,13 +101,7 @@ impl Header {
 
     fn check(self) -> Result<Self, FormatError> {
         let too_long = |what, claimed, limit, at| {
-            Err(DecodeError::TooLong {
-                what,
-                claimed,
-                limit,
-                at,
-            }
-            .into())
+            Err(DecodeError::TooLong { what, claimed, limit, at }.into())
         };
         if self.n == 0 || self.n > RANKS_MAX {
             return too_long("number of ranks", self.n.into(), RANKS_MAX.into(), 16);
@@ -174,30 +163,12 @@ mod tests {
     fn contradictions_are_refused_though_the_checksum_is_right() {
         for bad in [
             Header { n: 0, ..sample() },
-            Header {
-                n: 1025,
-                ..sample()
-            },
-            Header {
-                rank: Rank(4),
-                ..sample()
-            },
-            Header {
-                table_bytes: TABLE_BYTES_MAX + 1,
-                ..sample()
-            },
-            Header {
-                table_at: 0,
-                ..sample()
-            },
-            Header {
-                table_at: 8193,
-                ..sample()
-            },
-            Header {
-                table_at: u64::MAX,
-                ..sample()
-            },
+            Header { n: 1025, ..sample() },
+            Header { rank: Rank(4), ..sample() },
+            Header { table_bytes: TABLE_BYTES_MAX + 1, ..sample() },
+            Header { table_at: 0, ..sample() },
+            Header { table_at: 8193, ..sample() },
+            Header { table_at: u64::MAX, ..sample() },
         ] {
             assert!(Header::decode(&bad.encode()).is_err(), "{bad:?}");
         }

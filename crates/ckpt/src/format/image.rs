@@ -66,12 +66,7 @@ impl<'a, M: WriteAt + ?Sized> ImageWriter<'a, M> {
         }
         memory.write_at(0, &ZEROS, Residency::Cached);
         let fields = Vec::with_capacity(plan.fields().len());
-        Ok(Self {
-            memory,
-            plan,
-            hint,
-            table: Table { fields, cut },
-        })
+        Ok(Self { memory, plan, hint, table: Table { fields, cut } })
     }
 
     /// Copies the next field, and calls `after_chunk` after each of its chunks.
@@ -111,18 +106,10 @@ impl<'a, M: WriteAt + ?Sized> ImageWriter<'a, M> {
         let table = self.table.encode();
         let table_at = self.plan.table_at();
         let table_crc = self.memory.write_at(table_at, &table, Residency::Cached);
-        let header = Header {
-            table_at,
-            table_bytes: table.len() as u64,
-            table_crc,
-            ..header
-        };
+        let header = Header { table_at, table_bytes: table.len() as u64, table_crc, ..header };
         let bytes = header.encode();
         self.memory.write_at(0, &bytes, Residency::Cached);
-        Captured {
-            image_bytes: table_at + table.len() as u64,
-            table_crc,
-        }
+        Captured { image_bytes: table_at + table.len() as u64, table_crc }
     }
 }
 
@@ -146,11 +133,7 @@ impl Header {
     /// The same header for a version at a step.
     #[must_use]
     pub fn at(self, version: Version, step: Step) -> Self {
-        Self {
-            version,
-            step,
-            ..self
-        }
+        Self { version, step, ..self }
     }
 }
 
@@ -224,18 +207,10 @@ impl Image {
             ("number of ranks", header.n.into(), expected.n.into()),
             ("version", header.version.0, expected.version.0),
             ("length", image.image_bytes(), expected.image_bytes),
-            (
-                "table checksum",
-                header.table_crc.into(),
-                expected.table_crc.into(),
-            ),
+            ("table checksum", header.table_crc.into(), expected.table_crc.into()),
         ] {
             if found != expected {
-                return Err(FormatError::Foreign {
-                    what,
-                    found,
-                    expected,
-                });
+                return Err(FormatError::Foreign { what, found, expected });
             }
         }
         Ok(image)

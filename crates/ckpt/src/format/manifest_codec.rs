@@ -63,14 +63,7 @@ impl Manifest {
         let ranks = (0..n).map(|_| RankEntry::get(&mut r, n));
         let ranks = ranks.collect::<Result<_, FormatError>>()?;
         r.end("manifest")?;
-        Ok(Self {
-            identity,
-            epoch,
-            version,
-            step,
-            parent,
-            ranks,
-        })
+        Ok(Self { identity, epoch, version, step, parent, ranks })
     }
 }
 
@@ -79,12 +72,7 @@ fn checked_body(bytes: &[u8]) -> Result<&[u8], DecodeError> {
     if bytes.len() > MANIFEST_BYTES_MAX {
         let (claimed, limit) = (bytes.len() as u64, MANIFEST_BYTES_MAX as u64);
         let at = 0;
-        return Err(DecodeError::TooLong {
-            what,
-            claimed,
-            limit,
-            at,
-        });
+        return Err(DecodeError::TooLong { what, claimed, limit, at });
     }
     let at = bytes.len();
     let end = at.checked_sub(4).ok_or(DecodeError::Short { what, at })?;
@@ -92,11 +80,7 @@ fn checked_body(bytes: &[u8]) -> Result<&[u8], DecodeError> {
     let stored = Reader::new(crc).u32(what)?;
     let found = crc32c(body);
     if found != stored {
-        return Err(DecodeError::Checksum {
-            what,
-            found,
-            stored,
-        });
+        return Err(DecodeError::Checksum { what, found, stored });
     }
     Ok(body)
 }
@@ -138,13 +122,7 @@ impl Identity {
                 })
             })
             .collect::<Result<_, DecodeError>>()?;
-        Ok(Self {
-            job,
-            launch,
-            program,
-            args,
-            inputs,
-        })
+        Ok(Self { job, launch, program, args, inputs })
     }
 }
 
@@ -180,11 +158,7 @@ impl RankEntry {
             early: get_early(r, n)?,
         };
         let same = |what, found, expected| {
-            let layout = FormatError::Layout {
-                what,
-                found,
-                expected,
-            };
+            let layout = FormatError::Layout { what, found, expected };
             (found == expected).then_some(()).ok_or(layout)
         };
         same("late offset", late_at, entry.late_at())?;
@@ -202,11 +176,7 @@ fn not_last<T: Copy + Eq + Into<u64>>(
     what: &'static str,
 ) -> Result<T, FormatError> {
     let (found, expected) = (number.into(), last.into() - 1);
-    let layout = FormatError::Layout {
-        what,
-        found,
-        expected,
-    };
+    let layout = FormatError::Layout { what, found, expected };
     (number != last).then_some(number).ok_or(layout)
 }
 

@@ -67,9 +67,5 @@ impl WriteAt for [u8] {
 
 /// The error of a read past the end.
 pub(crate) fn beyond(at: u64, bytes: usize) -> Unreadable {
-    Unreadable {
-        at,
-        bytes: bytes as u64,
-        why: "they lie beyond the end".to_owned(),
-    }
+    Unreadable { at, bytes: bytes as u64, why: "they lie beyond the end".to_owned() }
 }

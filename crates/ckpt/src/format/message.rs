@@ -74,19 +74,9 @@ fn one(r: &mut Reader<'_>) -> Result<Message, DecodeError> {
     let found = crc32c(payload);
     if found != stored {
         let what = "message payload";
-        return Err(DecodeError::Checksum {
-            what,
-            found,
-            stored,
-        });
+        return Err(DecodeError::Checksum { what, found, stored });
     }
-    Ok(Message {
-        source,
-        context,
-        tag,
-        sequence,
-        payload: payload.to_vec(),
-    })
+    Ok(Message { source, context, tag, sequence, payload: payload.to_vec() })
 }
 
 #[cfg(test)]
@@ -123,10 +113,7 @@ mod tests {
         assert!(decode_messages(&bytes).is_err());
         let mut huge = encode_messages(&sample());
         huge[24..32].fill(0xFF);
-        assert!(matches!(
-            decode_messages(&huge),
-            Err(DecodeError::Short { .. })
-        ));
+        assert!(matches!(decode_messages(&huge), Err(DecodeError::Short { .. })));
         assert!(decode_messages(&[0xFF; 4]).is_err());
     }
 
@@ -134,9 +121,6 @@ mod tests {
     fn a_payload_that_changed_is_named() {
         let mut bytes = encode_messages(&sample());
         *bytes.last_mut().unwrap() ^= 1;
-        assert!(matches!(
-            decode_messages(&bytes),
-            Err(DecodeError::Checksum { .. })
-        ));
+        assert!(matches!(decode_messages(&bytes), Err(DecodeError::Checksum { .. })));
     }
 }

@@ -47,12 +47,9 @@ impl FileName {
 impl std::fmt::Display for FileName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match *self {
-            Self::Shard {
-                version,
-                epoch,
-                rank,
-                incarnation,
-            } => write!(f, "v{:08}.e{epoch}.r{rank}.i{incarnation}.shard", version.0),
+            Self::Shard { version, epoch, rank, incarnation } => {
+                write!(f, "v{:08}.e{epoch}.r{rank}.i{incarnation}.shard", version.0)
+            }
             Self::Manifest { version } => write!(f, "v{:08}.manifest", version.0),
             Self::Aside { version } => write!(f, "v{:08}.manifest.aside", version.0),
         }
@@ -62,12 +59,7 @@ impl std::fmt::Display for FileName {
 /// The name of a shard.
 #[must_use]
 pub fn shard_name(version: Version, epoch: Epoch, rank: Rank, incarnation: Incarnation) -> String {
-    let name = FileName::Shard {
-        version,
-        epoch,
-        rank,
-        incarnation,
-    };
+    let name = FileName::Shard { version, epoch, rank, incarnation };
     name.to_string()
 }
 
@@ -93,12 +85,8 @@ pub fn parse_name(name: &str) -> Option<FileName> {
         number.filter(|number| *number < u32::MAX)
     };
     let found = match *parts.as_slice() {
-        [v, "manifest"] => FileName::Manifest {
-            version: version(v)?,
-        },
-        [v, "manifest", "aside"] => FileName::Aside {
-            version: version(v)?,
-        },
+        [v, "manifest"] => FileName::Manifest { version: version(v)? },
+        [v, "manifest", "aside"] => FileName::Aside { version: version(v)? },
         [v, e, r, i, "shard"] => FileName::Shard {
             version: version(v)?,
             epoch: Epoch(narrow(e, 'e')?),

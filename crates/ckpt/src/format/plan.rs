@@ -53,9 +53,10 @@ impl FieldSpec {
     /// Bytes of the field's entry in a table.
     fn entry_bytes(&self, bytes: u64) -> u64 {
         let names = 8 + self.state.len() + self.name.len();
-        let global = self.global.as_ref().map_or(0, |global| {
-            8 + 8 * (global.shape.len() + global.offset.len())
-        });
+        let global = self
+            .global
+            .as_ref()
+            .map_or(0, |global| 8 + 8 * (global.shape.len() + global.offset.len()));
         (names + global) as u64 + 1 + 4 + 8 + 8 + 1 + 4 + 4 * chunks(bytes)
     }
 
@@ -119,10 +120,7 @@ impl Plan {
     /// [`FieldsError`] names the field that cannot be protected, and why.
     pub fn new(fields: &[FieldSpec]) -> Result<Self, FieldsError> {
         if fields.len() > FIELDS_MAX {
-            return Err(FieldsError::TooMany {
-                count: fields.len(),
-                most: FIELDS_MAX,
-            });
+            return Err(FieldsError::TooMany { count: fields.len(), most: FIELDS_MAX });
         }
         let mut names = BTreeSet::new();
         let mut at = Vec::with_capacity(fields.len());
@@ -140,12 +138,7 @@ impl Plan {
             next = in_files.ok_or(FieldsError::TooBig)?;
             entries_bytes += field.entry_bytes(bytes);
         }
-        Ok(Self {
-            fields: fields.to_vec(),
-            at,
-            table_at: next,
-            entries_bytes,
-        })
+        Ok(Self { fields: fields.to_vec(), at, table_at: next, entries_bytes })
     }
 
     /// The fields, in order.
@@ -231,10 +224,7 @@ mod tests {
     fn what_cannot_be_protected_is_named() {
         let good = field("u", Kind::F64, 8, 1);
         let global = |shape: &[u64], offset: &[u64]| FieldSpec {
-            global: Some(Global {
-                shape: shape.to_vec(),
-                offset: offset.to_vec(),
-            }),
+            global: Some(Global { shape: shape.to_vec(), offset: offset.to_vec() }),
             ..good.clone()
         };
         assert!(Plan::new(&[global(&[4, 4], &[0, 4])]).is_ok());
@@ -254,9 +244,8 @@ mod tests {
         ] {
             assert!(Plan::new(&bad).is_err(), "{bad:?}");
         }
-        let many: Vec<_> = (0..=FIELDS_MAX)
-            .map(|i| field(&i.to_string(), Kind::U8, 1, 0))
-            .collect();
+        let many: Vec<_> =
+            (0..=FIELDS_MAX).map(|i| field(&i.to_string(), Kind::U8, 1, 0)).collect();
         assert!(Plan::new(&many[1..]).is_ok());
         assert!(matches!(Plan::new(&many), Err(FieldsError::TooMany { .. })));
     }

@@ -31,17 +31,9 @@ impl Image {
     ) -> Result<(), FormatError> {
         let entry = &self.table.fields[field];
         let expected = entry.spec.bytes();
-        assert_eq!(
-            Some(into.len() as u64),
-            expected,
-            "a field is restored whole"
-        );
+        assert_eq!(Some(into.len() as u64), expected, "a field is restored whole");
         let mut at = entry.at;
-        for (chunk, (part, crc)) in into
-            .chunks_mut(CRC_CHUNK_BYTES)
-            .zip(&entry.crcs)
-            .enumerate()
-        {
+        for (chunk, (part, crc)) in into.chunks_mut(CRC_CHUNK_BYTES).zip(&entry.crcs).enumerate() {
             let found = memory.read_at(at, part, Residency::Streaming)?;
             if found != *crc {
                 return Err(self.bad_chunk(field, chunk, found));
@@ -104,9 +96,7 @@ pub(crate) fn verify_gap<M: ReadAt + ?Sized>(
     memory.read_at(from, gap, Residency::Cached)?;
     match gap.iter().position(|byte| *byte != 0) {
         None => Ok(()),
-        Some(i) => Err(FormatError::Gap {
-            at: from + i as u64,
-        }),
+        Some(i) => Err(FormatError::Gap { at: from + i as u64 }),
     }
 }
 

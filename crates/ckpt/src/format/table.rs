@@ -74,21 +74,12 @@ impl Table {
     pub fn decode(bytes: &[u8], n: u32, table_at: u64) -> Result<Self, FormatError> {
         let mut r = Reader::new(bytes);
         let count = r.count(34, FIELDS_MAX, "number of fields")?;
-        let fields = (0..count)
-            .map(|_| get_field(&mut r))
-            .collect::<Result<Vec<_>, _>>()?;
+        let fields = (0..count).map(|_| get_field(&mut r)).collect::<Result<Vec<_>, _>>()?;
         let sent = r.u64s(RANKS_MAX as usize, "sent counters")?;
         let delivered = r.u64s(RANKS_MAX as usize, "delivered counters")?;
         let unexpected = message::get(&mut r)?;
         r.end("table")?;
-        let table = Self {
-            fields,
-            cut: Cut {
-                sent,
-                delivered,
-                unexpected,
-            },
-        };
+        let table = Self { fields, cut: Cut { sent, delivered, unexpected } };
         table.check(n, table_at)?;
         Ok(table)
     }
@@ -97,13 +88,7 @@ impl Table {
         let specs: Vec<FieldSpec> = self.fields.iter().map(|f| f.spec.clone()).collect();
         let plan = Plan::new(&specs)?;
         let same = |what, found: u64, expected: u64| {
-            (found == expected)
-                .then_some(())
-                .ok_or(FormatError::Layout {
-                    what,
-                    found,
-                    expected,
-                })
+            (found == expected).then_some(()).ok_or(FormatError::Layout { what, found, expected })
         };
         for (i, field) in self.fields.iter().enumerate() {
             same("field offset", field.at, plan.at(i))?;
@@ -143,19 +128,6 @@ fn get_field(r: &mut Reader<'_>) -> Result<FieldEntry, DecodeError> {
         })
     })?;
     let crcs = r.count(4, TABLE_BYTES_MAX as usize, "number of chunks")?;
-    let crcs = (0..crcs)
-        .map(|_| r.u32("chunk checksum"))
-        .collect::<Result<_, _>>()?;
-    Ok(FieldEntry {
-        spec: FieldSpec {
-            state,
-            name,
-            kind,
-            element_bytes,
-            count,
-            global,
-        },
-        at,
-        crcs,
-    })
+    let crcs = (0..crcs).map(|_| r.u32("chunk checksum")).collect::<Result<_, _>>()?;
+    Ok(FieldEntry { spec: FieldSpec { state, name, kind, element_bytes, count, global }, at, crcs })
 }

@@ -16,11 +16,7 @@ static SHIFT_LANE: [[u32; 256]; 4] = shift_table(LANE_BYTES);
 #[target_feature(enable = "sse4.2")]
 pub(super) unsafe fn copy(dst: *mut u8, src: *const u8, len: usize, crc: u32, stream: bool) -> u32 {
     // Non-temporal stores go to aligned words.
-    let head = if stream {
-        dst.align_offset(8).min(len)
-    } else {
-        0
-    };
+    let head = if stream { dst.align_offset(8).min(len) } else { 0 };
     // SAFETY: the first `head` bytes of the caller's memory.
     let mut register = unsafe { words(dst, src, head, !crc) };
     let mut at = head;

@@ -31,11 +31,7 @@ const LEAST_BYTES: usize = 2 * BLOCK_BYTES;
 #[target_feature(enable = "avx2,vpclmulqdq,pclmulqdq,sse4.2")]
 pub(super) unsafe fn copy(dst: *mut u8, src: *const u8, len: usize, crc: u32, stream: bool) -> u32 {
     // Non-temporal stores go to aligned registers.
-    let head = if stream {
-        dst.align_offset(REGISTER_BYTES)
-    } else {
-        0
-    };
+    let head = if stream { dst.align_offset(REGISTER_BYTES) } else { 0 };
     if len < head + LEAST_BYTES {
         // SAFETY: the caller's promise.
         return !unsafe { sse42::words(dst, src, len, !crc) };
@@ -125,11 +121,7 @@ fn remainder(sum: __m256i) -> u32 {
 fn factors(bits: usize) -> __m256i {
     const BLOCK: (i64, i64) = both(8 * BLOCK_BYTES);
     const REGISTER: (i64, i64) = both(8 * REGISTER_BYTES);
-    let (low, high) = if bits == 8 * BLOCK_BYTES {
-        BLOCK
-    } else {
-        REGISTER
-    };
+    let (low, high) = if bits == 8 * BLOCK_BYTES { BLOCK } else { REGISTER };
     _mm256_set_epi64x(high, low, high, low)
 }
 

@@ -45,11 +45,7 @@ impl Ledger {
         self.records.insert(version, record);
         self.slots[free] = Some(version);
         (self.next, self.capture, self.target) = (version.next(), Some(version), Some(step));
-        effects.push(Effect::Proposed {
-            version,
-            slot,
-            step,
-        });
+        effects.push(Effect::Proposed { version, slot, step });
         Ok(())
     }
 
@@ -123,24 +119,13 @@ impl Ledger {
             ..part.entry
         };
         record.blocked_max = record.blocked_max.max(blocked);
-        let fits = if record.all_captured() {
-            record.find_late()
-        } else {
-            Ok(())
-        };
+        let fits = if record.all_captured() { record.find_late() } else { Ok(()) };
         self.settle(version, fits, effects);
         Ok(())
     }
 
     pub(super) fn late(&mut self, input: &Input, effects: &mut Vec<Effect>) -> Result<(), Stale> {
-        let &Input::Late {
-            rank,
-            epoch,
-            version,
-            bytes,
-            crc,
-        } = input
-        else {
+        let &Input::Late { rank, epoch, version, bytes, crc } = input else {
             return Ok(());
         };
         let record = self.in_capture(rank, epoch, version)?;
@@ -215,9 +200,8 @@ impl Ledger {
         }
         // Every later target would be above this rank's last step.
         self.any_ended = true;
-        let lacking = self
-            .capturing()
-            .filter(|record| record.part(rank).is_none() && step < record.step);
+        let lacking =
+            self.capturing().filter(|record| record.part(rank).is_none() && step < record.step);
         if let Some(version) = lacking.map(Record::version) {
             self.void(version, VoidReason::RankEnded { rank, step }, effects);
         }

@@ -107,11 +107,7 @@ impl Choice {
                 early: std::mem::take(&mut early[s]),
             });
         }
-        Some(Self {
-            version: record.version,
-            step: record.step,
-            ranks,
-        })
+        Some(Self { version: record.version, step: record.step, ranks })
     }
 }
 

@@ -90,12 +90,9 @@ impl Ledger {
             Input::Written { version } => self.written(version, effects),
             Input::Published { version } => self.published(version, effects),
             Input::WriteFailed { version, why } => self.write_failed(version, why, effects),
-            Input::CopyBad {
-                version,
-                rank,
-                level,
-                why,
-            } => self.copy_bad(version, (rank, level), why, effects),
+            Input::CopyBad { version, rank, level, why } => {
+                self.copy_bad(version, (rank, level), why, effects)
+            }
             Input::Adopt(manifest) => self.adopt(*manifest),
             Input::RankEnded { rank, step } => self.rank_ended(rank, step, effects),
         };
@@ -123,18 +120,14 @@ impl Ledger {
     #[must_use]
     pub fn newest_restorable(&self) -> Option<Version> {
         let mut newest_first = self.records.values().rev();
-        newest_first
-            .find(|r| r.is_restorable())
-            .map(Record::version)
+        newest_first.find(|r| r.is_restorable()).map(Record::version)
     }
 
     /// The newest version that a later launch could restore.
     #[must_use]
     pub fn newest_published(&self) -> Option<Version> {
         let mut newest_first = self.records.values().rev();
-        newest_first
-            .find(|r| r.is_whole_on_disk())
-            .map(Record::version)
+        newest_first.find(|r| r.is_whole_on_disk()).map(Record::version)
     }
 
     /// What is known of a version; `None` when nothing of it is left.

@@ -58,10 +58,7 @@ fn explore(n: u32, keep: usize, budget: Budget) -> usize {
 
 #[test]
 fn every_history_of_three_ranks_and_two_faults() {
-    let budget = Budget {
-        versions: 3,
-        faults: 2,
-    };
+    let budget = Budget { versions: 3, faults: 2 };
     let states = explore(3, 1, budget);
     assert!(states > 15_000, "{states}");
 }
@@ -69,10 +66,7 @@ fn every_history_of_three_ranks_and_two_faults() {
 #[test]
 fn every_history_of_one_rank_and_two_faults() {
     for keep in [1, 2] {
-        let budget = Budget {
-            versions: 5,
-            faults: 2,
-        };
+        let budget = Budget { versions: 5, faults: 2 };
         let states = explore(1, keep, budget);
         assert!(states > 15_000, "{states}");
     }
@@ -97,9 +91,7 @@ fn pick(random: &mut Random, world: &World) -> Action {
     };
     let faults = random.once_in(12);
     let fitting: Vec<_> = actions.iter().filter(|a| is_fault(a) == faults).collect();
-    **fitting
-        .get(random.below(fitting.len().max(1) as u64) as usize)
-        .unwrap_or(&&actions[0])
+    **fitting.get(random.below(fitting.len().max(1) as u64) as usize).unwrap_or(&&actions[0])
 }
 
 #[test]
@@ -140,9 +132,8 @@ fn a_ledger_survives_a_resume_in_the_middle_of_any_history() {
         // Only what is published reaches the next launch.
         let mut next = Ledger::new(3, Version(1), 2);
         for version in (1..first.next_version().0).map(Version) {
-            let published = first
-                .record(version)
-                .filter(|r| r.disk() == mainstay_ckpt::Disk::Published);
+            let published =
+                first.record(version).filter(|r| r.disk() == mainstay_ckpt::Disk::Published);
             if published.is_some() {
                 let manifest = first.manifest(version, crate::script::identity()).unwrap();
                 let effects =
@@ -153,10 +144,6 @@ fn a_ledger_survives_a_resume_in_the_middle_of_any_history() {
         assert!(next.newest_restorable() >= first.newest_published());
         let choice = next.choose();
         let sources = choice.iter().flat_map(|choice| &choice.ranks);
-        assert!(
-            sources
-                .into_iter()
-                .all(|source| source.level == Level::Disk)
-        );
+        assert!(sources.into_iter().all(|source| source.level == Level::Disk));
     }
 }

@@ -22,26 +22,14 @@ pub(crate) fn spec(state: &str, name: &str, kind: Kind, bytes: u32, count: u64) 
 }
 
 pub(crate) fn message(source: u32, sequence: u64, payload: &[u8]) -> Message {
-    Message {
-        source: Rank(source),
-        context: 2,
-        tag: 77,
-        sequence,
-        payload: payload.to_vec(),
-    }
+    Message { source: Rank(source), context: 2, tag: 77, sequence, payload: payload.to_vec() }
 }
 
 /// Fields of each kind of length: one element, none, a part of a page, more than a page.
 pub(crate) fn fields() -> Vec<(FieldSpec, Vec<u8>)> {
     let mut random = Random(5);
-    let global = Some(Global {
-        shape: vec![600, 3],
-        offset: vec![200, 0],
-    });
-    let u = FieldSpec {
-        global,
-        ..spec("heat", "u", Kind::F64, 8, 600)
-    };
+    let global = Some(Global { shape: vec![600, 3], offset: vec![200, 0] });
+    let u = FieldSpec { global, ..spec("heat", "u", Kind::F64, 8, 600) };
     let mut fields = vec![
         spec("heat", "step", Kind::U64, 8, 1),
         spec("heat", "none", Kind::I16, 2, 0),
@@ -101,29 +89,14 @@ pub(crate) fn manifest() -> Manifest {
         late_crc: if i == 1 { crc32c(&late()) } else { 0 },
         sent: vec![5, 0, u64::from(i)],
         delivered: vec![0, 0, 9],
-        early: vec![
-            Early {
-                peer: Rank(2),
-                sequence: 9,
-                hash: 0xABCD,
-            };
-            i as usize
-        ],
+        early: vec![Early { peer: Rank(2), sequence: 9, hash: 0xABCD }; i as usize],
     };
     Manifest {
         identity: Identity {
             job: JobId(*b"0123456789abcdef"),
             launch: 2,
-            program: Program {
-                path: "target/release/cg".to_owned(),
-                sha256: [0x11; 32],
-            },
-            args: vec![
-                b"--tol".to_vec(),
-                b"1e-10".to_vec(),
-                vec![0xFF, 0x00],
-                vec![],
-            ],
+            program: Program { path: "target/release/cg".to_owned(), sha256: [0x11; 32] },
+            args: vec![b"--tol".to_vec(), b"1e-10".to_vec(), vec![0xFF, 0x00], vec![]],
             inputs: vec![InputEntry {
                 name: "matrix".to_owned(),
                 bytes: 123_456,
@@ -247,22 +220,14 @@ fn what_differs_between_two_launches_is_named() {
     let mut now = was.clone();
     now.launch = 3;
     now.program.path = "elsewhere".to_owned();
-    now.inputs.push(InputEntry {
-        name: "rhs".to_owned(),
-        ..was.inputs[0].clone()
-    });
+    now.inputs.push(InputEntry { name: "rhs".to_owned(), ..was.inputs[0].clone() });
     assert_eq!(was.differences(&now), []);
     now.program.sha256[0] ^= 1;
     now.args[1] = b"1e-9".to_vec();
     now.args.pop();
     now.inputs[0].crc ^= 1;
     let found = was.differences(&now);
-    let expected = [
-        Program,
-        Argument(1),
-        Argument(3),
-        Input("matrix".to_owned()),
-    ];
+    let expected = [Program, Argument(1), Argument(3), Input("matrix".to_owned())];
     assert_eq!(found, expected);
     let text: Vec<_> = found.iter().map(ToString::to_string).collect();
     assert_eq!(text[1], "argument 2 is another");

@@ -69,9 +69,7 @@ fn golden_messages() {
     assert_eq!(decode_messages(&bytes).unwrap().len(), 2);
     // Alone, headers of messages are covered by the checksum beside them only.
     let crc = crc32c(&bytes);
-    every_damage_is_seen(&bytes, &|bytes| {
-        crc32c(bytes) == crc && decode_messages(bytes).is_ok()
-    });
+    every_damage_is_seen(&bytes, &|bytes| crc32c(bytes) == crc && decode_messages(bytes).is_ok());
 }
 
 #[test]

@@ -27,10 +27,7 @@ fn an_image_reads_back() {
     let (memory, _) = image();
     let image = Image::open_expected(memory.as_slice(), &expected()).unwrap();
     assert_eq!(image.table.cut, cut());
-    assert_eq!(
-        (image.header.rank, image.header.step),
-        (Rank(1), header().step)
-    );
+    assert_eq!((image.header.rank, image.header.step), (Rank(1), header().step));
     image.verify(memory.as_slice()).unwrap();
     for (i, (spec, data)) in fields().into_iter().enumerate() {
         let (found, entry) = image.table.field(&spec.state, &spec.name).unwrap();
@@ -48,11 +45,7 @@ fn fields_of_many_chunks_have_a_checksum_for_each() {
     let len = 2 * CRC_CHUNK_BYTES + 5;
     let data = Random(8).bytes(len);
     let plan = Plan::new(&[spec("s", "big", Kind::U8, 1, len as u64)]).unwrap();
-    let one = Cut {
-        sent: vec![0],
-        delivered: vec![0],
-        unexpected: vec![],
-    };
+    let one = Cut { sent: vec![0], delivered: vec![0], unexpected: vec![] };
     let mut memory = vec![0xEE; plan.image_bytes(1, 4) as usize];
     let mut chunks = 0;
     let mut writer =
@@ -97,10 +90,7 @@ fn an_image_that_does_not_fit_is_refused_before_anything_is_written() {
     let mut memory = vec![0xEE; needed as usize - 1];
     let refused = ImageWriter::new(memory.as_mut_slice(), &plan, cut(), Residency::Cached);
     let room = needed - 1;
-    assert_eq!(
-        refused.map(|_| ()),
-        Err(FormatError::NoRoom { needed, room })
-    );
+    assert_eq!(refused.map(|_| ()), Err(FormatError::NoRoom { needed, room }));
     assert!(memory.iter().all(|byte| *byte == 0xEE));
 }
 
@@ -109,35 +99,11 @@ fn another_image_than_expected_is_named() {
     let (memory, _) = image();
     let good = expected();
     for (what, expected) in [
-        (
-            "rank",
-            Expected {
-                rank: Rank(2),
-                ..good
-            },
-        ),
+        ("rank", Expected { rank: Rank(2), ..good }),
         ("number of ranks", Expected { n: 4, ..good }),
-        (
-            "version",
-            Expected {
-                version: Version(41),
-                ..good
-            },
-        ),
-        (
-            "length",
-            Expected {
-                image_bytes: 1,
-                ..good
-            },
-        ),
-        (
-            "table checksum",
-            Expected {
-                table_crc: 1,
-                ..good
-            },
-        ),
+        ("version", Expected { version: Version(41), ..good }),
+        ("length", Expected { image_bytes: 1, ..good }),
+        ("table checksum", Expected { table_crc: 1, ..good }),
     ] {
         let error = Image::open_expected(memory.as_slice(), &expected).unwrap_err();
         let named = matches!(error, FormatError::Foreign { what: found, .. } if found == what);
@@ -149,9 +115,7 @@ fn another_image_than_expected_is_named() {
 fn slices_refuse_reads_past_their_end() {
     let memory = [0_u8; 100];
     for (at, len) in [(100, 1), (99, 2), (u64::MAX, 1), (0, 101)] {
-        let read = memory
-            .as_slice()
-            .read_at(at, &mut vec![0; len], Residency::Cached);
+        let read = memory.as_slice().read_at(at, &mut vec![0; len], Residency::Cached);
         assert!(read.is_err(), "{len} at {at}");
     }
 }

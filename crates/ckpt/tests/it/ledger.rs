@@ -33,19 +33,13 @@ fn a_version_goes_from_wish_to_disk() {
     let waits: Vec<_> = l.capturing().unwrap().waits_for().collect();
     assert_eq!(waits, [Rank(0), Rank(1)]);
     assert_eq!(tell(&mut l, late(1, 1, 80)), []);
-    let committed = [
-        Effect::Committed { version: V1 },
-        Effect::Drain { version: V1 },
-    ];
+    let committed = [Effect::Committed { version: V1 }, Effect::Drain { version: V1 }];
     assert_eq!(tell(&mut l, late(0, 1, 40)), committed);
     let record = l.record(V1).unwrap();
     assert_eq!((record.bytes(), record.slot()), (10_120, Some(0)));
     assert_eq!(record.blocked_max(), Duration::from_millis(1));
     assert_eq!(tell(&mut l, written(1)), [Effect::Publish { version: V1 }]);
-    assert_eq!(
-        tell(&mut l, published(1)),
-        [Effect::Published { version: V1 }]
-    );
+    assert_eq!(tell(&mut l, published(1)), [Effect::Published { version: V1 }]);
     assert_eq!(l.newest_published(), Some(V1));
     assert!(l.may_propose() && !l.is_draining());
 }
@@ -65,10 +59,7 @@ fn a_rank_that_has_taken_in_all_owes_no_late_messages() {
 fn a_choice_says_where_all_is_and_what_channels_make_up_for() {
     let mut l = ledger(2, 1);
     tell(&mut l, propose(1, 10));
-    tell(
-        &mut l,
-        with_early(captured(0, 1, &[0, 5], &[0, 9]), &[(1, 8), (1, 9)]),
-    );
+    tell(&mut l, with_early(captured(0, 1, &[0, 5], &[0, 9]), &[(1, 8), (1, 9)]));
     tell(&mut l, captured(1, 1, &[7, 0], &[4, 0]));
     tell(&mut l, late(1, 1, 50));
     publish(&mut l, 1);
@@ -78,23 +69,13 @@ fn a_choice_says_where_all_is_and_what_channels_make_up_for() {
     assert_eq!((zero.level, zero.slot), (Level::Memory, Some(0)));
     assert_eq!((one.late_at, one.late_bytes, one.late_crc), (0, 50, 9));
     assert_eq!((&zero.suppress, &one.suppress), (&vec![0, 4], &vec![9, 0]));
-    let early = |sequence| Early {
-        peer: Rank(0),
-        sequence,
-        hash: 7,
-    };
-    assert_eq!(
-        (&zero.early, &one.early),
-        (&vec![], &vec![early(8), early(9)])
-    );
+    let early = |sequence| Early { peer: Rank(0), sequence, hash: 7 };
+    assert_eq!((&zero.early, &one.early), (&vec![], &vec![early(8), early(9)]));
     tell(&mut l, bad(1, 1, Level::Memory));
     let choice = l.choose().unwrap();
     let one = &choice.ranks[1];
     assert_eq!(choice.ranks[0].level, Level::Memory);
-    assert_eq!(
-        (one.level, one.slot, one.late_at),
-        (Level::Disk, None, 8192)
-    );
+    assert_eq!((one.level, one.slot, one.late_at), (Level::Disk, None, 8192));
     assert_eq!(choice.shard_name(Rank(1)), "v00000001.e1.r1.i1.shard");
     let restore = choice.restore(Rank(1));
     assert_eq!((restore.version, restore.level), (V1, Level::Disk));
@@ -124,19 +105,13 @@ fn slots_alternate_and_the_newest_version_keeps_its_own() {
     assert_eq!(effects, [Effect::Committed { version: V2 }], "it waits");
     assert!(!l.may_propose(), "one is drained, the other is the newest");
     assert_eq!(tell(&mut l, propose(1, 99)), dropped(Stale::Busy));
-    let next = [
-        Effect::Published { version: V1 },
-        Effect::Drain { version: V2 },
-    ];
+    let next = [Effect::Published { version: V1 }, Effect::Drain { version: V2 }];
     assert_eq!(publish(&mut l, 1), next);
     let freed = [Effect::Freed { version: V1 }, proposed(3, 0, 30)];
     assert_eq!(tell(&mut l, propose(1, 30)), freed);
     assert_eq!(l.record(V1).unwrap().slot(), None);
     assert_eq!(l.choose().unwrap().version, V2);
-    let next = [
-        Effect::Published { version: V2 },
-        Effect::Prune { version: V1 },
-    ];
+    let next = [Effect::Published { version: V2 }, Effect::Prune { version: V1 }];
     assert_eq!(publish(&mut l, 2), next);
     assert_eq!(l.record(V1), None);
 }
@@ -168,10 +143,7 @@ fn a_target_that_does_not_hold_costs_a_number_and_no_slot() {
     let mut l = ledger(2, 1);
     tell(&mut l, propose(1, 10));
     tell(&mut l, captured(0, 1, &[0, 0], &[0, 0]));
-    let drop = |version| Input::Drop {
-        version,
-        why: VoidReason::Missed,
-    };
+    let drop = |version| Input::Drop { version, why: VoidReason::Missed };
     assert_eq!(tell(&mut l, drop(V1)), [void(V1, VoidReason::Missed)]);
     assert_eq!(tell(&mut l, drop(V1)), dropped(Stale::Version));
     assert_eq!(tell(&mut l, propose(1, 10)), dropped(Stale::Target));
@@ -182,16 +154,10 @@ fn a_target_that_does_not_hold_costs_a_number_and_no_slot() {
 
 #[test]
 fn a_rank_that_ended_before_the_step_voids_the_version() {
-    let ended = |rank, step| Input::RankEnded {
-        rank: Rank(rank),
-        step: Step(step),
-    };
+    let ended = |rank, step| Input::RankEnded { rank: Rank(rank), step: Step(step) };
     let mut l = ledger(2, 1);
     tell(&mut l, propose(1, 10));
-    let why = VoidReason::RankEnded {
-        rank: Rank(1),
-        step: Step(9),
-    };
+    let why = VoidReason::RankEnded { rank: Rank(1), step: Step(9) };
     assert_eq!(tell(&mut l, ended(1, 9)), [void(V1, why)]);
     assert!(!l.may_propose());
     assert_eq!(tell(&mut l, propose(1, 20)), dropped(Stale::Busy));
@@ -213,16 +179,9 @@ fn contradictions_void_the_version_and_name_the_rank() {
     let contradicts = |inputs: &[Input], rank, text: &str| {
         let mut l = ledger(2, 1);
         tell(&mut l, propose(1, 10));
-        let effects: Vec<_> = inputs
-            .iter()
-            .flat_map(|i| tell(&mut l, i.clone()))
-            .collect();
-        let [
-            Effect::Void {
-                version: V1,
-                why: VoidReason::Contradiction { rank: found, why },
-            },
-        ] = effects.as_slice()
+        let effects: Vec<_> = inputs.iter().flat_map(|i| tell(&mut l, i.clone())).collect();
+        let [Effect::Void { version: V1, why: VoidReason::Contradiction { rank: found, why } }] =
+            effects.as_slice()
         else {
             panic!("{effects:?}");
         };
@@ -285,15 +244,9 @@ fn a_manifest_says_what_was_committed() {
     let part = &manifest.ranks[1];
     assert_eq!(Some(part), l.record(V1).unwrap().part(Rank(1)));
     assert_eq!(part.incarnation, Incarnation(1));
-    assert_eq!(
-        (part.late_at(), part.late_bytes, part.late_crc),
-        (8192, 33, 9)
-    );
+    assert_eq!((part.late_at(), part.late_bytes, part.late_crc), (8192, 33, 9));
     assert_eq!((&part.sent, &part.delivered), (&vec![0, 0], &vec![1, 0]));
     let mut resumed = Ledger::new(2, V1, 1);
-    assert_eq!(
-        tell(&mut resumed, Input::Adopt(Box::new(manifest.clone()))),
-        []
-    );
+    assert_eq!(tell(&mut resumed, Input::Adopt(Box::new(manifest.clone()))), []);
     assert_eq!(resumed.manifest(V1, identity()), Some(manifest));
 }

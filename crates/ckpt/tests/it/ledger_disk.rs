@@ -36,10 +36,7 @@ fn a_full_disk_leaves_memory_and_the_next_drain_tries_again() {
     commit(&mut l);
     let why = "disk full".to_owned();
     let expected = [
-        Effect::MemoryOnly {
-            version: V1,
-            why: why.clone(),
-        },
+        Effect::MemoryOnly { version: V1, why: why.clone() },
         Effect::Discard { version: V1 },
         Effect::Drain { version: V2 },
     ];
@@ -49,10 +46,7 @@ fn a_full_disk_leaves_memory_and_the_next_drain_tries_again() {
     let freed = [Effect::Freed { version: V1 }, proposed(3, 0, 30)];
     assert_eq!(tell(&mut l, propose(1, 30)), freed);
     assert_eq!(l.record(V1), None, "nothing of it is left");
-    let again = [
-        Effect::Published { version: V2 },
-        Effect::DiskAgain { version: V2 },
-    ];
+    let again = [Effect::Published { version: V2 }, Effect::DiskAgain { version: V2 }];
     assert_eq!(publish(&mut l, 2), again);
 }
 
@@ -62,10 +56,7 @@ fn a_failed_publication_leaves_files_that_are_pruned_in_their_time() {
     commit(&mut l);
     tell(&mut l, written(1));
     let why = "disk full".to_owned();
-    assert_eq!(
-        tell(&mut l, failed(1)),
-        [Effect::MemoryOnly { version: V1, why }]
-    );
+    assert_eq!(tell(&mut l, failed(1)), [Effect::MemoryOnly { version: V1, why }]);
     assert_eq!(l.record(V1).unwrap().disk(), Disk::Uncertain);
     assert_eq!(l.newest_published(), None);
     commit(&mut l);
@@ -86,28 +77,13 @@ fn bad_copies_lead_down_the_levels_and_then_to_older_versions() {
     commit(&mut l);
     publish(&mut l, 2);
     assert_eq!(tell(&mut l, bad(2, 0, Level::Memory)), []);
-    assert_eq!(
-        tell(&mut l, bad(2, 0, Level::Memory)),
-        dropped(Stale::Twice)
-    );
+    assert_eq!(tell(&mut l, bad(2, 0, Level::Memory)), dropped(Stale::Twice));
     let choice = l.choose().unwrap();
     let levels: Vec<_> = choice.ranks.iter().map(|source| source.level).collect();
-    assert_eq!(
-        (choice.version, levels),
-        (V2, vec![Level::Disk, Level::Memory])
-    );
-    let why = VoidReason::CopyBad {
-        rank: Rank(0),
-        why: "rotten".to_owned(),
-    };
-    assert_eq!(
-        tell(&mut l, bad(2, 0, Level::Disk)),
-        [void(V2, why.clone())]
-    );
-    assert_eq!(
-        tell(&mut l, bad(2, 1, Level::Disk)),
-        dropped(Stale::Version)
-    );
+    assert_eq!((choice.version, levels), (V2, vec![Level::Disk, Level::Memory]));
+    let why = VoidReason::CopyBad { rank: Rank(0), why: "rotten".to_owned() };
+    assert_eq!(tell(&mut l, bad(2, 0, Level::Disk)), [void(V2, why.clone())]);
+    assert_eq!(tell(&mut l, bad(2, 1, Level::Disk)), dropped(Stale::Version));
     assert_eq!(l.choose().unwrap().version, V1);
     tell(&mut l, bad(1, 0, Level::Disk));
     assert_eq!(l.choose().unwrap().version, V1, "memory is left");
@@ -125,10 +101,7 @@ fn bad_versions_on_disk_do_not_count_as_kept() {
     tell(&mut l, published(2));
     tell(&mut l, bad(2, 0, Level::Disk));
     commit(&mut l);
-    let expected = [
-        Effect::Published { version: V3 },
-        Effect::Prune { version: V2 },
-    ];
+    let expected = [Effect::Published { version: V3 }, Effect::Prune { version: V2 }];
     assert_eq!(publish(&mut l, 3), expected);
     let mut l = ledger(2, 2);
     for version in 1..=3 {
@@ -148,10 +121,7 @@ fn a_bad_copy_cancels_a_waiting_drain_and_frees_the_slot() {
     commit(&mut l);
     commit(&mut l);
     assert!(!l.may_propose());
-    let why = VoidReason::CopyBad {
-        rank: Rank(1),
-        why: "rotten".to_owned(),
-    };
+    let why = VoidReason::CopyBad { rank: Rank(1), why: "rotten".to_owned() };
     let expected = [Effect::DrainCancelled { version: V2 }, void(V2, why)];
     assert_eq!(tell(&mut l, bad(2, 1, Level::Memory)), expected);
     assert_eq!(l.choose().unwrap().version, V1);
@@ -169,10 +139,7 @@ fn a_copy_gone_bad_during_its_drain_is_settled_when_the_drain_ends() {
             publish(&mut l, 1);
             assert_eq!(l.choose().unwrap().ranks[0].level, Level::Disk);
         } else {
-            let why = VoidReason::CopyBad {
-                rank: Rank(0),
-                why: "disk full".to_owned(),
-            };
+            let why = VoidReason::CopyBad { rank: Rank(0), why: "disk full".to_owned() };
             assert_eq!(tell(&mut l, failed(1))[2..], [void(V1, why)]);
         }
     }
@@ -191,18 +158,13 @@ fn versions_of_earlier_launches_are_restored_from_disk() {
     assert_eq!(tell(&mut l, foreign), dropped(Stale::Ranks));
     let source = &l.choose().unwrap().ranks[1];
     assert_eq!((source.level, source.late_at), (Level::Disk, 8192));
-    assert_eq!(
-        (l.newest_restorable(), l.next_version()),
-        (Some(Version(7)), Version(8))
-    );
+    assert_eq!((l.newest_restorable(), l.next_version()), (Some(Version(7)), Version(8)));
     assert_eq!(l.newest_published(), Some(Version(7)));
     tell(&mut l, bad(7, 0, Level::Disk));
     assert_eq!(l.newest_restorable(), Some(Version(5)));
     tell(&mut l, Input::EpochRaised(Epoch(1)));
     commit(&mut l);
     assert_eq!(l.record(Version(8)).unwrap().parent(), Some(Version(5)));
-    let expected = [5, 7].map(|version| Effect::Prune {
-        version: Version(version),
-    });
+    let expected = [5, 7].map(|version| Effect::Prune { version: Version(version) });
     assert_eq!(publish(&mut l, 8)[1..], expected);
 }

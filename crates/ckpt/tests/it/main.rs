@@ -1,9 +1,6 @@
 //! Integration tests of `ckpt`: kernels against the reference, formats against golden files, the
 //! ledger against a model of the memory and files that it manages.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot set up has nothing to report"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up has nothing to report")]
 
 mod campaign;
 mod format;

@@ -43,14 +43,8 @@ impl Arrival {
             }
             Self::Late(rank) => late(rank, 1, if pattern[rank as usize] { 40 } else { 0 }),
             Self::Epoch => Input::EpochRaised(Epoch(2)),
-            Self::Drop => Input::Drop {
-                version: V1,
-                why: VoidReason::Missed,
-            },
-            Self::Ended(rank, step) => Input::RankEnded {
-                rank: Rank(rank),
-                step: Step(step),
-            },
+            Self::Drop => Input::Drop { version: V1, why: VoidReason::Missed },
+            Self::Ended(rank, step) => Input::RankEnded { rank: Rank(rank), step: Step(step) },
             Self::Stale => captured(0, 9, &[0; 3], &[0; 3]),
         }
     }

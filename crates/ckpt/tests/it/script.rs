@@ -22,18 +22,11 @@ pub(crate) fn ledger(n: u32, keep: usize) -> Ledger {
 }
 
 pub(crate) fn propose(epoch: u32, step: u64) -> Input {
-    Input::Propose {
-        epoch: Epoch(epoch),
-        step: Step(step),
-    }
+    Input::Propose { epoch: Epoch(epoch), step: Step(step) }
 }
 
 pub(crate) fn proposed(version: u64, slot: u8, step: u64) -> Effect {
-    Effect::Proposed {
-        version: Version(version),
-        slot,
-        step: Step(step),
-    }
+    Effect::Proposed { version: Version(version), slot, step: Step(step) }
 }
 
 /// A rank's part of a version at step `10 × version`, in epoch 1.
@@ -65,41 +58,23 @@ pub(crate) fn with_early(mut input: Input, list: &[(u32, u64)]) -> Input {
 }
 
 pub(crate) fn late(rank: u32, version: u64, bytes: u64) -> Input {
-    Input::Late {
-        rank: Rank(rank),
-        epoch: Epoch(1),
-        version: Version(version),
-        bytes,
-        crc: 9,
-    }
+    Input::Late { rank: Rank(rank), epoch: Epoch(1), version: Version(version), bytes, crc: 9 }
 }
 
 pub(crate) fn written(version: u64) -> Input {
-    Input::Written {
-        version: Version(version),
-    }
+    Input::Written { version: Version(version) }
 }
 
 pub(crate) fn published(version: u64) -> Input {
-    Input::Published {
-        version: Version(version),
-    }
+    Input::Published { version: Version(version) }
 }
 
 pub(crate) fn failed(version: u64) -> Input {
-    Input::WriteFailed {
-        version: Version(version),
-        why: "disk full".to_owned(),
-    }
+    Input::WriteFailed { version: Version(version), why: "disk full".to_owned() }
 }
 
 pub(crate) fn bad(version: u64, rank: u32, level: Level) -> Input {
-    Input::CopyBad {
-        version: Version(version),
-        rank: Rank(rank),
-        level,
-        why: "rotten".to_owned(),
-    }
+    Input::CopyBad { version: Version(version), rank: Rank(rank), level, why: "rotten".to_owned() }
 }
 
 pub(crate) fn dropped(what: Stale) -> [Effect; 1] {
@@ -110,10 +85,7 @@ pub(crate) fn identity() -> Identity {
     Identity {
         job: JobId([1; 16]),
         launch: 1,
-        program: Program {
-            path: "p".to_owned(),
-            sha256: [0; 32],
-        },
+        program: Program { path: "p".to_owned(), sha256: [0; 32] },
         args: vec![],
         inputs: vec![],
     }

@@ -81,19 +81,13 @@ impl World {
             actions.push(Action::Drop);
         }
         if self.draining.is_some() {
-            let next = if self.publishing {
-                Action::Published
-            } else {
-                Action::Written
-            };
+            let next = if self.publishing { Action::Published } else { Action::Written };
             actions.extend([next, Action::WriteFailed]);
         }
         for version in &self.committed {
             for rank in 0..self.n {
                 let levels = [Level::Memory, Level::Disk];
-                let held = levels
-                    .into_iter()
-                    .filter(|l| self.holds(*version, rank, *l));
+                let held = levels.into_iter().filter(|l| self.holds(*version, rank, *l));
                 actions.extend(held.map(|level| Action::CopyBad(*version, rank, level)));
             }
         }
@@ -142,10 +136,7 @@ impl World {
         match action {
             Action::Propose => {
                 self.step = self.step.next();
-                Input::Propose {
-                    epoch: self.epoch,
-                    step: self.step,
-                }
+                Input::Propose { epoch: self.epoch, step: self.step }
             }
             Action::Capture(rank) => {
                 self.captured.insert(rank);
@@ -153,18 +144,12 @@ impl World {
                 self.part(rank, self.epoch, version, step)
             }
             Action::Stale(rank) => self.part(rank, self.epoch, Version(0), step),
-            Action::Drop => Input::Drop {
-                version,
-                why: VoidReason::Missed,
-            },
+            Action::Drop => Input::Drop { version, why: VoidReason::Missed },
             Action::RaiseEpoch => {
                 self.epoch = self.epoch.next();
                 Input::EpochRaised(self.epoch)
             }
-            Action::End(rank) => Input::RankEnded {
-                rank: Rank(rank),
-                step: Step(step.0 - 1),
-            },
+            Action::End(rank) => Input::RankEnded { rank: Rank(rank), step: Step(step.0 - 1) },
             Action::Written => {
                 self.publishing = true;
                 Input::Written { version: drained }
@@ -176,17 +161,11 @@ impl World {
             }
             Action::WriteFailed => {
                 (self.draining, self.publishing) = (None, false);
-                Input::WriteFailed {
-                    version: drained,
-                    why: String::new(),
-                }
+                Input::WriteFailed { version: drained, why: String::new() }
             }
-            Action::CopyBad(version, rank, level) => Input::CopyBad {
-                version,
-                rank: Rank(rank),
-                level,
-                why: String::new(),
-            },
+            Action::CopyBad(version, rank, level) => {
+                Input::CopyBad { version, rank: Rank(rank), level, why: String::new() }
+            }
         }
     }
 
@@ -208,11 +187,7 @@ impl World {
 
     fn carry_out(&mut self, before: &Ledger, effect: &Effect) {
         match *effect {
-            Effect::Proposed {
-                version,
-                slot,
-                step,
-            } => self.overwrite(before, version, slot, step),
+            Effect::Proposed { version, slot, step } => self.overwrite(before, version, slot, step),
             Effect::Committed { version } => {
                 let parts = self.captured.len() as u32;
                 assert_eq!((Some(version), parts), (self.target.map(|t| t.0), self.n));
@@ -257,11 +232,7 @@ impl World {
             let needed = lost.is_some() && lost == restorable;
             assert!(!needed, "{lost:?} is what a failure would restore");
         }
-        assert_ne!(
-            self.draining.map(|(_, slot)| slot),
-            Some(slot),
-            "still drained"
-        );
+        assert_ne!(self.draining.map(|(_, slot)| slot), Some(slot), "still drained");
         self.captured.clear();
         self.target = Some((version, slot, step));
     }
@@ -292,11 +263,7 @@ impl World {
             let slots = self.memory.iter().map(|slots| slots[usize::from(slot)]);
             assert!(slots.into_iter().all(|held| held == Some(version)));
             let disk = ledger.record(version).unwrap().disk();
-            let expected = if self.publishing {
-                Disk::Written
-            } else {
-                Disk::Draining
-            };
+            let expected = if self.publishing { Disk::Written } else { Disk::Draining };
             assert_eq!(disk, expected);
         }
         let target = ledger.capturing().map(|record| record.version());

@@ -12,7 +12,7 @@ use crate::{Epoch, Incarnation, Rank, Step, Version};
 pub enum ToSupervisor {
     /// The first message: who I am.
     Hello {
-        /// [`PROTOCOL`] of the rank's library.
+        /// [`PROTOCOL`](super::PROTOCOL) of the rank's library.
         protocol: u32,
         /// The token of this rank and incarnation, from the environment.
         token: [u8; 16],
@@ -28,7 +28,7 @@ pub enum ToSupervisor {
         /// The epoch acknowledged.
         epoch: Epoch,
     },
-    /// I need an arena for a slot. Answered by [`ToRank::Arena`].
+    /// I need an arena for a slot. Answered by [`ToRank::Arena`](super::ToRank::Arena).
     Arena {
         /// The epoch of the request.
         epoch: Epoch,
@@ -55,7 +55,7 @@ pub enum ToSupervisor {
         sent: Vec<u64>,
         /// Messages taken in on each channel, by source.
         delivered: Vec<u64>,
-        /// Messages taken in early, at most [`EARLY_MAX`].
+        /// Messages taken in early, at most [`EARLY_MAX`](super::EARLY_MAX).
         early: Vec<Early>,
     },
     /// My late messages of a version; the descriptor holds them if `bytes` is not 0.
@@ -85,14 +85,14 @@ pub enum ToSupervisor {
         /// What was wrong.
         why: String,
     },
-    /// I need a named input. Answered by [`ToRank::InputLoad`] or [`ToRank::InputReady`].
+    /// I need a named input. Answered by [`ToRank::InputLoad`](super::ToRank::InputLoad) or [`ToRank::InputReady`](super::ToRank::InputReady).
     Input {
         /// The epoch of the request.
         epoch: Epoch,
         /// Its name.
         name: String,
     },
-    /// I have loaded it; the descriptor holds it. Answered by [`ToRank::InputReady`].
+    /// I have loaded it; the descriptor holds it. Answered by [`ToRank::InputReady`](super::ToRank::InputReady).
     InputLoaded {
         /// The epoch of the request.
         epoch: Epoch,
