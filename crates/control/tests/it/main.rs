@@ -1,6 +1,7 @@
 //! Tests of the engines of `control` through their public inputs and effects.
 
 mod cause;
+mod documents;
 mod evidence;
 mod exhaustive;
 mod pace;
