@@ -57,7 +57,10 @@ fn every_point_of_a_rank_survives_a_kill() {
     ] {
         let inject = format!("kill:2@step=30,kill:1@point={point}");
         // Messages that cross the cut and are of several chunks; the other has collectives.
-        let pipeline = ["pipeline", "--steps", "60", "--spin-us", "300"];
+        // Long enough for a manifest to be written on a slow disk.
+        let disk = matches!(point, "manifest-written" | "published");
+        let steps = if disk { "3000" } else { "60" };
+        let pipeline = ["pipeline", "--steps", steps, "--spin-us", "300"];
         let mode = if point.starts_with("collective") { STEPS } else { &pipeline };
         let ended = twin(&["--ckpt-every", "5steps", "--inject", &inject], mode);
         assert_eq!(ended.code, 0, "{point}: {}", ended.stdout);
