@@ -122,6 +122,8 @@ pub enum WaitKind {
     Finish,
     /// An answer of the supervisor.
     Supervisor,
+    /// Anything, but not beyond a deadline of the caller's.
+    Bounded,
 }
 
 impl WaitKind {
@@ -134,6 +136,7 @@ impl WaitKind {
             Self::Collective => 3,
             Self::Finish => 4,
             Self::Supervisor => 5,
+            Self::Bounded => 6,
         }
     }
 
@@ -146,6 +149,7 @@ impl WaitKind {
             3 => Some(Self::Collective),
             4 => Some(Self::Finish),
             5 => Some(Self::Supervisor),
+            6 => Some(Self::Bounded),
             _ => None,
         }
     }

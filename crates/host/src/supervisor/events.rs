@@ -227,7 +227,8 @@ impl Supervisor<'_> {
             };
             self.take_messages(i);
             self.take_last_output(i);
-            let oom = procfs::oom_kills() > self.faults.oom_kills_before;
+            let oom_kills = procfs::oom_kills();
+            let oom = oom_kills > std::mem::replace(&mut self.faults.oom_kills_seen, oom_kills);
             let member = &mut self.members[i];
             member.process = None;
             member.connection = None;
@@ -239,7 +240,6 @@ impl Supervisor<'_> {
             let step = Step(self.step_of(rank));
             self.inputs.lost(rank);
             self.feed(Input::Died { rank, incarnation, verdict, step });
-            self.work();
         }
     }
 

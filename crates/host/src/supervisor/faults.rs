@@ -42,8 +42,8 @@ pub(crate) struct Faults {
     passed: Vec<u64>,
     /// Orders given so far, to tell repeated ones apart.
     orders: u64,
-    /// What the kernel had counted when the job started.
-    pub(crate) oom_kills_before: Option<u64>,
+    /// What the kernel had counted when a rank was last reaped, or the job started.
+    pub(crate) oom_kills_seen: Option<u64>,
 }
 
 impl Faults {
@@ -69,7 +69,7 @@ impl Faults {
             stamps: vec![0; n as usize],
             passed: vec![0; Point::ALL.len()],
             orders: 0,
-            oom_kills_before: procfs::oom_kills(),
+            oom_kills_seen: procfs::oom_kills(),
         }
     }
 
