@@ -89,10 +89,10 @@ fn numbers_out_of_range_are_refused() {
 
 #[test]
 fn wait_kinds_read_back_and_unknown_codes_do_not() {
-    use WaitKind::{Collective, Finish, Recv, Send, Supervisor};
-    for kind in [Send, Recv, Collective, Finish, Supervisor] {
+    use WaitKind::{Bounded, Collective, Finish, Recv, Send, Supervisor};
+    for kind in [Send, Recv, Collective, Finish, Supervisor, Bounded] {
         assert_eq!(WaitKind::from_code(kind.code()), Some(kind));
     }
     assert_eq!(WaitKind::from_code(0), None);
-    assert_eq!(WaitKind::from_code(6), None);
+    assert_eq!(WaitKind::from_code(7), None);
 }
