@@ -105,9 +105,10 @@ impl Injection {
         let at = r.at();
         let (action, code) = (r.u8("injection action")?, r.u8("injection code")?);
         let action = match action {
+            2 => Action::Exit(code),
+            _ if code != 0 => return unknown("injection code", code, at),
             0 => Action::Kill,
             1 => Action::Stop,
-            2 => Action::Exit(code),
             3 => Action::Segv,
             4 => Action::Panic,
             other => return unknown("injection action", other, at),
@@ -117,6 +118,7 @@ impl Injection {
         let when = r.u8("injection moment")?;
         let (a, b) = (r.u64("injection moment")?, r.u64("injection moment")?);
         let when = match when {
+            0 | 1 if b != 0 => return unknown("injection moment", when, at),
             0 => When::Step(Step(a)),
             1 => When::Time(Duration::from_nanos(a)),
             2 => match usize::try_from(a).ok().and_then(|i| Point::ALL.get(i)) {

@@ -174,6 +174,41 @@ mod tests {
         }
     }
 
+    /// SplitMix64, to repeat the same noise each time.
+    fn random(state: &mut u64) -> u64 {
+        *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    #[test]
+    fn whatever_is_accepted_has_one_encoding() {
+        let mut state = 1;
+        let mut accepted = 0;
+        let all = of_ranks().iter().map(ToSupervisor::encode).collect::<Vec<_>>();
+        let to_ranks = of_supervisors().iter().map(ToRank::encode).collect::<Vec<_>>();
+        for _ in 0..20_000 {
+            for (list, of_rank) in [(&all, true), (&to_ranks, false)] {
+                let mut bytes = list[random(&mut state) as usize % list.len()].clone();
+                for _ in 0..=random(&mut state) % 3 {
+                    let at = random(&mut state) as usize % bytes.len();
+                    bytes[at] = random(&mut state) as u8;
+                }
+                let again = if of_rank {
+                    ToSupervisor::decode(&bytes).map(|message| message.encode())
+                } else {
+                    ToRank::decode(&bytes).map(|message| message.encode())
+                };
+                if let Ok(again) = again {
+                    accepted += 1;
+                    assert_eq!(again, bytes);
+                }
+            }
+        }
+        assert!(accepted > 1000, "{accepted}");
+    }
+
     #[test]
     fn long_text_is_cut_at_a_character() {
         let message = "é".repeat(TEXT_BYTES_MAX);
