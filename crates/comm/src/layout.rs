@@ -28,7 +28,8 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"MSSEGM01");
 pub const RING_BYTES_MAX: usize = 1 << 24;
 
 const WAITING_AT: usize = 3 * LINE_BYTES;
-const COUNTERS_AT: usize = 4 * LINE_BYTES;
+const OWNER_AT: usize = 4 * LINE_BYTES;
+const COUNTERS_AT: usize = 5 * LINE_BYTES;
 const POINTS_AT: usize = COUNTERS_AT + Counter::ALL.len().next_multiple_of(8) * 8;
 const RECEIPTS_AT: usize = POINTS_AT + Point::ALL.len().next_multiple_of(8) * 8;
 const TAILS_AT: usize = RECEIPTS_AT + INJECTIONS_MAX * 16;
@@ -169,6 +170,13 @@ impl Layout {
     #[must_use]
     pub fn waiting(&self, rank: Rank) -> usize {
         self.lane_at(rank) + WAITING_AT
+    }
+
+    /// The robust lock that a rank holds for its life: a line, whose first word (u32) the kernel
+    /// marks when the rank's thread ends.
+    #[must_use]
+    pub fn owner(&self, rank: Rank) -> usize {
+        self.lane_at(rank) + OWNER_AT
     }
 
     /// A counter of a lane (u64).

@@ -31,6 +31,17 @@ fn parse_stat(line: &str) -> Option<Stat> {
     Some(Stat { state, cpu_ns: (user + system) * tick_ns })
 }
 
+/// The status with which a process is ending, as `wait` will give it; `None` while it is not, or
+/// where it may not be known.
+#[must_use]
+pub fn exit_status(pid: u32) -> Option<i32> {
+    let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = line.rsplit_once(") ")?;
+    // The 52nd field; the state, which comes first here, is the third.
+    let status: i32 = rest.split_ascii_whitespace().nth(49)?.parse().ok()?;
+    (status != 0).then_some(status)
+}
+
 /// The children of this process's main thread, also those that it adopted.
 #[must_use]
 pub fn children() -> Vec<u32> {

@@ -203,7 +203,7 @@ pub struct Summary {
     pub restarts: u32,
     /// Ranks started again.
     pub respawns: u32,
-    /// Recoveries that gave every rank a state to go on from.
+    /// Recoveries that gave every rank the state of a version.
     pub recoveries: u32,
     /// Injections that left no receipt.
     pub not_injected: Vec<String>,

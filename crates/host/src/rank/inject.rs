@@ -87,7 +87,12 @@ impl Injector {
         // The low half names the injection; the high half tells repeated orders apart.
         let number = (order & u64::from(u32::MAX)) as u32;
         let found = self.injections.iter().find(|(known, _)| Some(*known) == number.checked_sub(1));
-        if let Some((number, injection)) = found {
+        if let Some((number, injection)) = found
+            && match injection.times {
+                Times::Count(times) => self.fired(*number) < times.into(),
+                Times::Always => true,
+            }
+        {
             self.fire(*number, injection.action);
         }
     }

@@ -104,6 +104,8 @@ impl Rank {
         }
         let segment =
             Rc::new(Segment::join(&fd, layout, id).map_err(RankError::io("map the segment"))?);
+        // Without it a death is noticed later, and that is all.
+        let _noticed_later = segment.claim(id);
         let injector = Rc::new(Injector::new(Rc::clone(&segment), id, injections));
         let link = Rc::new(link);
         let rank = Self::assemble(

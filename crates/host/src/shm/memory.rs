@@ -110,6 +110,12 @@ impl Memory {
         Ok(())
     }
 
+    /// Where a line at an offset lies.
+    pub(super) fn place(&self, at: usize) -> *mut u8 {
+        assert!(at.is_multiple_of(LINE_BYTES), "line at {at}");
+        self.at(at, LINE_BYTES)
+    }
+
     /// The 64-bit word at an offset.
     #[inline]
     pub(super) fn word64(&self, at: usize) -> &AtomicU64 {

@@ -11,10 +11,12 @@ mod blob;
 pub mod futex;
 mod lane;
 mod memory;
+mod owner;
 mod segment;
 
 pub use arena::{Arena, allocate_arena};
 pub use blob::Blob;
+pub use owner::OWNER_DIED;
 pub use segment::Segment;
 
 pub(crate) use lane::bump;

@@ -22,7 +22,7 @@ use super::memory::{self, Access, Memory};
 /// Every method that takes a rank or an index panics when it is not one of this job's.
 #[derive(Debug)]
 pub struct Segment {
-    memory: Memory,
+    pub(super) memory: Memory,
     layout: Layout,
     fd: Option<OwnedFd>,
 }

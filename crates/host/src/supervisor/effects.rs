@@ -35,7 +35,10 @@ impl Supervisor<'_> {
             Effect::RaiseEpoch { epoch, reason } => self.raise(epoch, reason),
             Effect::TellRaised { rank, epoch } => self.answer(rank, &ToRank::Raised { epoch }),
             Effect::Open { epoch } => self.open(epoch),
-            Effect::Recovered { .. } => self.measure.restored(sys::now(), &mut self.summary),
+            Effect::Recovered { .. } => {
+                let to_version = self.versions.restored_from(Rank(0)).0.is_some();
+                self.measure.restored(sys::now(), to_version, &mut self.summary);
+            }
             Effect::Finish { epoch } => self.finish(epoch),
             Effect::Failure { rank, incarnation, step, cause, detail } => {
                 let stamp = self.faults.newest_stamp(&self.segment, rank);
@@ -76,6 +79,9 @@ impl Supervisor<'_> {
             (env::SIZE, self.plan.config.n.to_string()),
             (env::INCARNATION, incarnation.to_string()),
         ];
+        if let Some(early) = &self.early {
+            early.arm(rank);
+        }
         let command = &self.plan.config.command;
         match Process::start(command, &environment, rank == Rank(0), &self.guardian) {
             Ok(process) => {

@@ -6,12 +6,13 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use mainstay_control::{Input, classify};
+use mainstay_control::{Ending, Input, classify};
 use mainstay_types::event::{Event, Stream};
 use mainstay_types::wire::ToSupervisor;
 use mainstay_types::{Rank, Step};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::process::Process;
 use super::{RankStatus, Status, Supervisor};
 use crate::{procfs, sys};
 
@@ -21,10 +22,11 @@ enum Source {
     Listener,
     Stranger(usize),
     Connection(usize),
-    Process(usize),
+    Process,
     Stdout(usize),
     Stderr(usize),
     Drain,
+    Early,
     Signals,
     Stdin,
     RankStdin,
@@ -79,6 +81,12 @@ impl Supervisor<'_> {
         if let Some(fd) = self.versions.drain_fd() {
             add(Source::Drain, fd, PollFlags::IN);
         }
+        if let Some(early) = &self.early {
+            add(Source::Early, early.fd(), PollFlags::IN);
+        }
+        for fd in self.ending.iter().flat_map(Process::pidfds) {
+            add(Source::Process, fd, PollFlags::IN);
+        }
         for (i, member) in self.members.iter().enumerate() {
             if let Some(connection) = &member.connection {
                 add(Source::Connection(i), connection.as_fd(), PollFlags::IN);
@@ -87,7 +95,7 @@ impl Supervisor<'_> {
                 continue;
             };
             for fd in process.pidfds() {
-                add(Source::Process(i), fd, PollFlags::IN);
+                add(Source::Process, fd, PollFlags::IN);
             }
             if let Some(fd) = process.stdout.fd() {
                 add(Source::Stdout(i), fd, PollFlags::IN);
@@ -134,10 +142,11 @@ impl Supervisor<'_> {
             Source::Stranger(i) => self.stranger(i),
             Source::Connection(i) => self.take_messages(i),
             // Reaped after everything else of this turn.
-            Source::Process(_) => {}
+            Source::Process => {}
             Source::Stdout(i) => self.take_output(i, Stream::Stdout),
             Source::Stderr(i) => self.take_output(i, Stream::Stderr),
             Source::Drain => self.drained(),
+            Source::Early => self.owners_died(),
             Source::Signals => self.take_signals(),
             Source::Stdin => self.stdin.read(),
             Source::RankStdin => {
@@ -183,7 +192,7 @@ impl Supervisor<'_> {
     }
 
     /// Ends a rank whose line cannot be used any more.
-    fn hang_up(&mut self, i: usize, why: &str) {
+    pub(super) fn hang_up(&mut self, i: usize, why: &str) {
         let member = &mut self.members[i];
         member.connection = None;
         let rank = member.rank;
@@ -210,37 +219,57 @@ impl Supervisor<'_> {
 
     /// Reports every rank of which nothing is left.
     fn reap_all(&mut self) {
+        let guardian = &self.guardian;
+        self.ending.retain_mut(|process| process.reap(guardian).is_none());
         for i in 0..self.members.len() {
             let now = sys::now();
             let member = &mut self.members[i];
-            let Some(process) = &mut member.process else {
-                continue;
-            };
-            let Some(ending) = process.reap(&self.guardian) else {
-                if process.wrapper_lingers() {
-                    let since = *member.lingering_since.get_or_insert(now);
-                    if now >= since + LINGER {
-                        process.kill();
-                    }
+            let Some(process) = &mut member.process else { continue };
+            if let Some(ending) = process.reap(&self.guardian) {
+                self.dead(i, ending);
+                self.members[i].process = None;
+            } else if process.wrapper_lingers() {
+                let since = *member.lingering_since.get_or_insert(now);
+                if now >= since + LINGER {
+                    process.kill();
                 }
-                continue;
-            };
-            self.take_messages(i);
-            self.take_last_output(i);
-            let oom_kills = procfs::oom_kills();
-            let oom = oom_kills > std::mem::replace(&mut self.faults.oom_kills_seen, oom_kills);
-            let member = &mut self.members[i];
-            member.process = None;
-            member.connection = None;
-            member.asks = None;
-            member.lingering_since = None;
-            member.hints.oom = oom;
-            let verdict = classify(ending, &member.hints);
-            let (rank, incarnation) = (member.rank, member.incarnation);
-            let step = Step(self.step_of(rank));
-            self.inputs.lost(rank);
-            self.feed(Input::Died { rank, incarnation, verdict, step });
+            }
         }
+    }
+
+    /// The threads that own these lanes have ended. If a signal ended their processes, nothing of
+    /// them can touch shared memory any more, though the kernel still takes it down: that is as good
+    /// as reaped, and milliseconds earlier.
+    fn owners_died(&mut self) {
+        let died = self.early.as_ref().map(super::early::Early::reports).unwrap_or_default();
+        for i in died.into_iter().map(Rank::index) {
+            let Some(process) = &self.members[i].process else { continue };
+            let Some(status) = procfs::exit_status(process.pid()) else { continue };
+            if libc::WIFSIGNALED(status) {
+                process.kill();
+                let (signal, core) = (libc::WTERMSIG(status), libc::WCOREDUMP(status));
+                self.dead(i, Ending::Signal { signal, core });
+                self.ending.extend(self.members[i].process.take());
+            }
+        }
+    }
+
+    /// A rank is dead and fenced: takes in its last words and reports it.
+    fn dead(&mut self, i: usize, ending: Ending) {
+        self.take_messages(i);
+        self.take_last_output(i);
+        let stamped = self.faults.has_new_stamp(&self.segment, self.members[i].rank);
+        let oom = !stamped && self.faults.oom_kills() > 0;
+        let member = &mut self.members[i];
+        member.connection = None;
+        member.asks = None;
+        member.lingering_since = None;
+        member.hints.oom = oom;
+        let verdict = classify(ending, &member.hints);
+        let (rank, incarnation) = (member.rank, member.incarnation);
+        let step = Step(self.step_of(rank));
+        self.inputs.lost(rank);
+        self.feed(Input::Died { rank, incarnation, verdict, step });
     }
 
     fn take_last_output(&mut self, i: usize) {
@@ -267,6 +296,7 @@ impl Supervisor<'_> {
         let now = sys::now();
         if now >= self.next_tick {
             self.next_tick = now + self.plan.config.heartbeat;
+            self.faults.remember_oom_kills();
             self.look_at_ranks(now);
         }
         self.fire_due(now);

@@ -42,8 +42,8 @@ pub(crate) struct Faults {
     passed: Vec<u64>,
     /// Orders given so far, to tell repeated ones apart.
     orders: u64,
-    /// What the kernel had counted when a rank was last reaped, or the job started.
-    pub(crate) oom_kills_seen: Option<u64>,
+    /// What the kernel had counted at the last two heartbeats, the older first.
+    oom_kills_seen: [u64; 2],
 }
 
 impl Faults {
@@ -69,8 +69,32 @@ impl Faults {
             stamps: vec![0; n as usize],
             passed: vec![0; Point::ALL.len()],
             orders: 0,
-            oom_kills_seen: procfs::oom_kills(),
+            oom_kills_seen: [procfs::oom_kills().unwrap_or(0); 2],
         }
+    }
+
+    /// Takes note, at a heartbeat, of how many processes the kernel has ended for want of memory.
+    pub(crate) fn remember_oom_kills(&mut self) {
+        self.oom_kills_seen = [self.oom_kills_seen[1], procfs::oom_kills().unwrap_or(0)];
+    }
+
+    /// How many it has ended since the last heartbeat but one.
+    pub(crate) fn oom_kills(&self) -> u64 {
+        procfs::oom_kills().unwrap_or(0).saturating_sub(self.oom_kills_seen[0])
+    }
+
+    /// Whether an injection struck the rank since its last failure.
+    pub(crate) fn has_new_stamp(&self, segment: &Segment, rank: Rank) -> bool {
+        self.stamp(segment, rank) > self.explained[rank.index()]
+    }
+
+    /// The newest stamp of a rank, its own or ours; 0 is none.
+    fn stamp(&self, segment: &Segment, rank: Rank) -> u64 {
+        let lane = (0..self.all.len()).map(|number| {
+            let (count, stamp) = segment.receipt(rank, number);
+            if count.load(Ordering::Acquire) > 0 { stamp.load(Ordering::Acquire) } else { 0 }
+        });
+        lane.max().unwrap_or(0).max(self.stamps[rank.index()])
     }
 
     /// The injections that concern a rank, with their numbers.
@@ -98,11 +122,7 @@ impl Faults {
 
     /// The stamp before the fault that a rank's failure came from, if there is a new one.
     pub(crate) fn newest_stamp(&mut self, segment: &Segment, rank: Rank) -> Option<Duration> {
-        let lane = (0..self.all.len()).map(|number| {
-            let (count, stamp) = segment.receipt(rank, number);
-            if count.load(Ordering::Acquire) > 0 { stamp.load(Ordering::Acquire) } else { 0 }
-        });
-        let newest = lane.max().unwrap_or(0).max(self.stamps[rank.index()]);
+        let newest = self.stamp(segment, rank);
         let explained = &mut self.explained[rank.index()];
         (newest > std::mem::replace(explained, newest.max(*explained)))
             .then(|| Duration::from_nanos(newest))
@@ -112,7 +132,11 @@ impl Faults {
     pub(crate) fn not_injected(&self, segment: &Segment) -> Vec<String> {
         let n = segment.layout().n();
         let fired = |number: usize| {
-            let by_us = self.armed.iter().any(|a| a.number as usize == number && a.fired > 0);
+            // An order is only obeyed when the rank has left its own receipt.
+            let strikes =
+                |a: &Armed| !matches!(a.injection.action, Action::Exit(_) | Action::Panic);
+            let by_us =
+                self.armed.iter().any(|a| a.number as usize == number && a.fired > 0 && strikes(a));
             by_us
                 || Rank::all(n)
                     .any(|rank| segment.receipt(rank, number).0.load(Ordering::Acquire) > 0)
@@ -130,20 +154,23 @@ impl Faults {
         Point::ALL.iter().map(|point| self.passed[point.index()] + of_ranks(*point)).collect()
     }
 
-    /// Those that are due by time.
-    fn due_by_time(&mut self, now: Duration) -> Vec<usize> {
+    /// Those that are due by time, of ranks that can be struck; the others stay due until they can.
+    fn due_by_time(&mut self, now: Duration, alive: impl Fn(Rank) -> bool) -> Vec<usize> {
         let mut due = Vec::new();
         for (i, armed) in self.armed.iter_mut().enumerate() {
-            let When::Time(after) = armed.injection.when else {
+            let When::Time(after) = armed.injection.when else { continue };
+            if armed.due.is_none_or(|due| now < due) {
                 continue;
-            };
-            if armed.due.is_some_and(|due| now >= due) {
-                due.push(i);
-                armed.due = match armed.injection.times {
-                    Times::Count(times) if armed.fired + 1 >= times => None,
-                    Times::Count(_) | Times::Always => Some(now + after.max(sys::TICK)),
-                };
             }
+            if !alive(armed.rank) {
+                armed.due = Some(now + sys::TICK);
+                continue;
+            }
+            due.push(i);
+            armed.due = match armed.injection.times {
+                Times::Count(times) if armed.fired + 1 >= times => None,
+                Times::Count(_) | Times::Always => Some(now + after.max(sys::TICK)),
+            };
         }
         due
     }
@@ -166,7 +193,9 @@ impl Faults {
 impl Supervisor<'_> {
     /// Fires what is due by time.
     pub(super) fn fire_due(&mut self, now: Duration) {
-        for i in self.faults.due_by_time(now) {
+        let members = &self.members;
+        let alive = |rank: Rank| members[rank.index()].is_alive();
+        for i in self.faults.due_by_time(now, alive) {
             self.fire(i);
         }
     }
@@ -181,9 +210,11 @@ impl Supervisor<'_> {
     fn fire(&mut self, i: usize) {
         let armed = &mut self.faults.armed[i];
         let (rank, action) = (armed.rank, armed.injection.action);
-        let Some(process) = &self.members[rank.index()].process else {
+        let member = &self.members[rank.index()];
+        let Some(process) = member.process.as_ref().filter(|_| member.is_alive()) else {
             return;
         };
+        armed.fired += 1;
         match action {
             Action::Exit(_) | Action::Panic => {
                 self.faults.orders += 1;
@@ -194,7 +225,6 @@ impl Supervisor<'_> {
             }
             Action::Kill | Action::Stop | Action::Segv => {}
         }
-        armed.fired += 1;
         self.faults.stamps[rank.index()] = sys::now_ns();
         process.signal(match action {
             Action::Stop => Signal::STOP,
@@ -219,11 +249,13 @@ mod tests {
         faults.start(ms(100));
         faults.start(ms(500));
         assert_eq!(faults.next(), Some(ms(110)));
-        assert!(faults.due_by_time(ms(109)).is_empty());
-        assert_eq!(faults.due_by_time(ms(110)), [0, 1]);
+        assert!(faults.due_by_time(ms(109), |_| true).is_empty());
+        assert_eq!(faults.due_by_time(ms(110), |_| true), [0, 1]);
         faults.armed[0].fired = 1;
         faults.armed[1].fired = 1;
-        assert_eq!(faults.due_by_time(ms(120)), [0, 1]);
+        // A rank that is away is struck when it is back.
+        assert_eq!(faults.due_by_time(ms(120), |rank| rank == Rank(0)), [0]);
+        assert_eq!(faults.due_by_time(ms(121), |_| true), [1]);
         faults.start(ms(600));
         assert_eq!(faults.next(), None);
         assert!(faults.due_at_point(Point::Published).is_empty());

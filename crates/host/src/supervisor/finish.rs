@@ -109,6 +109,9 @@ impl Supervisor<'_> {
 
     /// Sees that nothing is left and tells how it went.
     pub(super) fn conclude(mut self) -> Outcome {
+        for process in std::mem::take(&mut self.ending) {
+            process.wait(&self.guardian);
+        }
         self.end_orphans();
         let (mut code, mut why) = self.end.take().unwrap_or_default();
         if let (exit::OK, Some(failed)) = (code, self.results.failed.take()) {

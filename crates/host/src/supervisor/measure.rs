@@ -84,13 +84,13 @@ impl Measure {
         }
     }
 
-    /// Every rank has its state.
-    pub(crate) fn restored(&mut self, now: Duration, summary: &mut Summary) {
+    /// Every rank has its state: of a version, or of the start of the job.
+    pub(crate) fn restored(&mut self, now: Duration, to_version: bool, summary: &mut Summary) {
         if self.since.is_none() {
             return;
         }
         self.restored = Some(now);
-        summary.recoveries += 1;
+        summary.recoveries += u32::from(to_version);
         for open in &mut self.open {
             let Some(hello) = open.hello.filter(|_| open.restored.is_none()) else {
                 continue;
@@ -160,7 +160,7 @@ mod tests {
         measure.hello(Rank(1), Incarnation(1), ms(120), &mut summary);
         measure.hello(Rank(2), Incarnation(1), ms(125), &mut summary);
         assert_eq!(measure.look_again(ms(125)), None);
-        measure.restored(ms(130), &mut summary);
+        measure.restored(ms(130), true, &mut summary);
         assert_eq!(measure.look_again(ms(130)), Some(ms(131)));
         assert_eq!(measure.caught_up(ms(135), 6, false, &mut summary), None);
         assert_eq!(measure.caught_up(ms(140), 7, false, &mut summary), Some(Step(7)));

@@ -51,6 +51,11 @@ impl Member {
         }
     }
 
+    /// Whether it has joined and its program has not ended.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.joined() && self.process.as_ref().is_some_and(|process| !process.has_ended())
+    }
+
     /// Whether it has said hello and is connected.
     pub(crate) fn joined(&self) -> bool {
         self.connection.is_some()

@@ -89,10 +89,11 @@ impl Supervisor<'_> {
             ToSupervisor::Captured { .. } => self.captured(rank, message),
             ToSupervisor::Late { epoch, version, bytes, crc } => {
                 let blob = fds.into_iter().next().map(|fd| Blob::open(fd, bytes));
-                if let Some(Ok(blob)) = blob {
-                    let events = self.versions.late(rank, epoch, version, blob, crc);
-                    self.committed(events);
-                }
+                let Some(Ok(blob)) = blob else {
+                    return self.hang_up(i, "its late messages did not arrive whole");
+                };
+                let events = self.versions.late(rank, epoch, version, blob, crc);
+                self.committed(events);
             }
             ToSupervisor::Restored { epoch, took_ns } => {
                 if epoch == self.recovery.epoch() && self.versions.is_recovery(epoch) {
@@ -261,7 +262,8 @@ impl Supervisor<'_> {
         let result = fds.next().map(|fd| Blob::open(fd, bytes));
         let audit = fds.next().map(|fd| Blob::open(fd, audit_bytes));
         let (Some(Ok(result)), Some(Ok(audit))) = (result, audit) else {
-            return self.note(format!("the result of rank {rank} did not arrive whole"));
+            // It would wait for ever for what cannot come.
+            return self.hang_up(rank.index(), "its result did not arrive whole");
         };
         if epoch == self.recovery.epoch() {
             self.results.keep(rank, result, audit);

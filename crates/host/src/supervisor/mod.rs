@@ -8,6 +8,7 @@
 
 mod config;
 mod drain;
+mod early;
 mod effects;
 mod events;
 mod faults;
@@ -28,6 +29,7 @@ mod watch;
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mainstay_comm::layout::Control;
@@ -37,11 +39,13 @@ use mainstay_types::event::{Event, Level, Summary};
 use mainstay_types::{Epoch, Incarnation, Rank, Step, Version, exit};
 
 pub use self::config::{Config, Every, Plan, Refusal, Resume};
+use self::early::Early;
 use self::faults::Faults;
 use self::finish::Results;
 use self::inputs::Inputs;
 use self::measure::Measure;
 use self::member::Member;
+use self::process::Process;
 use self::signals::Signals;
 use self::stdin::Stdin;
 use self::versions::Versions;
@@ -134,7 +138,8 @@ struct Supervisor<'a> {
     started: Duration,
     observer: &'a mut dyn Observer,
     stdout_closed: bool,
-    segment: Segment,
+    segment: Arc<Segment>,
+    early: Option<Early>,
     listener: Listener,
     guardian: Guardian,
     signals: Signals,
@@ -145,6 +150,8 @@ struct Supervisor<'a> {
     next_tick: Duration,
     next_status: Duration,
     members: Vec<Member>,
+    /// Processes that have ended and whose memory the kernel still takes down.
+    ending: Vec<Process>,
     /// Connections that have not said hello.
     strangers: Vec<(Connection, u32)>,
     versions: Versions,
@@ -172,7 +179,7 @@ impl<'a> Supervisor<'a> {
         sys::ignore_terminal_input_stops();
         raise_descriptor_limit();
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-        let segment = Segment::create(plan.layout)?;
+        let segment = Arc::new(Segment::create(plan.layout)?);
         segment.control(Control::Epoch).store(first.0.into(), std::sync::atomic::Ordering::SeqCst);
         let secret = config::random().map_err(std::io::Error::other)?;
         let name = format!("mainstay/{}", mainstay_types::JobId(secret));
@@ -198,6 +205,8 @@ impl<'a> Supervisor<'a> {
             next_tick: started + config.heartbeat,
             next_status: started,
             members: Rank::all(n).map(Member::new).collect(),
+            ending: Vec::new(),
+            early: None,
             strangers: Vec::new(),
             versions,
             inputs: Inputs::default(),
@@ -227,6 +236,8 @@ impl<'a> Supervisor<'a> {
             self.note(note);
         }
         self.versions.start_drain();
+        // Without the thread, deaths are noticed by their pidfds alone.
+        self.early = Early::start(Arc::clone(&self.segment)).ok();
         self.feed(Input::Start);
         while self.end.is_none() {
             self.turn();

@@ -12,6 +12,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{ChildStderr, ChildStdin, ChildStdout};
 
 use mainstay_control::Ending;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::lines::Lines;
@@ -169,6 +170,22 @@ impl Process {
         })
     }
 
+    /// Whether the process that runs the program has ended, reaped or not.
+    pub(crate) fn has_ended(&self) -> bool {
+        readable(self.joined.as_ref().map_or(&self.spawned.pidfd, |(_, pidfd)| pidfd))
+    }
+
+    /// Waits until nothing of it is left; it has been killed.
+    pub(crate) fn wait(mut self, guardian: &Guardian) {
+        self.kill();
+        while self.reap(guardian).is_none() {
+            let mut fds: Vec<_> =
+                self.pidfds().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+            let bound = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+            let _interrupted = poll(&mut fds, Some(&bound));
+        }
+    }
+
     /// Whether the process that joined has ended while the wrapper around it lives on.
     pub(crate) fn wrapper_lingers(&self) -> bool {
         self.joined.is_some() && self.joined_ended && !self.own_ended
@@ -187,7 +204,6 @@ impl Process {
 }
 
 fn readable(fd: impl AsFd) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let mut fds = [PollFd::new(&fd, PollFlags::IN)];
     poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
 }
