@@ -37,7 +37,7 @@ pub enum Input {
         /// The epoch it knows of.
         epoch: Epoch,
     },
-    /// An incarnation was reaped: it is fenced. All that it had sent was given before.
+    /// An incarnation is fenced: reaped, or ended for certain. All that it had sent was given before.
     Died {
         /// Which rank.
         rank: Rank,
