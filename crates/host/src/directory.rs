@@ -163,7 +163,7 @@ impl Directory {
         };
         write().map_err(|source| {
             if source.kind() != io::ErrorKind::AlreadyExists {
-                // Best effort: what no manifest names is ignored and pruned later.
+                // Best effort: what no manifest names is ignored, and removed at the next start.
                 let _removed = fs::remove_file(&path);
             }
             self.failed(name, "write", source)

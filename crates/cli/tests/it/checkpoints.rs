@@ -113,6 +113,68 @@ fn when_every_version_is_damaged_nothing_is_made_up() {
 }
 
 #[test]
+fn a_job_whose_versions_are_all_damaged_keeps_its_own_directory() {
+    let scratch = Scratch::new();
+    let probe = program("probe");
+    let start = |options: &[&str]| {
+        let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
+        run.args(["run", "-n", "3", "--ckpt-every", "20steps"]).args(options).arg(&probe);
+        run.args(WORK).env("XDG_STATE_HOME", scratch.path()).output().unwrap()
+    };
+    let first = start(&["--policy", "abort", "--inject", "kill:1@point=published#2"]);
+    assert_eq!(first.status.code(), Some(137));
+    let jobs = scratch.path().join("mainstay/jobs");
+    let directory = fs::read_dir(&jobs).unwrap().next().unwrap().unwrap().path();
+    let list = || {
+        let entries = fs::read_dir(&directory).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        names.sort();
+        names
+    };
+    let before = list();
+    for shard in before.iter().filter(|path| path.extension().is_some_and(|e| e == "shard")) {
+        damage(shard, |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+        });
+    }
+    for _ in 0..2 {
+        let again = start(&["--resume"]);
+        assert_eq!(again.status.code(), Some(65));
+        let stderr = String::from_utf8_lossy(&again.stderr);
+        assert!(stderr.contains("every one is damaged"), "{stderr}");
+        assert_eq!(list(), before, "what may still be repaired is left alone");
+    }
+}
+
+#[test]
+fn files_of_unpublished_versions_are_counted_and_removed_at_the_start() {
+    let scratch = Scratch::new();
+    let d = scratch.join("d");
+    broken(&d);
+    let newest = manifests(&scratch).pop().unwrap();
+    let number: u64 = newest.trim_start_matches('v').trim_end_matches(".manifest").parse().unwrap();
+    let version = format!("v{:08}", number + 3);
+    let strays = ["e1.r0.i0.shard", "e1.r1.i0.shard", "manifest.aside"];
+    let strays = strays.map(|rest| format!("{version}.{rest}"));
+    for name in &strays {
+        fs::write(scratch.path().join("d").join(name), b"cut").unwrap();
+    }
+    // A refusal touches nothing.
+    let probe = program("probe");
+    let refused = ["-n", "2", "--ckpt-dir", &d, "--resume", &probe];
+    run(&[&refused[..], WORK].concat()).code(65);
+    assert!(strays.iter().all(|name| scratch.files("d").contains(name)));
+    let ended = resumed(&d, &[]).code(0);
+    let told = ended.events().iter().any(|event| {
+        let text = event["text"].as_str().unwrap_or_default();
+        text.contains("files of versions that were never published are removed")
+    });
+    assert!(told, "{}", ended.stdout);
+    assert!(!strays.iter().any(|name| scratch.files("d").contains(name)));
+}
+
+#[test]
 fn another_program_arguments_ranks_or_input_are_refused_by_name() {
     let scratch = Scratch::new();
     let d = scratch.join("d");

@@ -3,15 +3,17 @@
 //! Every byte is checked against the CRC taken from live memory in the pass that writes it.
 //! Invariants: shards are written and synced before the manifest, the manifest aside before it is
 //! published, and publication waits for the supervisor's word; a failed write leaves no file under
-//! a final name. Deliberately absent: which version, and what to prune; the ledger decides.
+//! a final name; a thread that hangs in the file system holds nobody up. Deliberately absent: which
+//! version, what to prune, and how long a write may take; ledger and `versions` decide.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use mainstay_ckpt::format::memory::ReadAt;
 use mainstay_ckpt::{
@@ -56,6 +58,9 @@ pub(crate) enum Report {
     PruneFailed(String),
 }
 
+/// How often a wait looks whether somebody presses on.
+pub(crate) const LOOK: Duration = Duration::from_millis(50);
+
 /// The supervisor's end.
 #[derive(Debug)]
 pub(crate) struct Drain {
@@ -68,21 +73,36 @@ pub(crate) struct Drain {
 
 impl Drain {
     pub(crate) fn start(directory: Arc<Directory>) -> io::Result<Self> {
+        Self::spawn(|done, ready, cancelled| {
+            let worker = Worker { directory, done, ready, cancelled, program: None };
+            move |todo| worker.run(&todo)
+        })
+    }
+
+    /// A thread that does whatever `make` makes of its end of the channels.
+    fn spawn<F: FnOnce(Receiver<Task>) + Send + 'static>(
+        make: impl FnOnce(Sender<Report>, Arc<OwnedFd>, Arc<AtomicBool>) -> F,
+    ) -> io::Result<Self> {
         let (tasks, todo) = channel();
         let (done, reports) = channel();
         let ready = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let cancelled = Arc::new(AtomicBool::new(false));
-        let worker = Worker {
-            directory,
-            done,
-            ready: Arc::clone(&ready),
-            cancelled: Arc::clone(&cancelled),
-            program: None,
-        };
+        let work = make(done, Arc::clone(&ready), Arc::clone(&cancelled));
         let thread = std::thread::Builder::new()
             .name("mainstay-drain".to_owned())
-            .spawn(move || worker.run(&todo))?;
+            .spawn(move || work(todo))?;
         Ok(Self { tasks: Some(tasks), reports, ready, cancelled, thread: Some(thread) })
+    }
+
+    /// A thread that hangs until `released` says or drops something, then ends like another.
+    #[cfg(test)]
+    pub(crate) fn hanging(released: Receiver<()>) -> io::Result<Self> {
+        Self::spawn(|done, ready, cancelled| {
+            move |todo| {
+                let _released = released.recv();
+                drop((done, ready, cancelled, todo));
+            }
+        })
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
@@ -116,24 +136,46 @@ impl Drain {
     }
 
     /// Waits for the next report, at most so long.
-    pub(crate) fn wait(&self, at_most: std::time::Duration) -> Option<Report> {
-        self.reports.recv_timeout(at_most).ok()
+    pub(crate) fn wait(&self, at_most: Duration) -> Result<Report, RecvTimeoutError> {
+        self.reports.recv_timeout(at_most)
     }
 
-    /// Gives up what is under way and ends the thread.
-    pub(crate) fn end(&mut self) {
+    /// Gives up what is under way. The thread ends by itself, if the file system lets it.
+    pub(crate) fn abandon(&mut self) {
         self.cancelled.store(true, Ordering::Relaxed);
         self.tasks = None;
+    }
+
+    /// Whether the thread has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Gives up what is under way and waits for the thread's end, at most so long and not once
+    /// `pressed` says so; whether it has ended.
+    pub(crate) fn end(&mut self, at_most: Duration, pressed: &mut dyn FnMut() -> bool) -> bool {
+        self.abandon();
+        let until = Instant::now() + at_most;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.wait(left.min(LOOK)) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) if left.is_zero() || pressed() => return false,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
         if let Some(thread) = self.thread.take() {
             // A panic of the thread has been printed; nothing of it is needed here.
             let _panicked = thread.join();
         }
+        true
     }
 }
 
 impl Drop for Drain {
     fn drop(&mut self) {
-        self.end();
+        self.abandon();
     }
 }
 
@@ -160,17 +202,19 @@ impl Worker {
                         self.report(Report::Failed(version, why));
                     }
                 }
-                Task::Prune(version, names) => {
-                    let pruned = self
-                        .directory
-                        .remove(&[manifest_name(version)])
-                        .and_then(|()| self.directory.remove(&names));
-                    if let Err(error) = pruned {
-                        self.report(Report::PruneFailed(error.to_string()));
-                    }
-                }
+                Task::Prune(version, names) => self.prune(version, &names),
                 Task::Publish => {}
             }
+        }
+    }
+
+    fn prune(&self, version: Version, names: &[String]) {
+        let pruned = self
+            .directory
+            .remove(&[manifest_name(version)])
+            .and_then(|()| self.directory.remove(names));
+        if let Err(error) = pruned {
+            self.report(Report::PruneFailed(error.to_string()));
         }
     }
 
@@ -208,9 +252,12 @@ impl Worker {
             .write_new(&aside, |file| file.write_all(&bytes))
             .map_err(|error| error.to_string())?;
         self.report(Report::Aside(manifest.version));
-        match todo.recv() {
-            Ok(Task::Publish) => {}
-            _ => return Err("the job ended first".to_owned()),
+        loop {
+            match todo.recv() {
+                Ok(Task::Publish) => break,
+                Ok(Task::Prune(version, names)) => self.prune(version, &names),
+                Ok(Task::Write(_)) | Err(_) => return Err("the job ended first".to_owned()),
+            }
         }
         self.directory
             .publish(&aside, &manifest_name(manifest.version))

@@ -119,7 +119,8 @@ impl Supervisor<'_> {
             (code, why) = (exit::DIRECTORY, failed);
         }
         self.measure.ended(sys::now(), &mut self.summary);
-        let ended = self.versions.end(code == exit::OK);
+        let signals = &mut self.signals;
+        let ended = self.versions.end(code == exit::OK, &mut || signals.presses_on());
         for event in ended.events {
             self.tell(&event);
         }

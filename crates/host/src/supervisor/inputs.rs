@@ -43,14 +43,27 @@ impl Inputs {
         }
     }
 
-    /// Keeps what was loaded; gives what all ranks are to see.
-    pub(crate) fn loaded(&mut self, name: &str, blob: Blob, crc: u32) -> Rc<Blob> {
-        if let Some(State::Ready(first, _)) = self.states.get(name) {
-            return Rc::clone(first);
+    /// Keeps what was loaded, if it passes `check`; gives what all ranks are to see, with its CRC.
+    ///
+    /// A loader that was interrupted may hand in as well, before or after the one that took its
+    /// place: the first to come counts, and others are neither checked nor seen.
+    ///
+    /// # Errors
+    /// What `check` says.
+    pub(crate) fn loaded(
+        &mut self,
+        name: &str,
+        blob: Blob,
+        crc: u32,
+        check: impl FnOnce(&Blob) -> Result<(), String>,
+    ) -> Result<(Rc<Blob>, u32), String> {
+        if let Some(State::Ready(first, crc)) = self.states.get(name) {
+            return Ok((Rc::clone(first), *crc));
         }
+        check(&blob)?;
         let blob = Rc::new(blob);
         self.states.insert(name.to_owned(), State::Ready(Rc::clone(&blob), crc));
-        blob
+        Ok((blob, crc))
     }
 
     /// The epoch was raised: whoever loads will come again, or will not.
@@ -85,9 +98,15 @@ mod tests {
         assert!(matches!(inputs.ask(Rank(2), "m"), Asked::Wait));
         inputs.lost(Rank(1));
         assert!(matches!(inputs.ask(Rank(2), "m"), Asked::Load));
-        let first = inputs.loaded("m", Blob::create("t", &[b"one"]).unwrap(), 1);
-        let again = inputs.loaded("m", Blob::create("t", &[b"two"]).unwrap(), 2);
-        assert_eq!((&first[..], &again[..]), (&b"one"[..], &b"one"[..]));
+        let blob = |bytes: &[u8]| Blob::create("t", &[bytes]).unwrap();
+        let refused = inputs.loaded("m", blob(b"bad"), 3, |_| Err("other bytes".to_owned()));
+        assert_eq!(refused.unwrap_err(), "other bytes");
+        let (first, crc) = inputs.loaded("m", blob(b"one"), 1, |_| Ok(())).unwrap();
+        assert_eq!((&first[..], crc), (&b"one"[..], 1));
+        // The loader that was given up hands in other bytes: nobody minds, nobody sees them.
+        let unchecked = |_: &Blob| unreachable!("there is one already");
+        let (again, crc) = inputs.loaded("m", blob(b"two"), 2, unchecked).unwrap();
+        assert_eq!((&again[..], crc), (&b"one"[..], 1));
         inputs.interrupted();
         assert!(matches!(inputs.ask(Rank(3), "m"), Asked::Ready(_, 1)));
     }

@@ -109,7 +109,8 @@ impl Supervisor<'_> {
                     "version {version} of rank {rank} in {} is unusable: {why}",
                     level.name()
                 ));
-                self.versions.copy_bad(rank, version, level, &why);
+                let events = self.versions.copy_bad(rank, version, level, &why);
+                self.tell_all(events);
                 self.feed(Input::RestoreFailed { rank, epoch, version, why });
             }
             ToSupervisor::Input { epoch, name } => self.input(rank, epoch, name),
@@ -234,11 +235,15 @@ impl Supervisor<'_> {
             let why = format!("input `{name}` did not arrive whole");
             return self.answer(rank, &ToRank::Refused { why });
         };
-        if let Some(why) = self.versions.input_loaded(name, &blob, crc) {
-            self.answer(rank, &ToRank::Refused { why: why.clone() });
-            return self.feed(Input::GiveUp { code: exit::DATA, why });
-        }
-        let blob = self.inputs.loaded(name, blob, crc);
+        let versions = &mut self.versions;
+        let check = |blob: &Blob| versions.input_loaded(name, blob, crc).map_or(Ok(()), Err);
+        let (blob, crc) = match self.inputs.loaded(name, blob, crc, check) {
+            Ok(loaded) => loaded,
+            Err(why) => {
+                self.answer(rank, &ToRank::Refused { why: why.clone() });
+                return self.feed(Input::GiveUp { code: exit::DATA, why });
+            }
+        };
         if epoch != self.recovery.epoch() {
             return self.answer(rank, &ToRank::Interrupted);
         }

@@ -232,10 +232,10 @@ impl<'a> Supervisor<'a> {
             command,
             directory: self.versions.path().map_or_else(String::new, |p| p.display().to_string()),
         });
+        self.versions.start_drain();
         for note in self.versions.take_notes() {
             self.note(note);
         }
-        self.versions.start_drain();
         // Without the thread, deaths are noticed by their pidfds alone.
         self.early = Early::start(Arc::clone(&self.segment)).ok();
         self.feed(Input::Start);

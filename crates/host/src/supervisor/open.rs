@@ -68,7 +68,8 @@ impl Supervisor<'_> {
             let level = choice.ranks[rank.index()].level;
             let (version, name) = (choice.version, level.name());
             self.note(format!("version {version} of rank {rank} in {name} is unusable: {why}"));
-            self.versions.copy_bad(rank, version, level, &why);
+            let events = self.versions.copy_bad(rank, version, level, &why);
+            self.tell_all(events);
         }
     }
 }

@@ -1,8 +1,10 @@
 //! What lies in a checkpoint directory when a job starts, and whether it may be gone on from.
 //!
-//! Invariants: versions and epochs of this launch are above all that ever were in the directory;
-//! versions of other jobs are left alone; a mismatch is refused by name. Deliberately absent: the
-//! choice among versions; the ledger makes it.
+//! Invariants: versions and epochs of this launch are above all that lie in the directory; published
+//! versions of other jobs are left alone; a mismatch is refused by name, and then nothing in the
+//! directory is touched. Deliberately absent: the choice among versions; the ledger makes it.
+
+mod strays;
 
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
@@ -25,6 +27,8 @@ pub(crate) struct Found {
     pub(crate) manifests: Vec<Manifest>,
     /// Shards that are missing or cut short.
     pub(crate) bad: Vec<(Version, Rank, String)>,
+    /// Whether there is any manifest, of whatever job and state.
+    pub(crate) any_manifest: bool,
     pub(crate) highest: Version,
     pub(crate) epoch: Epoch,
     pub(crate) notes: Vec<String>,
@@ -38,6 +42,7 @@ impl Found {
             resumed: None,
             manifests: Vec::new(),
             bad: Vec::new(),
+            any_manifest: false,
             highest: Version(0),
             epoch: Epoch(0),
             notes: Vec::new(),
@@ -61,6 +66,7 @@ impl Found {
             None => found.leave_alone(&all),
             Some(resume) => found.resume(plan, resume, all, &directory)?,
         }
+        found.notes.extend(strays::remove(&directory, &names));
         found.directory = Some(directory);
         Ok(found)
     }
@@ -72,6 +78,7 @@ impl Found {
             match parse_name(name) {
                 Some(FileName::Shard { epoch, .. }) => self.epoch = self.epoch.max(epoch),
                 Some(FileName::Manifest { version }) => {
+                    self.any_manifest = true;
                     let read = directory
                         .read(name, MANIFEST_BYTES_MAX as u64)
                         .map_err(|error| error.to_string())

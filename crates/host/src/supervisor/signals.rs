@@ -47,6 +47,11 @@ impl Signals {
         }
         came
     }
+
+    /// Whether somebody wanted the end since the last call.
+    pub(crate) fn presses_on(&mut self) -> bool {
+        self.take().iter().any(|signal| [SIGINT, SIGTERM, SIGHUP].contains(signal))
+    }
 }
 
 impl Drop for Signals {

@@ -5,6 +5,9 @@
 
 mod capture;
 mod disk;
+#[cfg(test)]
+mod tests;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,8 +23,8 @@ use mainstay_types::{Epoch, JobId, Rank, Step, Version};
 use sha2::{Digest, Sha256};
 
 pub(crate) use self::capture::Capture;
+use self::writer::Writer;
 use super::config::{Every, Plan, Refusal};
-use super::drain::Drain;
 use super::member::ArenaMemory;
 use super::resume::{self, Found};
 use crate::directory::Directory;
@@ -46,7 +49,9 @@ pub(crate) struct Versions {
     epoch: Epoch,
     own_directory: bool,
     directory: Option<Arc<Directory>>,
-    drain: Option<Drain>,
+    /// Whether there is or may be a manifest in the directory, of whatever state.
+    any_manifest: bool,
+    writer: Writer,
     ledger: Ledger,
     pace: Pace,
     identity: Identity,
@@ -91,7 +96,8 @@ impl Versions {
             epoch: first,
             own_directory: plan.own_directory,
             directory: found.directory.map(Arc::new),
-            drain: None,
+            any_manifest: found.any_manifest,
+            writer: Writer::default(),
             ledger,
             pace: Pace::new(mode, config.mtbf),
             identity: found.identity,
@@ -109,11 +115,10 @@ impl Versions {
     }
 
     pub(crate) fn start_drain(&mut self) {
-        if let Some(directory) = &self.directory {
-            match Drain::start(Arc::clone(directory)) {
-                Ok(drain) => self.drain = Some(drain),
-                Err(error) => self.notes.push(format!("no thread to write checkpoints: {error}")),
-            }
+        if let Some(directory) = &self.directory
+            && let Err(error) = self.writer.start(directory)
+        {
+            self.notes.push(writer::no_thread(&error));
         }
     }
 
@@ -130,7 +135,7 @@ impl Versions {
     }
 
     pub(crate) fn drain_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        self.drain.as_ref().map(Drain::fd)
+        self.writer.fd()
     }
 
     /// The program of the job, by the process of the first rank that joins.
@@ -184,15 +189,23 @@ impl Versions {
         self.pace.opened(now);
     }
 
-    /// A copy turned out to be bad.
-    pub(crate) fn copy_bad(&mut self, rank: Rank, version: Version, level: Level, why: &str) {
+    /// A copy turned out to be bad; tells of what is void now.
+    pub(crate) fn copy_bad(
+        &mut self,
+        rank: Rank,
+        version: Version,
+        level: Level,
+        why: &str,
+    ) -> Vec<Event> {
         let why = why.to_owned();
-        let events = self.input(Input::CopyBad { version, rank, level, why });
-        // What is void now is told when the next choice is.
-        drop(events);
+        self.input(Input::CopyBad { version, rank, level, why })
     }
 
     /// Keeps an input's digest; gives the reason if the resumed job had another.
+    ///
+    /// The digest is computed in the supervisor's loop, once for each input of a job: every rank
+    /// waits for it, and signals and failures do so too. At 1 GB/s or so that is short beside
+    /// reading the input.
     pub(crate) fn input_loaded(&mut self, name: &str, blob: &Blob, crc: u32) -> Option<String> {
         let bytes = blob.len() as u64;
         let sha256 = Sha256::digest(&blob[..]).into();
@@ -213,8 +226,10 @@ impl Versions {
 
     /// The version to open with; `None` is the start of the job.
     pub(crate) fn choose(&mut self) -> Result<Option<&Choice>, String> {
-        if let Some(was) = self.resumed.take() {
-            resume::check_program(&was, self.program.as_deref())?;
+        if let Some(was) = &self.resumed {
+            resume::check_program(was, self.program.as_deref())?;
+            // Only now: a refusal that comes to nothing must be met again.
+            self.resumed = None;
         }
         self.choice = self.ledger.choose();
         // Nothing was committed in this launch yet: whatever there is comes from an earlier one.
@@ -265,9 +280,10 @@ impl Versions {
                 Effect::DrainCancelled { .. } => {}
                 Effect::Freed { version } => drop(self.memory.remove(&version)),
                 Effect::Committed { version } => events.extend(self.committed(version)),
-                Effect::Drain { version } => self.drain(version),
+                Effect::Drain { version } => events.extend(self.drain(version)),
                 Effect::Publish { .. } => {
-                    if let Some(drain) = &self.drain {
+                    self.any_manifest = true;
+                    if let Some(drain) = self.writer.drain() {
                         drain.publish();
                     }
                 }

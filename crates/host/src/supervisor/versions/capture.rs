@@ -166,9 +166,10 @@ fn words(segment: &Segment, n: u32) -> impl Iterator<Item = &AtomicU64> {
 }
 
 impl Supervisor<'_> {
-    /// Proposes a target if one is due.
+    /// Proposes a target if one is due, and looks at the version that is being written.
     pub(in crate::supervisor) fn propose(&mut self, now: Duration) {
-        let events = self.versions.propose(now, &self.segment);
+        let mut events = self.versions.look_at_drain(now);
+        events.extend(self.versions.propose(now, &self.segment));
         self.committed(events);
     }
 }

@@ -1,20 +1,23 @@
 //! A version on its way to disk, and the end of all versions.
 //!
 //! Invariant: a failed job waits for its newest version to become durable; one that succeeded does
-//! not. Deliberately absent: writing; the drain's thread does it.
+//! not, and neither waits once somebody presses on. A directory that holds a manifest is never
+//! removed by a job that failed. Deliberately absent: writing; the drain's thread does it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
+use mainstay_ckpt::Manifest;
 use mainstay_ckpt::ledger::Input;
 use mainstay_types::event::{Checkpoint, Event, Level, VersionState};
 use mainstay_types::{Rank, Step, Version};
 
 use super::Versions;
-use crate::directory::Directory;
+use super::writer::Overdue;
 use crate::supervisor::Supervisor;
-use crate::supervisor::drain::{Drain, Report, WriteTask};
+use crate::supervisor::drain::{Drain, LOOK, Report, WriteTask};
 use crate::sys;
 
 /// How long a failed job waits for its newest version to reach the disk.
@@ -31,38 +34,61 @@ pub(crate) struct Ended {
 }
 
 impl Versions {
-    pub(super) fn drain(&mut self, version: Version) {
-        let Some(manifest) = self.ledger.manifest(version, self.identity.clone()) else {
-            return;
-        };
+    /// Hands a version to the drain. One that cannot be handed over has failed to be written: the
+    /// ledger must not wait for it.
+    pub(super) fn drain(&mut self, version: Version) -> Vec<Event> {
+        let handed = self.task(version).and_then(|task| {
+            let directory = self.directory.as_ref().ok_or("there is no directory")?;
+            self.writer.write(task, directory, sys::now())
+        });
+        match handed {
+            Ok(()) => Vec::new(),
+            Err(why) => self.input(Input::WriteFailed { version, why }),
+        }
+    }
+
+    fn task(&mut self, version: Version) -> Result<WriteTask, String> {
+        let manifest = self.ledger.manifest(version, self.identity.clone());
+        let manifest: Manifest = manifest.ok_or("it is not committed")?;
         self.files.insert(version, manifest.shard_names().collect());
-        let Some(memory) = self.memory.get(&version) else {
-            return;
-        };
+        let memory = self.memory.get(&version).ok_or("its memory is gone")?;
         let part = |rank: Rank| {
             Some((memory.arenas.get(&rank)?.clone(), memory.lates.get(&rank).cloned()))
         };
         let parts: Option<Vec<_>> = Rank::all(self.n).map(part).collect();
-        let (Some(parts), Some(drain)) = (parts, &self.drain) else {
-            return;
-        };
+        let parts = parts.ok_or("an arena of it is gone")?;
         let program = if self.program_known { None } else { self.program.clone() };
-        drain.write(WriteTask { manifest, parts, program });
+        Ok(WriteTask { manifest, parts, program })
+    }
+
+    /// Looks whether a write takes too long.
+    pub(crate) fn look_at_drain(&mut self, now: Duration) -> Vec<Event> {
+        match self.writer.look(now) {
+            None => Vec::new(),
+            Some(Overdue::Slow(version, took)) => vec![Event::Note {
+                text: format!(
+                    "version {version} has been on its way to disk for {} s; the job goes on",
+                    took.as_secs()
+                ),
+            }],
+            Some(Overdue::GivenUp(version, why)) => self.input(Input::WriteFailed { version, why }),
+        }
     }
 
     pub(super) fn prune(&mut self, version: Version) {
-        if let (Some(names), Some(drain)) = (self.files.remove(&version), &self.drain) {
+        if let (Some(names), Some(drain)) = (self.files.remove(&version), self.writer.drain()) {
             drain.prune(version, names);
         }
     }
 
     /// What the drain has done; the supervisor passes its points in between.
     pub(crate) fn reports(&mut self) -> Vec<Report> {
-        self.drain.as_ref().map(Drain::reports).unwrap_or_default()
+        self.writer.drain().map(Drain::reports).unwrap_or_default()
     }
 
     /// Takes one report in.
     pub(crate) fn report(&mut self, report: Report) -> Vec<Event> {
+        self.writer.heard(&report);
         match report {
             Report::Aside(version) => self.input(Input::Written { version }),
             Report::Published(version) => self.input(Input::Published { version }),
@@ -90,28 +116,57 @@ impl Versions {
         Some(Event::Checkpoint(checkpoint.clone()))
     }
 
-    /// Ends the drain and disposes of the directory.
-    pub(crate) fn end(&mut self, success: bool) -> Ended {
-        let mut events = Vec::new();
+    /// Waits until the newest version is on disk; whether somebody pressed on meanwhile.
+    fn wait_for_last(
+        &mut self,
+        events: &mut Vec<Event>,
+        pressed: &mut dyn FnMut() -> bool,
+    ) -> bool {
         let until = sys::now() + LAST_DRAIN;
-        while !success && self.ledger.is_draining() {
+        while self.ledger.is_draining() {
+            let haste = pressed();
             let left = until.saturating_sub(sys::now());
-            let Some(report) = self.drain.as_ref().and_then(|drain| drain.wait(left)) else {
-                break;
+            if haste || left.is_zero() {
+                let text = "the newest version is not on disk, and is not waited for any longer";
+                events.push(Event::Note { text: text.to_owned() });
+                return haste;
+            }
+            let Some(drain) = self.writer.drain() else {
+                return false;
             };
-            events.extend(self.report(report));
+            match drain.wait(left.min(LOOK)) {
+                Ok(report) => events.extend(self.report(report)),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
         }
-        self.drain = None;
+        false
+    }
+
+    /// Ends the drain and disposes of the directory. `pressed` tells whether somebody wants the end
+    /// now.
+    pub(crate) fn end(&mut self, success: bool, pressed: &mut dyn FnMut() -> bool) -> Ended {
+        let mut events = Vec::new();
+        let haste = !success && self.wait_for_last(&mut events, pressed);
+        if !self.writer.end(haste, pressed) {
+            let text = "a write to the checkpoint directory hangs and is left behind; files of it \
+                        are removed at the next start there";
+            events.push(Event::Note { text: text.to_owned() });
+        }
         let resumable = self
             .ledger
             .newest_published()
             .and_then(|version| Some((version, self.ledger.record(version)?.step())));
         let mut kept = self.path().map(Path::to_owned);
-        if self.own_directory && (success || resumable.is_none()) {
-            kept = None;
-            let only = self.directory.take().and_then(Arc::into_inner);
-            if let Some(Err(error)) = only.map(Directory::destroy) {
-                let text = format!("the job's directory is not removed: {error}");
+        if self.own_directory && (success || !self.any_manifest) {
+            let path = kept.take().unwrap_or_default();
+            let destroyed = match self.directory.take().map(Arc::into_inner) {
+                None => Ok(()),
+                Some(None) => Err(format!("{} is still written to", path.display())),
+                Some(Some(only)) => only.destroy().map_err(|error| error.to_string()),
+            };
+            if let Err(why) = destroyed {
+                let text = format!("the job's directory is not removed: {why}");
                 events.push(Event::Note { text });
             }
         }
