@@ -52,24 +52,24 @@ pub(crate) struct Run {
     #[arg(long, value_name = "auto|Ksteps|T", default_value = "auto", value_parser = every)]
     pub(crate) ckpt_every: Every,
     /// Mean time between failures that `auto` plans for, such as `24h`.
-    #[arg(long, value_name = "T", value_parser = duration::parse)]
+    #[arg(long, value_name = "T", value_parser = positive)]
     pub(crate) mtbf: Option<Duration>,
     /// Go on from the newest usable checkpoint, of this job or of the latest.
     #[arg(long, value_name = "JOB", num_args = 0..=1, require_equals = true,
           default_missing_value = LATEST, value_parser = resume)]
     pub(crate) resume: Option<Resume>,
     /// How often ranks are looked at.
-    #[arg(long, value_name = "T", default_value = "500ms", value_parser = duration::parse)]
+    #[arg(long, value_name = "T", default_value = "500ms", value_parser = positive)]
     pub(crate) heartbeat: Duration,
     /// A rank that is stopped this long is taken for dead.
-    #[arg(long, value_name = "T", default_value = "5s", value_parser = duration::parse)]
+    #[arg(long, value_name = "T", default_value = "5s", value_parser = positive)]
     pub(crate) lost_after: Duration,
     /// A rank that makes no call of Mainstay for this long is taken for dead. Off by default: long
     /// kernels are not failures.
-    #[arg(long, value_name = "T", value_parser = duration::parse)]
+    #[arg(long, value_name = "T", value_parser = positive)]
     pub(crate) hang_after: Option<Duration>,
     /// After a failure, a survivor must notice within this time or is taken for dead.
-    #[arg(long, value_name = "T", default_value = "5m", value_parser = duration::parse)]
+    #[arg(long, value_name = "T", default_value = "5m", value_parser = positive)]
     pub(crate) rejoin_within: Duration,
     /// Inflict faults, such as `kill:2@step=50`: see below.
     #[arg(long, value_name = "FAULT,…", value_parser = injections)]
@@ -158,6 +158,15 @@ fn ranks(text: &str) -> Result<u32, String> {
     }
 }
 
+/// A duration that is not zero: a patience of nothing would take every rank for dead.
+fn positive(text: &str) -> Result<Duration, String> {
+    let duration = duration::parse(text)?;
+    if duration.is_zero() {
+        return Err(format!("`{text}` is no time at all: give more than zero"));
+    }
+    Ok(duration)
+}
+
 fn every(text: &str) -> Result<Every, String> {
     if text == "auto" {
         return Ok(Every::Auto);
@@ -178,25 +187,10 @@ fn resume(text: &str) -> Result<Resume, String> {
     if text == LATEST { Ok(Resume::Latest) } else { text.parse().map(Resume::Job) }
 }
 
-/// Joins `--resume` with a job that follows it, so that a program may follow it as well.
-pub(crate) fn joined(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut joined: Vec<OsString> = Vec::new();
-    for arg in args {
-        let job = arg.to_str().is_some_and(|text| text.parse::<mainstay_types::JobId>().is_ok());
-        match joined.last_mut() {
-            Some(last) if last == "--resume" && job => {
-                last.push("=");
-                last.push(&arg);
-            }
-            _ => joined.push(arg),
-        }
-    }
-    joined
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::joined;
 
     fn parse(line: &str) -> Result<Run, clap::Error> {
         let args = line.split(' ').map(OsString::from);

@@ -1,18 +1,32 @@
 //! The `mainstay` command: arguments in, runs and reports out.
 //!
-//! Invariant: the exit code is the one that `docs/handbook` promises for what happened.
-//! Deliberately absent: every decision about a run; `control` takes them and `host` acts.
+//! Invariants: the exit code is the one that `docs/handbook` promises for what happened; with
+//! `--json`, also a wrong command line and a fault of our own end with a summary. Deliberately
+//! absent: every decision about a run; `control` takes them and `host` acts.
 
 mod args;
+mod quote;
 mod run;
 mod show;
+mod words;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use mainstay_types::exit;
 
 fn main() -> ExitCode {
-    let cli = args::Cli::parse_from(args::joined(std::env::args_os()));
+    let words = words::joined(std::env::args_os());
+    let json = words::wants_json(&words);
+    let cli = match args::Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(error) if json && error.use_stderr() => {
+            let text = error.to_string();
+            return ExitCode::from(run::refused(json, exit::USAGE, text.trim_end(), None));
+        }
+        // Help, or a message for people, in colour where there is any.
+        Err(error) => error.exit(),
+    };
     let args::Command::Run(options) = cli.command;
-    ExitCode::from(run::run(&options))
+    ExitCode::from(run::guarded(&options, run::run))
 }

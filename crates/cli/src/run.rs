@@ -3,16 +3,18 @@
 //! Invariant: whatever happens, exactly one summary is shown and its `exit` is the process's code.
 //! Deliberately absent: how a run is supervised.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
 
-use mainstay_host::supervisor::{Config, Observer, Outcome, Plan, supervise};
+use mainstay_host::supervisor::{Config, Observer, Outcome, Plan, Refusal, supervise};
 use mainstay_types::event::{Event, Summary};
 use mainstay_types::{Point, exit};
 
-use crate::args;
 use crate::show::{self, Human, Json, Silent};
+use crate::{args, quote};
 
 /// Runs and gives the exit code.
 pub(crate) fn run(options: &args::Run) -> u8 {
@@ -22,7 +24,7 @@ pub(crate) fn run(options: &args::Run) -> u8 {
     let config = config(options);
     let plan = match Plan::new(&config) {
         Ok(plan) => plan,
-        Err(refusal) => return refused(options, refusal.code, &refusal.why),
+        Err(refusal) => return refused(options.json, refusal.code, &refusal.why, Some(options)),
     };
     if options.dry_run {
         return dry_run(options, &plan);
@@ -60,11 +62,21 @@ fn list_points() -> u8 {
     exit::OK
 }
 
-fn refused(options: &args::Run, code: u8, why: &str) -> u8 {
-    if options.json {
+/// Runs; a panic of ours is a fault with a code and a summary like any other.
+pub(crate) fn guarded(options: &args::Run, run: impl Fn(&args::Run) -> u8) -> u8 {
+    let caught = std::panic::catch_unwind(AssertUnwindSafe(|| run(options)));
+    caught.unwrap_or_else(|_| {
+        let why = "an internal fault; please report it with the lines before";
+        refused(options.json, exit::INTERNAL, why, Some(options))
+    })
+}
+
+/// Tells why nothing was run; without options they could not be read.
+pub(crate) fn refused(json: bool, code: u8, why: &str, options: Option<&args::Run>) -> u8 {
+    if json {
         let note = Event::Note { text: why.to_owned() };
-        let summary = Summary { exit: code, n: options.n, ..Summary::default() };
-        let at = std::time::Duration::ZERO;
+        let summary = nothing_ran(code, options);
+        let at = Duration::ZERO;
         if Json.event(at, &note).is_break() || Json::summary(at, &summary).is_break() {
             return exit::STDOUT_CLOSED;
         }
@@ -72,6 +84,14 @@ fn refused(options: &args::Run, code: u8, why: &str) -> u8 {
         show::err(&format!("mainstay: {why}\n"));
     }
     code
+}
+
+/// The summary of a run that did not take place.
+fn nothing_ran(code: u8, options: Option<&args::Run>) -> Summary {
+    let policy = options.map_or(args::PolicyName::Rollback, |options| options.policy);
+    let policy = mainstay_control::Policy::from(policy).name();
+    let n = options.map_or(0, |options| options.n);
+    Summary { exit: code, policy, n, ..Summary::default() }
 }
 
 fn dry_run(options: &args::Run, plan: &Plan) -> u8 {
@@ -88,7 +108,11 @@ fn dry_run(options: &args::Run, plan: &Plan) -> u8 {
             .map(|(key, value)| format!("{:<13} {value}\n", format!("{key}:")))
             .collect()
     };
-    if show::out(shown.as_bytes()).is_break() { exit::STDOUT_CLOSED } else { exit::OK }
+    let mut open = show::out(shown.as_bytes());
+    if options.json && open.is_continue() {
+        open = Json::summary(Duration::ZERO, &nothing_ran(exit::OK, Some(options)));
+    }
+    if open.is_break() { exit::STDOUT_CLOSED } else { exit::OK }
 }
 
 fn with_json(options: &args::Run, plan: &Plan) -> u8 {
@@ -135,23 +159,36 @@ struct Judged {
     hint: Option<String>,
 }
 
+impl Judged {
+    /// The twin was all that ran; the summary is that of the run as asked, which did not.
+    fn unjudged(options: &args::Run, summary: Summary, why: String) -> Self {
+        let policy = mainstay_control::Policy::from(options.policy).name();
+        let summary = Summary { policy, result_digest: None, ..summary };
+        Self { summary, why, why_not: String::new(), hint: None }
+    }
+}
+
 fn with_twin(options: &args::Run, plan: &Plan, observer: &mut dyn Observer) -> Judged {
     let mut reference = None;
+    let mut plan = Cow::Borrowed(plan);
     if options.twin || options.audit {
         let twin = supervise(&plan.twin(), &mut Silent);
         if twin.summary.exit != exit::OK {
             let text = format!("the fault-free twin failed: {}", twin.why);
-            let _shown_by_exit = observer.event(std::time::Duration::ZERO, &Event::Note { text });
-            return Judged {
-                summary: twin.summary,
-                why: twin.why,
-                why_not: String::new(),
-                hint: None,
-            };
+            let _shown_by_exit = observer.event(Duration::ZERO, &Event::Note { text });
+            return Judged::unjudged(options, twin.summary, twin.why);
+        }
+        match plan.after(&twin) {
+            Ok(after) => plan = Cow::Owned(after),
+            Err(Refusal { code, why }) => {
+                let _shown_by_exit =
+                    observer.event(Duration::ZERO, &Event::Note { text: why.clone() });
+                return Judged::unjudged(options, Summary { exit: code, ..twin.summary }, why);
+            }
         }
         reference = Some(twin);
     }
-    let outcome = supervise(plan, observer);
+    let outcome = supervise(&plan, observer);
     let hint = hint(options, &outcome);
     let mut summary = outcome.summary;
     let mut why_not = String::new();
@@ -211,17 +248,27 @@ fn first_difference(a: &[Vec<u64>], b: &[Vec<u64>]) -> Option<String> {
 fn hint(options: &args::Run, outcome: &Outcome) -> Option<String> {
     let kept = outcome.kept.as_ref().filter(|_| outcome.summary.exit != exit::OK)?;
     let (version, step) = outcome.resumable?;
-    let mut words = vec![OsString::from("mainstay run -n"), options.n.to_string().into()];
+    let mut words: Vec<OsString> =
+        ["mainstay", "run", "-n", &options.n.to_string()].map(OsString::from).into();
     words.extend(["--ckpt-dir".into(), kept.clone().into_os_string(), "--resume".into()]);
     words.extend(options.program.iter().cloned());
-    let command: Vec<_> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let command = command.join(" ");
+    let command = quote::line(&words);
     Some(format!("version {version} (step {step}) is kept; go on from it with: {command}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_of_ours_is_an_internal_fault() {
+        let words = ["mainstay", "run", "--json", "./x"];
+        let args::Command::Run(options) =
+            <args::Cli as clap::Parser>::try_parse_from(words).unwrap().command;
+        let code = guarded(&options, |_| panic!("on purpose"));
+        assert_eq!(code, exit::INTERNAL);
+        assert_eq!(guarded(&options, |_| exit::OK), exit::OK);
+    }
 
     #[test]
     fn an_audit_names_the_first_step_then_rank() {

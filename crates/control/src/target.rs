@@ -75,7 +75,7 @@ impl Pace {
         }
     }
 
-    /// The epoch is open and every rank has its state.
+    /// The epoch is open: the ranks take up their state and step on.
     pub fn opened(&mut self, now: Duration) {
         self.raised();
         self.costs.started(now);

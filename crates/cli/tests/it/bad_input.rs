@@ -16,6 +16,10 @@ fn bad_options_exit_with_2_and_teach() {
         (vec!["--inject", "kill:0@point=nowhere", &probe], "--list-points"),
         (vec!["--ckpt-every", "sometimes", &probe], "100steps"),
         (vec!["--lost-after", "soon", &probe], "500ms"),
+        (vec!["--lost-after", "0s", &probe], "more than zero"),
+        (vec!["--heartbeat", "0s", &probe], "more than zero"),
+        (vec!["--hang-after", "0ms", &probe], "more than zero"),
+        (vec!["--rejoin-within", "0.0001us", &probe], "more than zero"),
         (vec!["--resume=zz", &probe], "32 hexadecimal digits"),
     ] {
         run(&words).code(2).says(text);
@@ -46,6 +50,8 @@ fn a_dry_run_tells_the_plan_and_starts_nothing() {
     for key in ["ranks:", "memory:", "directory:", "environment:"] {
         assert!(ended.stdout.contains(key), "{key}");
     }
+    let ended = run(&["-n", "4", "--dry-run", "--json", "/nowhere/solver"]).code(0);
+    assert_eq!((&ended.summary()["n"], &ended.events()[0]["event"]), (&4.into(), &"plan".into()));
 }
 
 #[test]
@@ -109,4 +115,53 @@ fn an_output_has_the_digest_of_the_report() {
     let digest: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
     assert_eq!(ended.value("result digest"), digest);
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1, "nothing lies beside it");
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_a_summary_too() {
+    let probe = program("probe");
+    for (words, text) in [
+        (vec!["--json", "-n", "0", &probe], "at least 1 rank"),
+        (vec!["--heartbeat", "0s", "--json", &probe], "more than zero"),
+        (vec!["--json"], "<PROGRAM>"),
+    ] {
+        let ended = run(&words).code(2);
+        let summary = ended.summary();
+        assert_eq!((&summary["exit"], &summary["policy"]), (&2.into(), &"rollback".into()));
+        assert!(ended.events()[0]["text"].as_str().unwrap().contains(text), "{}", ended.stdout);
+        assert!(ended.stderr.is_empty(), "{}", ended.stderr);
+    }
+    let ended = run(&["-n", "0", &probe, "--json"]).code(2).says("at least 1 rank");
+    assert!(ended.stdout.is_empty(), "that option is the program's");
+    let words = ["-n", "1000000", "--policy", "restart", "--json", &probe];
+    assert_eq!(run(&words).code(2).summary()["policy"], "restart");
+}
+
+#[test]
+fn a_twin_publishes_nothing() {
+    let scratch = Scratch::new();
+    let (cg, matrix, out) = (program("cg"), matrix(), scratch.join("x.f64"));
+    let options = ["-n", "2", "--twin", "--max-restarts", "0", "--inject", "kill:1@step=60"];
+    run(&[&options[..], &[&cg, &matrix, "--out", &out]].concat()).code(137);
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "the run as asked failed");
+    let options = ["-n", "2", "--twin", "--ckpt-every", "20steps", "--inject", "kill:1@step=60"];
+    let ended = run(&[&options[..], &[&cg, &matrix, "--out", &out]].concat()).code(0);
+    assert_eq!(ended.value("bit-identical"), "yes");
+    assert_eq!(fs::read(&out).unwrap().len(), 4884 * 8);
+}
+
+#[test]
+fn the_command_that_resumes_can_be_pasted() {
+    let scratch = Scratch::new();
+    let (cg, input, d) = (program("cg"), scratch.join("it's a matrix.mtx.gz"), scratch.join("d d"));
+    fs::copy(matrix(), &input).unwrap();
+    let options = ["-n", "2", "--ckpt-every", "20steps", "--ckpt-dir", &d, "--max-restarts", "0"];
+    let fault = ["--inject", "kill:1@step=60"];
+    let ended = run(&[&options[..], &fault, &[&cg, &input]].concat()).code(137);
+    let hint = ended.stderr.split("go on from it with: mainstay ").nth(1).unwrap();
+    let script = format!("{} {}", env!("CARGO_BIN_EXE_mainstay"), hint.lines().next().unwrap());
+    let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script}: {stderr}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("result digest: "));
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use crate::harness::{program, run, start, start_with};
+use crate::harness::{Scratch, program, run, start, start_with};
 
 #[test]
 fn lines_are_whole_and_labelled() {
@@ -31,6 +31,30 @@ fn input_goes_to_rank_0_and_the_others_have_none() {
     assert!(ended.stdout.contains("[1] end\n"));
     assert_eq!(ended.stdout.matches('x').count(), 100_000);
     assert!(ended.stdout.contains("[0] end\n"));
+}
+
+#[test]
+fn a_twin_and_the_run_after_it_have_the_same_input() {
+    let scratch = Scratch::new();
+    let script = format!("cat | tee -a {}; echo end", scratch.join("seen"));
+    let input = "line\n".repeat(50_000);
+    let mut run = start_with(&["--twin", "sh", "-c", &script], Stdio::piped());
+    run.child().stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let ended = run.end().code(0);
+    assert!(ended.stdout.starts_with(&format!("{input}end\n")), "the run as asked");
+    let seen = std::fs::read_to_string(scratch.path().join("seen")).unwrap();
+    assert_eq!(seen, input.repeat(2), "the twin and the run as asked");
+}
+
+#[test]
+fn input_that_stays_open_holds_no_twin_up() {
+    let script = "read line; echo \"got $line\"";
+    let mut run = start_with(&["--twin", "sh", "-c", script], Stdio::piped());
+    let mut stdin = run.child().stdin.take().unwrap();
+    stdin.write_all(b"abc\n").unwrap();
+    let ended = run.end().code(0);
+    drop(stdin);
+    assert!(ended.stdout.contains("got abc\n"), "{}", ended.stdout);
 }
 
 #[test]

@@ -8,7 +8,8 @@
 //!
 //! Invariants: version and slot are stored while no target stands; a rank believes them only if
 //! the target is the same before and after; within an epoch no target is stored twice.
-//! Deliberately absent: epochs; the supervisor withdraws the target before it raises one.
+//! Deliberately absent: epochs; the supervisor withdraws the target right after it has raised one,
+//! and a capture that was under way names its epoch and is dropped.
 //! `docs/protocols/target.md` has the proof, loom explores it (`tests/it/target_loom.rs`).
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};

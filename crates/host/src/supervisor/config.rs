@@ -4,8 +4,8 @@
 //! Deliberately absent: any effect but reading what the machine has.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use mainstay_comm::layout::Layout;
 use mainstay_control::Policy;
@@ -13,6 +13,9 @@ use mainstay_types::inject::Injection;
 use mainstay_types::limits::{RANKS_MAX, RING_BYTES_MIN};
 use mainstay_types::{JobId, duration, exit};
 
+use super::Outcome;
+use super::latest::latest;
+use super::stdin::{TAKEN_MAX, Taken};
 use crate::procfs;
 
 /// When to checkpoint.
@@ -29,7 +32,7 @@ pub enum Every {
 /// Which job to go on with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resume {
-    /// The one that wrote last.
+    /// The one that wrote a version last, among those that have ended.
     Latest,
     /// This one.
     Job(JobId),
@@ -89,6 +92,10 @@ pub struct Plan {
     /// Whether the directory is the job's own, removed on success.
     pub(crate) own_directory: bool,
     pub(crate) layout: Layout,
+    /// Whether it is a twin: it publishes nothing, and keeps what its rank 0 read.
+    pub(crate) is_twin: bool,
+    /// What rank 0 reads before the standard input of this process.
+    pub(crate) input: Taken,
     memory_needed: u64,
     memory_available: Option<u64>,
 }
@@ -133,6 +140,8 @@ impl Plan {
             directory: None,
             own_directory: config.directory.is_none(),
             layout,
+            is_twin: false,
+            input: Taken::default(),
             memory_needed,
             memory_available,
         };
@@ -155,8 +164,8 @@ impl Plan {
             Some(Resume::Latest) => latest(&jobs).ok_or_else(|| Refusal {
                 code: exit::DATA,
                 why: format!(
-                    "nothing to resume: {} holds no job; start without --resume, or name the \
-                     directory with --ckpt-dir",
+                    "nothing to resume: {} holds no version of a job that has ended; start without \
+                     --resume, or name the directory with --ckpt-dir",
                     jobs.display()
                 ),
             })?,
@@ -164,7 +173,8 @@ impl Plan {
         Ok(())
     }
 
-    /// The same job without faults, checkpoints or recovery: its fault-free twin.
+    /// The same job without faults, checkpoints or recovery: its fault-free twin. It publishes
+    /// nothing.
     #[must_use]
     pub fn twin(&self) -> Self {
         let config = Config {
@@ -174,7 +184,23 @@ impl Plan {
             checkpoints: false,
             ..self.config.clone()
         };
-        Self { config, directory: None, own_directory: false, ..self.clone() }
+        Self { config, directory: None, own_directory: false, is_twin: true, ..self.clone() }
+    }
+
+    /// The same job, whose rank 0 is first given what that of its twin has read.
+    ///
+    /// # Errors
+    /// The twin was given more than is kept.
+    pub fn after(&self, twin: &Outcome) -> Result<Self, Refusal> {
+        if twin.input.overflowed {
+            let why = format!(
+                "standard input holds more than the {} that are kept for a second run: give the \
+                 program a file",
+                mib(TAKEN_MAX as u64)
+            );
+            return Err(Refusal { code: exit::USAGE, why });
+        }
+        Ok(Self { input: twin.input.clone(), ..self.clone() })
     }
 
     /// The plan for people and programs: key and value, in reading order.
@@ -185,7 +211,7 @@ impl Plan {
         let every = match config.every {
             Every::Auto => match config.mtbf {
                 Some(mtbf) => format!("auto for one failure in {}", duration::format(mtbf)),
-                None => "auto, at most 1 % of the time".to_owned(),
+                None => "auto, about 1 % of the time".to_owned(),
             },
             Every::Steps(steps) => format!("{steps} steps"),
             Every::Period(period) => duration::format(period),
@@ -251,12 +277,4 @@ fn state_directory() -> Result<PathBuf, Refusal> {
         code: exit::DIRECTORY,
         why: "neither XDG_STATE_HOME nor HOME is set: name a directory with --ckpt-dir".to_owned(),
     })
-}
-
-/// The job directory that changed last.
-fn latest(jobs: &Path) -> Option<PathBuf> {
-    let changed = |path: &Path| -> Option<SystemTime> { path.metadata().ok()?.modified().ok() };
-    let entries = std::fs::read_dir(jobs).ok()?;
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    paths.filter(|path| path.is_dir()).max_by_key(|path| changed(path))
 }

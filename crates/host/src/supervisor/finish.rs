@@ -59,14 +59,15 @@ impl Results {
         self.kept.iter().flatten().map(|(result, _)| &result[..]).collect()
     }
 
-    /// Digests the results and writes them beside the output's final name.
-    fn prepare(&mut self) -> Option<Aside> {
+    /// Digests the results and, unless nothing is to be published, writes them beside the output's
+    /// final name.
+    fn prepare(&mut self, publish: bool) -> Option<Aside> {
         let mut sha = Sha256::new();
         for part in self.parts() {
             sha.update(part);
         }
         self.digest = Some(sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
-        let path = self.output.clone()?;
+        let path = self.output.clone().filter(|_| publish)?;
         match publish::aside(&path, &self.parts()) {
             Ok(aside) => Some(aside),
             Err(error) => {
@@ -87,8 +88,8 @@ impl Results {
 
 fn unpublished(path: &std::path::Path, error: &std::io::Error) -> String {
     format!(
-        "the job has finished, but its output {} cannot be written: {error}; give another place \
-         and resume",
+        "the job has finished, but its output {} cannot be written: {error}; mend that and resume \
+         with the same arguments",
         path.display()
     )
 }
@@ -96,7 +97,7 @@ fn unpublished(path: &std::path::Path, error: &std::io::Error) -> String {
 impl Supervisor<'_> {
     /// All results of an epoch are in.
     pub(super) fn finish(&mut self, epoch: Epoch) {
-        let aside = self.results.prepare();
+        let aside = self.results.prepare(!self.plan.is_twin);
         self.segment.control(Control::Finished).store(epoch.0.into(), Ordering::SeqCst);
         self.segment.ring_all();
         if let (Some(aside), Some(path)) = (aside, self.results.output.clone())
@@ -139,7 +140,8 @@ impl Supervisor<'_> {
             summary.result_digest = self.results.digest.take();
         }
         let audit = self.results.audit();
-        Outcome { summary, why, kept: ended.kept, resumable: ended.resumable, audit }
+        let input = self.stdin.taken();
+        Outcome { summary, why, kept: ended.kept, resumable: ended.resumable, audit, input }
     }
 
     /// Kills processes that ranks started, that left their group and that we inherited.

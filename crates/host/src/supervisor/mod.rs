@@ -14,6 +14,7 @@ mod events;
 mod faults;
 mod finish;
 mod inputs;
+mod latest;
 mod lines;
 mod measure;
 mod member;
@@ -48,6 +49,7 @@ use self::member::Member;
 use self::process::Process;
 use self::signals::Signals;
 use self::stdin::Stdin;
+pub use self::stdin::Taken;
 use self::versions::Versions;
 use crate::shm::Segment;
 use crate::socket::{Connection, Listener};
@@ -106,6 +108,8 @@ pub struct Outcome {
     pub resumable: Option<(Version, Step)>,
     /// Each rank's message hashes, one for each step, if they were logged.
     pub audit: Vec<Vec<u64>>,
+    /// What a twin's rank 0 was given; see [`Plan::after`].
+    pub input: Taken,
 }
 
 /// Runs a job to its end.
@@ -117,7 +121,8 @@ pub fn supervise(plan: &Plan, observer: &mut dyn Observer) -> Outcome {
         let _shown_by_exit = observer.event(Duration::ZERO, &note);
         let policy = plan.config.policy.name();
         let summary = Summary { exit: code, policy, n: plan.config.n, ..Summary::default() };
-        Outcome { summary, why, kept: None, resumable: None, audit: Vec::new() }
+        let (audit, input) = (Vec::new(), Taken::default());
+        Outcome { summary, why, kept: None, resumable: None, audit, input }
     };
     let (versions, first) = match Versions::open(plan) {
         Ok(opened) => opened,
@@ -198,7 +203,7 @@ impl<'a> Supervisor<'a> {
             listener: Listener::bind(&name)?,
             guardian,
             signals: Signals::register()?,
-            stdin: Stdin::new(),
+            stdin: Stdin::new(plan.input.clone(), plan.is_twin),
             recovery: Recovery::new(recovery, first),
             queue: VecDeque::new(),
             evidence: Evidence::new(n, options),

@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use mainstay_ckpt::ledger::{Choice, Effect, Input, Ledger, VoidReason};
 use mainstay_ckpt::{Identity, InputEntry};
-use mainstay_control::target::{Mode, Pace};
+use mainstay_control::target::{Mode, Pace, Reason};
 use mainstay_types::event::{Checkpoint, Event, Level, VersionState};
-use mainstay_types::{Epoch, JobId, Rank, Step, Version};
+use mainstay_types::{Epoch, JobId, Rank, Step, Version, duration};
 use sha2::{Digest, Sha256};
 
 pub(crate) use self::capture::Capture;
@@ -54,6 +54,8 @@ pub(crate) struct Versions {
     writer: Writer,
     ledger: Ledger,
     pace: Pace,
+    /// The reasons for the interval that were told, each once.
+    reasons: Vec<std::mem::Discriminant<Reason>>,
     identity: Identity,
     program: Option<Arc<File>>,
     program_known: bool,
@@ -100,6 +102,7 @@ impl Versions {
             writer: Writer::default(),
             ledger,
             pace: Pace::new(mode, config.mtbf),
+            reasons: Vec::new(),
             identity: found.identity,
             program: None,
             program_known: false,
@@ -301,7 +304,22 @@ impl Versions {
                 Effect::Void { version, why } => events.extend(self.void(version, &why)),
             }
         }
+        events.extend(self.new_reason());
         events
+    }
+
+    /// Tells why versions come as often as they do, when a reason comes into force for the first
+    /// time and is not what the user asked for.
+    fn new_reason(&mut self) -> Option<Event> {
+        let reason = self.pace.reason();
+        let kind = std::mem::discriminant(&reason);
+        let asked = matches!(reason, Reason::Steps(_) | Reason::Every(_) | Reason::First);
+        if asked || self.reasons.contains(&kind) {
+            return None;
+        }
+        self.reasons.push(kind);
+        let interval = duration::format(self.pace.interval()?);
+        Some(Event::Note { text: format!("a version every {interval}: {reason}") })
     }
 
     fn void(&mut self, version: Version, why: &VoidReason) -> Option<Event> {
