@@ -1,0 +1,59 @@
+//! Building what is measured: the launcher, and the programs of this package.
+//!
+//! Invariant: what is run is what the sources say now. Deliberately absent: guesses at where cargo
+//! puts things; its messages tell.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::Failure;
+
+/// What suites run.
+pub(crate) struct Built {
+    /// The command `mainstay`.
+    pub(crate) mainstay: PathBuf,
+    /// The program `held` of this package.
+    pub(crate) held: PathBuf,
+}
+
+/// The root of the repository.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+impl Built {
+    /// Builds all of it.
+    ///
+    /// # Errors
+    /// What cargo says.
+    pub(crate) fn all() -> Result<Self, Failure> {
+        let bench = root().join("bench/Cargo.toml");
+        Ok(Self {
+            mainstay: build(&root().join("Cargo.toml"), &["-p", "mainstay-cli"], "mainstay")?,
+            held: build(&bench, &["--bin", "held"], "held")?,
+        })
+    }
+}
+
+fn build(manifest: &Path, what: &[&str], name: &str) -> Result<PathBuf, Failure> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["build", "--release", "--quiet", "--message-format=json", "--manifest-path"])
+        .arg(manifest)
+        .args(what)
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !output.status.success() {
+        return Err(format!("`{name}` cannot be built").into());
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let mut found = messages.lines().filter_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        (message["target"]["name"] == name)
+            .then(|| message["executable"].as_str().map(PathBuf::from))?
+    });
+    found.next_back().ok_or_else(|| format!("cargo names no executable `{name}`").into())
+}

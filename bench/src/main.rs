@@ -1,0 +1,83 @@
+//! `cargo run --release --manifest-path bench/Cargo.toml -- SUITE [--quick] [--json]`: measures
+//! what Mainstay promises.
+//!
+//! A suite is one file with one function from [`Context`] to [`Report`], and one line in
+//! [`SUITES`]. Invariant: every number comes from a run made now, and stands with its spread, the
+//! machine and the commit. Deliberately absent: judgement; a promise that is missed is printed as
+//! such and fails nothing, because machines differ.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command for developers: its output is its purpose"
+)]
+
+mod build;
+mod host;
+mod job;
+mod recovery;
+mod report;
+mod stats;
+
+use std::process::ExitCode;
+
+use crate::build::Built;
+use crate::host::Host;
+use crate::report::Report;
+
+/// Why something could not be measured.
+type Failure = Box<dyn std::error::Error>;
+
+/// What a suite is given.
+struct Context {
+    built: Built,
+    /// Few runs, for a first look.
+    quick: bool,
+}
+
+/// What a suite is.
+type Measure = fn(&Context) -> Result<Report, Failure>;
+
+/// The suites: a name, what it measures, and the function that does.
+const SUITES: &[(&str, &str, Measure)] = &[(
+    "recovery",
+    "phases of a recovery, and the restore against a plain copy",
+    recovery::measure,
+)];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<(), Failure> {
+    let (options, names): (Vec<_>, Vec<_>) =
+        arguments.iter().map(String::as_str).partition(|word| word.starts_with("--"));
+    if let Some(unknown) = options.iter().find(|word| !["--quick", "--json"].contains(word)) {
+        return Err(format!("unknown option {unknown}\n{}", usage()).into());
+    }
+    let [name] = names[..] else { return Err(usage().into()) };
+    let suite = SUITES.iter().find(|(known, ..)| *known == name);
+    let (_, _, measure) = suite.ok_or_else(usage)?;
+    let context = Context { built: Built::all()?, quick: options.contains(&"--quick") };
+    let (host, before) = (Host::look(), host::load());
+    let report = measure(&context)?;
+    let loads = (before, host::load());
+    if options.contains(&"--json") {
+        println!("{}", report.json(name, &host, loads));
+    } else {
+        println!("{}", report.text(name, &host, loads));
+    }
+    Ok(())
+}
+
+fn usage() -> String {
+    let lines = SUITES.iter().map(|(name, what, _)| format!("\n  {name:<12} {what}"));
+    format!("usage: mainstay-bench SUITE [--quick] [--json]; suites:{}", lines.collect::<String>())
+}
