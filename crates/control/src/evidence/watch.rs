@@ -17,6 +17,8 @@ pub(super) struct Watch {
     seen: Option<(Incarnation, u64, u64)>,
     /// For how long it has been stopped.
     stopped: Duration,
+    /// Whether it was stopped at the last sample, too.
+    was_stopped: bool,
     /// For how long it has entered no call and waited in none, had it a processor.
     silent: Duration,
     /// For how long it has slept outside all calls.
@@ -31,6 +33,7 @@ impl Watch {
     /// Starts all windows again.
     pub(super) fn restart(&mut self) {
         self.stopped = Duration::ZERO;
+        self.was_stopped = false;
         self.silent = Duration::ZERO;
         self.asleep = Duration::ZERO;
         self.owing = Duration::ZERO;
@@ -43,11 +46,13 @@ impl Watch {
             Some(before) if before.0 == sample.incarnation => before,
             _ => {
                 let seen = Some(now);
-                *self = Self { seen, ..Self::default() };
+                let was_stopped = sample.state == 'T';
+                *self = Self { seen, was_stopped, ..Self::default() };
                 return self.standing(sample);
             }
         };
         let ran = sample.cpu_ns > before.1;
+        let was_stopped = std::mem::replace(&mut self.was_stopped, sample.state == 'T');
         match sample.state {
             'Z' | 'X' | 'x' => {
                 // It has ended; its process descriptor tells.
@@ -58,7 +63,7 @@ impl Watch {
                 self.restart();
                 return Health::Suspended;
             }
-            'T' => return self.stopped(since, ran, options),
+            'T' => return self.stopped(since, was_stopped && !ran, options),
             _ => self.stopped = Duration::ZERO,
         }
         let starved = sample.state == 'R' && !ran && sample.wait.is_none();
@@ -92,9 +97,10 @@ impl Watch {
         }
     }
 
-    fn stopped(&mut self, since: Duration, ran: bool, options: &Options) -> Health {
-        // It ran in between: this is another stop.
-        self.stopped = if ran { Duration::ZERO } else { self.stopped + since };
+    fn stopped(&mut self, since: Duration, still: bool, options: &Options) -> Health {
+        // The first sample of a stop does not tell since when; if it ran in between, this is
+        // another stop.
+        self.stopped = if still { self.stopped + since } else { Duration::ZERO };
         if self.stopped < options.lost_after {
             return Health::Suspended;
         }
