@@ -32,6 +32,11 @@ impl Arenas {
         Ok(arena)
     }
 
+    /// Whether nothing was captured or restored yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
     /// Puts an arena into a slot.
     pub(crate) fn place(&mut self, slot: u8, arena: Rc<Arena>) {
         self.slots[usize::from(slot)] = Some(arena);

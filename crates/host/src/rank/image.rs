@@ -20,7 +20,7 @@ use mainstay_types::{Point, Rank, Version};
 use super::arenas::Arenas;
 use super::error::RankError;
 use super::inject::Injector;
-use crate::shm::Arena;
+use crate::shm::{Arena, prefer_large_pages};
 
 /// A file that images are read from.
 pub(crate) struct Shard {
@@ -73,6 +73,8 @@ pub struct ImageReader {
     image: Image,
     version: Version,
     injector: Rc<Injector>,
+    /// Whether this process has held no state yet, so that its fields lie in no pages.
+    fresh: bool,
 }
 
 impl ImageReader {
@@ -84,6 +86,7 @@ impl ImageReader {
         arenas: &mut Arenas,
         injector: Rc<Injector>,
     ) -> Result<(Self, Vec<Message>), String> {
+        let fresh = arenas.is_empty();
         let mut fds = fds.into_iter();
         let first = fds.next().ok_or("no descriptor of the image came")?;
         let source = match restore.level {
@@ -106,7 +109,7 @@ impl ImageReader {
             read_late(&shard, restore.late_at, restore.late_bytes, restore.late_crc)
                 .map_err(|error| error.to_string())?
         };
-        Ok((Self { source, image, version: restore.version, injector }, late))
+        Ok((Self { source, image, version: restore.version, injector, fresh }, late))
     }
 
     /// The image's header and table.
@@ -140,6 +143,9 @@ impl ImageReader {
         if spec.bytes() != Some(into.len() as u64) {
             let (name, count, here) = (spec.full_name(), spec.count, into.len());
             return Err(self.mismatch(format!("`{name}` has {count} elements; {here} bytes fit")));
+        }
+        if self.fresh {
+            prefer_large_pages(into);
         }
         let mut passed = || self.injector.pass(Point::RestoreMid);
         self.image

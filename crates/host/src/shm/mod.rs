@@ -20,3 +20,4 @@ pub use owner::OWNER_DIED;
 pub use segment::Segment;
 
 pub(crate) use lane::bump;
+pub(crate) use memory::prefer_large_pages;
