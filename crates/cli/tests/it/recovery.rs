@@ -147,6 +147,15 @@ fn a_rank_without_a_call_is_killed_only_where_the_user_said_so() {
 }
 
 #[test]
+fn ranks_that_wait_for_a_late_one_are_not_taken_for_dead() {
+    let probe = program("probe");
+    let script = format!("test $MAINSTAY_RANK = 1 && sleep 1; exec {probe} steps 20");
+    let deadline = ["-n", "3", "--heartbeat", "50ms", "--hang-after", "300ms", "--json"];
+    let summary = run(&[&deadline[..], &["sh", "-c", &script]].concat()).code(0).summary();
+    assert!(summary["failures"].as_array().unwrap().is_empty(), "{summary}");
+}
+
+#[test]
 fn a_survivor_that_does_not_rejoin_in_time_is_fenced() {
     let options = ["--heartbeat", "50ms", "--rejoin-within", "300ms", "--ckpt-every", "3steps"];
     let inject = ["--inject", "kill:1@time=500ms"];

@@ -152,7 +152,8 @@ impl Rank {
             return Err(RankError::LauncherGone);
         };
         let epoch = self.epoch;
-        match link.ask(&ToSupervisor::Arena { epoch, slot, bytes }, &[])? {
+        let question = ToSupervisor::Arena { epoch, slot, bytes };
+        match self.hear(|| link.ask(&question, &[]))? {
             (ToRank::Arena { slot: given, .. }, fds) if given == slot => {
                 let fd = fds.into_iter().next().ok_or(RankError::LauncherGone)?;
                 let arena = self.arenas.open(fd).map_err(RankError::io("map an arena"))?;

@@ -60,7 +60,7 @@ impl Rank {
             self.acknowledge()?;
         }
         loop {
-            match link.hear()? {
+            match self.hear(|| link.hear())? {
                 (ToRank::Raised { .. }, _) => self.acknowledge()?,
                 (ToRank::Open { epoch, incarnations, restore }, fds) => {
                     self.epoch = epoch;

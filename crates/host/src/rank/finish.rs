@@ -36,9 +36,7 @@ impl Rank {
         };
         let message = ToSupervisor::Input { epoch: self.epoch, name: name.to_owned() };
         self.segment.enter_call(self.id);
-        self.segment.begin_wait(self.id, WaitKind::Supervisor, None, 0);
-        let answer = link.ask(&message, &[]);
-        self.segment.end_wait(self.id);
+        let answer = self.hear(|| link.ask(&message, &[]));
         self.segment.leave_call(self.id);
         match answer? {
             (ToRank::InputReady { bytes, crc }, fds) => {
@@ -71,7 +69,10 @@ impl Rank {
             bytes: bytes.len() as u64,
             crc: blob.crc(),
         };
-        link.ask(&message, &[blob.as_fd()])?;
+        self.segment.enter_call(self.id);
+        let answer = self.hear(|| link.ask(&message, &[blob.as_fd()]));
+        self.segment.leave_call(self.id);
+        answer?;
         Ok(())
     }
 

@@ -228,6 +228,14 @@ impl Rank {
         self.link.as_ref().map_or(Ok(()), |link| link.tell(message))
     }
 
+    /// Hears from the supervisor, and shows meanwhile that it is waited for.
+    fn hear<T>(&self, talk: impl FnOnce() -> Result<T, RankError>) -> Result<T, RankError> {
+        self.segment.begin_wait(self.id, WaitKind::Supervisor, None, 0);
+        let heard = talk();
+        self.segment.end_wait(self.id);
+        heard
+    }
+
     /// Sleeps until `done`, or the epoch is raised; whenever it is woken, it does what is to be
     /// tended meanwhile.
     fn wait_until(
