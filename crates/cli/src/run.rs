@@ -212,7 +212,9 @@ fn verdict(
     if summary.result_digest.is_none() {
         return String::new();
     }
-    let why = if summary.result_digest != summary.twin_digest {
+    let why = if options.audit && !summary.failures.is_empty() {
+        "a rank failed during the audit: nothing is decided; run it again".to_owned()
+    } else if summary.result_digest != summary.twin_digest {
         first_difference(&twin.audit, audit).unwrap_or_else(|| "the answers differ".to_owned())
     } else if options.audit {
         first_difference(&twin.audit, audit).unwrap_or_default()

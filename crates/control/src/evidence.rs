@@ -152,6 +152,7 @@ impl Evidence {
         let since = if unscheduled { Duration::ZERO } else { since };
         self.protected |= samples.iter().any(|sample| sample.joined);
         let mut ranks = Vec::with_capacity(samples.len());
+        let any_joined = samples.iter().any(|sample| sample.joined);
         for sample in samples {
             let Some(watch) = self.watches.get_mut(sample.rank.index()) else {
                 continue;
@@ -161,7 +162,7 @@ impl Evidence {
             } else if !self.protected {
                 Health::Healthy
             } else {
-                watch.look(sample, since, &self.options)
+                watch.look(sample, any_joined, since, &self.options)
             };
             ranks.push((sample.rank, health));
         }

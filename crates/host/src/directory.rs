@@ -81,10 +81,15 @@ impl Directory {
         builder.recursive(true).mode(0o700).create(path).map_err(failed("create the directory"))?;
         let path = fs::canonicalize(path).map_err(failed("enter the directory"))?;
         let handle = File::open(&path).map_err(failed("open the directory"))?;
+        // The directory itself is locked, so that a lock file that was removed or replaced does not
+        // let a second launcher in; the file tells who has it.
+        let locked = rustix::fs::flock(&handle, FlockOperation::NonBlockingLockExclusive);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
         let mut lock = options.open(path.join(LOCK)).map_err(failed("write the lock file"))?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        let file = rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive);
+        match locked.and(file) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let holder = io::read_to_string(&lock).unwrap_or_default().trim().to_owned();
@@ -126,7 +131,7 @@ impl Directory {
     /// When it is missing, unreadable or larger.
     pub fn read(&self, name: &str, limit: u64) -> Result<Vec<u8>, DirectoryError> {
         let read = || -> io::Result<Vec<u8>> {
-            let file = File::open(self.path.join(name))?;
+            let file = open_regular(&self.path.join(name))?;
             if file.metadata()?.len() > limit {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "it is too large"));
             }
@@ -142,7 +147,7 @@ impl Directory {
     /// # Errors
     /// When it is missing or unreadable.
     pub fn open_file(&self, name: &str) -> Result<File, DirectoryError> {
-        File::open(self.path.join(name)).map_err(|source| self.failed(name, "open", source))
+        open_regular(&self.path.join(name)).map_err(|source| self.failed(name, "open", source))
     }
 
     /// Creates a new file that `fill` writes, and syncs it. A file left by a failure is removed.
@@ -219,6 +224,15 @@ impl Directory {
         let path = if name.is_empty() { self.path.clone() } else { self.path.join(name) };
         DirectoryError::Io { path, action, source, mend }
     }
+}
+
+/// Opens a file for reading, and nothing that could block or is not a file.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a regular file"));
+    }
+    Ok(file)
 }
 
 #[cfg(test)]

@@ -59,7 +59,10 @@ where
             Error::msg(format!("input `{name}` as loaded by another rank is unreadable: {error}"))
         })?,
         InputAnswer::Load => {
-            let value = load().map_err(Into::into)?;
+            handle.core()?.initialising = true;
+            let loaded = load();
+            handle.core()?.initialising = false;
+            let value = loaded.map_err(Into::into)?;
             let bytes = postcard::to_stdvec(&value).map_err(|error| {
                 Error::msg(format!("input `{name}` cannot be kept for other ranks: {error}"))
             })?;

@@ -89,8 +89,8 @@ impl Handle {
         let core = self.core()?;
         if core.initialising {
             return Err(Error::msg(
-                "an initialiser given to `protect` communicates; survivors of a failure keep their \
-                 state and do not run it, so communicate before `protect` instead",
+                "a closure given to `protect` or `input` communicates; not every rank runs it, so \
+                 communicate before or after instead",
             ));
         }
         Ok(core)

@@ -4,6 +4,9 @@
 
 use std::time::Duration;
 
+/// Longer ones are mistakes, and would overflow where they are added up.
+const LONGEST: Duration = Duration::from_secs(1_000_000 * 365 * 86_400);
+
 /// Reads a duration with its unit.
 ///
 /// # Errors
@@ -25,7 +28,10 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         "y" => 365.25 * 86_400.0,
         _ => return Err(bad()),
     };
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| bad())
+    match Duration::try_from_secs_f64(number * seconds) {
+        Ok(duration) if duration <= LONGEST => Ok(duration),
+        Ok(_) | Err(_) => Err(bad()),
+    }
 }
 
 /// A duration for people, three digits and a unit.
@@ -53,7 +59,7 @@ mod tests {
         assert_eq!(parse("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse("1.5s"), Ok(Duration::from_millis(1500)));
         assert_eq!(parse("24h"), Ok(Duration::from_secs(86_400)));
-        for bad in ["", "5", "s", "-1s", "1e400y", "5 parsecs", "1..2s", "∞s"] {
+        for bad in ["", "5", "s", "-1s", "1e400y", "5 parsecs", "1..2s", "∞s", "9999999y"] {
             let error = parse(bad).unwrap_err();
             assert!(error.contains("24h"), "{bad}: {error}");
         }

@@ -39,12 +39,17 @@ pub(crate) fn colour(is_terminal: bool) -> bool {
     is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Writes to standard output; `Break` when its reader is gone.
+/// Writes to standard output; `Break` when its reader is gone or it cannot be written.
 pub(crate) fn out(bytes: &[u8]) -> ControlFlow<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ControlFlow::Break(()),
-        Ok(()) | Err(_) => ControlFlow::Continue(()),
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                err(&format!("mainstay: standard output cannot be written: {error}\n"));
+            }
+            ControlFlow::Break(())
+        }
     }
 }
 

@@ -149,10 +149,22 @@ fn a_rank_without_a_call_is_killed_only_where_the_user_said_so() {
 #[test]
 fn ranks_that_wait_for_a_late_one_are_not_taken_for_dead() {
     let probe = program("probe");
-    let script = format!("test $MAINSTAY_RANK = 1 && sleep 1; exec {probe} steps 20");
+    let late = "test $MAINSTAY_RANK.$MAINSTAY_INCARNATION = 1.0 && sleep 1";
+    let script = format!("{late}; exec {probe} steps 20");
     let deadline = ["-n", "3", "--heartbeat", "50ms", "--hang-after", "300ms", "--json"];
     let summary = run(&[&deadline[..], &["sh", "-c", &script]].concat()).code(0).summary();
-    assert!(summary["failures"].as_array().unwrap().is_empty(), "{summary}");
+    for failure in summary["failures"].as_array().unwrap() {
+        assert_eq!(failure["rank"], 1, "{summary}");
+    }
+}
+
+#[test]
+fn a_rank_that_never_joins_is_noticed_once_others_have() {
+    let probe = program("probe");
+    let script = format!("test $MAINSTAY_RANK = 1 && exec sleep 1000; exec {probe} steps 20");
+    let deadline = ["-n", "2", "--heartbeat", "50ms", "--hang-after", "300ms"];
+    let ended = run(&[&deadline[..], &["--max-restarts", "0", "sh", "-c", &script]].concat());
+    ended.code(137).says("rank 1 FAILED").says("no_progress");
 }
 
 #[test]

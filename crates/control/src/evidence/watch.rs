@@ -39,8 +39,15 @@ impl Watch {
         self.owing = Duration::ZERO;
     }
 
-    /// Enters a sample taken `since` after the last one.
-    pub(super) fn look(&mut self, sample: &Sample, since: Duration, options: &Options) -> Health {
+    /// Enters a sample taken `since` after the last one; `others_joined` says whether any rank of the
+    /// job has joined.
+    pub(super) fn look(
+        &mut self,
+        sample: &Sample,
+        others_joined: bool,
+        since: Duration,
+        options: &Options,
+    ) -> Health {
         let now = (sample.incarnation, sample.cpu_ns, sample.calls);
         let before = match self.seen.replace(now) {
             Some(before) if before.0 == sample.incarnation => before,
@@ -71,10 +78,12 @@ impl Watch {
         if let Some(dead) = self.owes(sample, counted, options) {
             return dead;
         }
-        if !sample.joined {
+        if !sample.joined && !others_joined {
+            // Perhaps a program that is not linked with us: it may take its time.
             return Health::Healthy;
         }
-        if sample.wait.is_some() || sample.calls != before.2 {
+        // Before a rank has joined, the words of its lane are another's.
+        if sample.joined && (sample.wait.is_some() || sample.calls != before.2) {
             self.silent = Duration::ZERO;
             self.asleep = Duration::ZERO;
             self.warned = false;

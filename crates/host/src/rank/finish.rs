@@ -127,6 +127,10 @@ impl Rank {
         let failed = |action| RankError::io(action);
         let result =
             Blob::create("mainstay-result", &[bytes]).map_err(failed("keep the result"))?;
+        if self.audit {
+            // What was exchanged after the last step.
+            self.hashes.push(self.endpoint.take_hash());
+        }
         let hashes: Vec<u8> = self.hashes.iter().flat_map(|hash| hash.to_le_bytes()).collect();
         let audit = Blob::create("mainstay-audit", &[&hashes]).map_err(failed("keep the audit"))?;
         let message = ToSupervisor::Result {

@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use mainstay_control::{Ending, Input, classify};
+use mainstay_control::{Ending, Hints, Input, classify};
 use mainstay_types::event::{Event, Stream};
 use mainstay_types::wire::ToSupervisor;
 use mainstay_types::{Rank, Step};
@@ -34,6 +34,10 @@ enum Source {
 
 /// How often the display is told how things stand.
 const STATUS_EVERY: Duration = Duration::from_millis(100);
+/// Connections without a hello that are kept beside one for each rank.
+const STRANGERS_MAX: usize = 64;
+/// The code with which Rust ends a process whose main thread panicked.
+const PANICKED: i32 = 101;
 /// A wrapper may tell the exit code of the program within this time.
 const LINGER: Duration = Duration::from_millis(500);
 
@@ -135,8 +139,12 @@ impl Supervisor<'_> {
     fn handle(&mut self, source: Source) {
         match source {
             Source::Listener => {
+                let most = STRANGERS_MAX + self.members.len();
                 while let Ok(stranger) = self.listener.accept() {
-                    self.strangers.push(stranger);
+                    // One that comes while so many say nothing is closed at once.
+                    if self.strangers.len() < most {
+                        self.strangers.push(stranger);
+                    }
                 }
             }
             Source::Stranger(i) => self.stranger(i),
@@ -261,10 +269,12 @@ impl Supervisor<'_> {
         let stamped = self.faults.has_new_stamp(&self.segment, self.members[i].rank);
         let oom = !stamped && self.faults.oom_kills() > 0;
         let member = &mut self.members[i];
+        let wrapped = member.process.as_ref().is_some_and(Process::is_wrapped);
         member.connection = None;
         member.asks = None;
         member.lingering_since = None;
         member.hints.oom = oom;
+        let ending = behind_wrapper(ending, wrapped, &member.hints);
         let verdict = classify(ending, &member.hints);
         let (rank, incarnation) = (member.rank, member.incarnation);
         let step = Step(self.step_of(rank));
@@ -338,5 +348,18 @@ impl Supervisor<'_> {
             newest: self.versions.newest(),
             failures: self.summary.failures.len(),
         }
+    }
+}
+
+/// What a wrapper that ends with 0 hides: a program that panicked, or that ended without any last
+/// word, as it does when it is killed.
+fn behind_wrapper(ending: Ending, wrapped: bool, hints: &Hints) -> Ending {
+    let silent = hints.failed.is_none() && !hints.finished_early;
+    match ending {
+        Ending::Exit(0) if hints.panicked.is_some() => Ending::Exit(PANICKED),
+        Ending::Exit(0) if wrapped && hints.joined && silent => {
+            Ending::Signal { signal: libc::SIGKILL, core: false }
+        }
+        ending => ending,
     }
 }

@@ -147,11 +147,10 @@ impl Supervisor<'_> {
     /// Kills processes that ranks started, that left their group and that we inherited.
     fn end_orphans(&mut self) {
         use rustix::process::{Pid, Signal, WaitOptions};
-        let guardian = self.guardian.pid();
         loop {
             let orphans: Vec<_> = procfs::children()
                 .into_iter()
-                .filter(|pid| *pid != guardian)
+                .filter(|pid| !self.not_ours.contains(pid))
                 .filter_map(|pid| Pid::from_raw(pid.cast_signed()))
                 .collect();
             if orphans.is_empty() {

@@ -42,6 +42,12 @@ impl Supervisor<'_> {
             // A token of an older incarnation, or of nobody: fenced by not being answered.
             return;
         }
+        if self.members[rank.index()].hints.joined {
+            let why = "this incarnation has joined before: a program calls `mainstay::run` once, \
+                       and one process of a rank does";
+            let _gone = connection.send(&ToRank::Refused { why: why.to_owned() }.encode(), &[]);
+            return;
+        }
         if protocol != PROTOCOL {
             let why = format!(
                 "the program speaks protocol {protocol} and this launcher {PROTOCOL}: build both \
@@ -118,8 +124,14 @@ impl Supervisor<'_> {
                 let blob = fds.into_iter().next().map(|fd| Blob::open(fd, bytes));
                 self.input_loaded(rank, epoch, &name, blob.and_then(Result::ok), crc);
             }
-            ToSupervisor::Report { key, value, .. } => self.results.report(key, value),
-            ToSupervisor::Output { path, .. } => self.results.output(path.into()),
+            // Words of a history that is rolled back are no longer meant.
+            ToSupervisor::Report { epoch, key, value } if epoch == self.recovery.epoch() => {
+                self.results.report(key, value);
+            }
+            ToSupervisor::Output { epoch, path } if epoch == self.recovery.epoch() => {
+                self.results.output(path.into());
+            }
+            ToSupervisor::Report { .. } | ToSupervisor::Output { .. } => {}
             ToSupervisor::Result { epoch, step, bytes, audit_bytes } => {
                 self.result(rank, (epoch, step), fds, (bytes, audit_bytes));
             }

@@ -155,6 +155,8 @@ struct Supervisor<'a> {
     next_tick: Duration,
     next_status: Duration,
     members: Vec<Member>,
+    /// Children that this process had before it started any rank, and the guardian.
+    not_ours: Vec<u32>,
     /// Processes that have ended and whose memory the kernel still takes down.
     ending: Vec<Process>,
     /// Connections that have not said hello.
@@ -181,7 +183,7 @@ impl<'a> Supervisor<'a> {
         let n = config.n;
         // Before any other thread: the guardian is a fork of this process.
         let guardian = Guardian::start()?;
-        sys::ignore_terminal_input_stops();
+        sys::ignore_limits_and_stops();
         raise_descriptor_limit();
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let segment = Arc::new(Segment::create(plan.layout)?);
@@ -211,6 +213,7 @@ impl<'a> Supervisor<'a> {
             next_status: started,
             members: Rank::all(n).map(Member::new).collect(),
             ending: Vec::new(),
+            not_ours: crate::procfs::children(),
             early: None,
             strangers: Vec::new(),
             versions,

@@ -88,7 +88,8 @@ impl Process {
     ) -> io::Result<Self> {
         let mut spawned = spawn(command, environment, with_stdin)?;
         let group = spawned.child.id();
-        guardian.add(group)?;
+        // Without a guardian the ranks still die with the launcher; only their children may not.
+        let _guardian_gone = guardian.add(group);
         let stdin = spawned.stdin.take();
         if let Some(stdin) = &stdin {
             rustix::io::ioctl_fionbio(stdin, true)?;
@@ -168,6 +169,11 @@ impl Process {
             }
             (None, code) => Ending::Exit(code.unwrap_or(0)),
         })
+    }
+
+    /// Whether the program runs behind a wrapper.
+    pub(crate) fn is_wrapped(&self) -> bool {
+        self.joined.is_some()
     }
 
     /// Whether the process that runs the program has ended, reaped or not.

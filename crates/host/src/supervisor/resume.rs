@@ -17,6 +17,9 @@ use super::config::{Plan, Refusal, Resume};
 use super::drain::digest_of;
 use crate::directory::{Directory, DirectoryError};
 
+/// A version beyond this was not written by a job, and numbers could run out behind it.
+const HIGHEST: Version = Version(u64::MAX / 2);
+
 /// The state of a directory at the start of a launch.
 pub(crate) struct Found {
     pub(crate) directory: Option<Directory>,
@@ -61,6 +64,15 @@ impl Found {
         let directory = Directory::open(path).map_err(unusable)?;
         let names = directory.names().map_err(unusable)?;
         found.highest = highest_version(names.iter().map(String::as_str)).unwrap_or_default();
+        if found.highest > HIGHEST {
+            let why = format!(
+                "{} holds a file of version {}, which no job reaches: remove it or give another \
+                 --ckpt-dir",
+                path.display(),
+                found.highest
+            );
+            return Err(Refusal { code: exit::DIRECTORY, why });
+        }
         let all = found.manifests(&directory, &names);
         match plan.config.resume {
             None => found.leave_alone(&all),

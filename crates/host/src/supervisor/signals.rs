@@ -8,10 +8,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use signal_hook::SigId;
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+
+use crate::sys;
 
 /// The signals that the launcher acts on.
-const WATCHED: [i32; 5] = [SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT];
+const WATCHED: [i32; 6] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT];
 
 #[derive(Debug)]
 pub(crate) struct Signals {
@@ -22,7 +24,8 @@ impl Signals {
     /// Registers all of them.
     pub(crate) fn register() -> io::Result<Self> {
         let mut pipes = Vec::new();
-        for signal in WATCHED {
+        // Who started us with a signal ignored, as `nohup` does, wants it ignored.
+        for signal in WATCHED.into_iter().filter(|signal| !sys::is_ignored(*signal)) {
             let (reader, writer) = UnixStream::pair()?;
             reader.set_nonblocking(true)?;
             let id = signal_hook::low_level::pipe::register(signal, writer)?;

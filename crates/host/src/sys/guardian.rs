@@ -71,10 +71,11 @@ impl Guardian {
 }
 
 impl Drop for Guardian {
-    /// Dismisses the guardian: its groups are gone by now, or are killed by it now.
+    /// Dismisses the guardian.
     fn drop(&mut self) {
         self.pipe = None;
-        // It ends by itself at the end of the pipe; a failure to wait leaves nothing behind.
+        // Its groups are gone by now; stopped or not, it is not needed any more.
+        let _gone = rustix::process::kill_process(self.pid, Signal::KILL);
         let _ended = rustix::process::waitpid(Some(self.pid), WaitOptions::empty());
     }
 }

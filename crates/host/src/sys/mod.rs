@@ -11,11 +11,25 @@ pub use spawn::{Spawned, spawn};
 
 use std::time::Duration;
 
-/// Ignores the signal that a background process gets for reading its terminal, so that a launcher
-/// in the background sees an error instead of being stopped.
-pub fn ignore_terminal_input_stops() {
+/// Ignores the signals that a background process gets for reading its terminal and that a process
+/// gets for a file beyond its limit: the launcher sees an error instead.
+pub fn ignore_limits_and_stops() {
     // SAFETY: setting a disposition to SIG_IGN installs no code and touches no memory.
     unsafe { libc::signal(libc::SIGTTIN, libc::SIG_IGN) };
+    // A file size limit is then an error with a name instead of an end without a word.
+    // SAFETY: as above.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+/// Whether a signal is ignored by this process, perhaps since before it was started.
+#[must_use]
+pub fn is_ignored(signal: i32) -> bool {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: asking for a disposition changes none and fills the local.
+    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: the local was zeroed, which is a valid value, and perhaps filled.
+    let action = unsafe { action.assume_init() };
+    asked == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
 /// Ends this process as if the default action of `signal` had struck it.

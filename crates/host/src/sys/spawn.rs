@@ -50,6 +50,8 @@ pub fn spawn(
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         // SAFETY: restoring the default disposition installs no code.
         unsafe { libc::signal(libc::SIGTTIN, libc::SIG_DFL) };
+        // SAFETY: as above.
+        unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_DFL) };
         if rustix::process::getppid() != Some(parent) {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));
         }
