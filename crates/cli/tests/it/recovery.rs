@@ -205,8 +205,8 @@ fn failures_without_progress_exhaust_the_budget() {
 
 #[test]
 fn kills_by_time_repeat_across_the_job() {
-    let mode = ["steps", "400", "--spin-us", "500"];
-    let options = ["--ckpt-every", "10steps", "--inject", "kill:1@time=60ms:x3"];
+    let mode = ["steps", "2000", "--spin-us", "500"];
+    let options = ["--ckpt-every", "10steps", "--inject", "kill:1@time=200ms:x3"];
     let summary = twin(&options, &mode).code(0).summary();
     assert_eq!(summary["failures"].as_array().unwrap().len(), 3);
     assert!(summary["failures"][0]["detect_ms"].is_number());
