@@ -45,6 +45,29 @@ fn a_job_goes_on_from_its_newest_version() {
 }
 
 #[test]
+fn a_rank_that_has_restored_all_holds_no_shard_open() {
+    let scratch = Scratch::new();
+    let (probe, d) = (program("probe"), scratch.join("d"));
+    let work = [&probe, "steps", "20000", "--spin-us", "500"];
+    let words = ["-n", "2", "--ckpt-every", "20steps", "--policy", "abort", "--ckpt-dir", &d];
+    let fault = ["--inject", "kill:1@point=published#2"];
+    run(&[&words[..], &fault, &work].concat()).code(137);
+    let mut job = start(&[&words[..], &["--resume"], &work].concat());
+    job.until("committed");
+    let processes = job.processes();
+    let ranks: Vec<_> = processes.iter().filter(|(_, line)| line.starts_with(&probe)).collect();
+    assert_eq!(ranks.len(), 2, "{processes:?}");
+    for (pid, _) in ranks {
+        for fd in fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten() {
+            let to = fs::read_link(fd.path()).unwrap_or_default();
+            assert!(!to.to_string_lossy().contains(".shard"), "{pid}: {to:?}");
+        }
+    }
+    job.signal("TERM");
+    job.end().code(143);
+}
+
+#[test]
 fn a_damaged_version_falls_back_to_the_one_before_and_says_so() {
     type Damage = fn(&mut Vec<u8>);
     let flip: Damage = |bytes| {

@@ -24,8 +24,7 @@ impl Arenas {
         if let Some((_, arena)) = self.known.iter().find(|(inode, _)| *inode == stat.st_ino) {
             return Ok(Rc::clone(arena));
         }
-        // What no slot and no reader uses any more gives its address space back first.
-        self.known.retain(|(_, arena)| Rc::strong_count(arena) > 1);
+        self.trim();
         let bytes = u64::try_from(stat.st_size).map_err(io::Error::other)?;
         let arena = Rc::new(Arena::writable(fd, bytes)?);
         self.known.push((stat.st_ino, Rc::clone(&arena)));
@@ -40,6 +39,15 @@ impl Arenas {
     /// Puts an arena into a slot.
     pub(crate) fn place(&mut self, slot: u8, arena: Rc<Arena>) {
         self.slots[usize::from(slot)] = Some(arena);
+        self.trim();
+    }
+
+    /// Gives back the address space that no slot and no reader uses any more. Until both slots are
+    /// known, what was restored from may become one.
+    fn trim(&mut self) {
+        if self.slots.iter().all(Option::is_some) {
+            self.known.retain(|(_, arena)| Rc::strong_count(arena) > 1);
+        }
     }
 
     /// The arena in a slot.

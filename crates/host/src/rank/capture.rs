@@ -17,7 +17,7 @@ use mainstay_control::target::words::Target;
 use mainstay_types::wire::{ToRank, ToSupervisor};
 use mainstay_types::{Point, Version};
 
-use super::{ImageReader, Rank, RankError};
+use super::{Rank, RankError};
 use crate::shm::{Arena, Blob};
 use crate::sys;
 
@@ -45,51 +45,6 @@ pub enum Stepped {
 }
 
 impl Rank {
-    /// The reader of the version that is being restored.
-    ///
-    /// # Errors
-    /// [`RankError::Interrupted`] when nothing is.
-    pub fn reader(&mut self) -> Result<&mut ImageReader, RankError> {
-        self.restoring.as_mut().map(|it| &mut it.reader).ok_or(RankError::Interrupted)
-    }
-
-    /// Takes note that a state was restored in this time, or was not.
-    ///
-    /// # Errors
-    /// The failure, unless it lies in the copy: then another will come under the next epoch.
-    pub fn restored(
-        &mut self,
-        state: &str,
-        outcome: Result<(), RankError>,
-        took: std::time::Duration,
-    ) -> Result<(), RankError> {
-        self.restore_ns += u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        let Some(restoring) = &mut self.restoring else {
-            return outcome;
-        };
-        match outcome {
-            Ok(()) => {
-                restoring.left.retain(|left| left != state);
-                if restoring.left.is_empty() { self.tell_restored() } else { Ok(()) }
-            }
-            Err(RankError::Capture(damage)) => {
-                let (epoch, version, why) = (self.epoch, restoring.version, damage.to_string());
-                self.tell(&ToSupervisor::RestoreFailed { epoch, version, why })?;
-                self.wait_for_epoch()?;
-                Err(RankError::Interrupted)
-            }
-            Err(other) => Err(other),
-        }
-    }
-
-    pub(super) fn tell_restored(&mut self) -> Result<(), RankError> {
-        if std::mem::take(&mut self.owes_restored) {
-            let (epoch, took_ns) = (self.epoch, self.restore_ns);
-            self.tell(&ToSupervisor::Restored { epoch, took_ns })?;
-        }
-        Ok(())
-    }
-
     /// Registers the fields of a protected state.
     ///
     /// # Errors
@@ -169,6 +124,18 @@ impl Rank {
     /// # Errors
     /// [`RankError::Interrupted`]; a state whose fields changed while they were captured.
     pub fn capture(
+        &mut self,
+        due: Due,
+        specs: &[FieldSpec],
+        fill: Fill<'_>,
+    ) -> Result<(), RankError> {
+        self.segment.enter_call(self.id);
+        let outcome = self.capture_inside(due, specs, fill);
+        self.segment.leave_call(self.id);
+        outcome
+    }
+
+    fn capture_inside(
         &mut self,
         due: Due,
         specs: &[FieldSpec],

@@ -1,7 +1,8 @@
 //! The image that a rank restores from: its arena, or a shard file.
 //!
 //! Invariant: header and table were checked when the image was opened, and each chunk is checked as
-//! it is copied. Deliberately absent: which image; the supervisor chose it.
+//! it is copied. Nothing is held open once all of it is restored. Deliberately absent: which image;
+//! the supervisor chose it.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -12,7 +13,7 @@ use mainstay_ckpt::format::image::{Expected, Image, read_late};
 use mainstay_ckpt::format::memory::{ReadAt, Unreadable};
 use mainstay_ckpt::format::message::Message;
 use mainstay_ckpt::kernel::Residency;
-use mainstay_ckpt::{FieldEntry, FieldSpec};
+use mainstay_ckpt::{Cut, FieldEntry, FieldSpec};
 use mainstay_types::event::Level;
 use mainstay_types::wire::Restore;
 use mainstay_types::{Point, Rank, Version};
@@ -69,7 +70,8 @@ impl Source {
 
 /// Reads the fields of the version that is being restored.
 pub struct ImageReader {
-    source: Source,
+    /// `None` once all is restored.
+    source: Option<Source>,
     image: Image,
     version: Version,
     injector: Rc<Injector>,
@@ -109,7 +111,8 @@ impl ImageReader {
             read_late(&shard, restore.late_at, restore.late_bytes, restore.late_crc)
                 .map_err(|error| error.to_string())?
         };
-        Ok((Self { source, image, version: restore.version, injector, fresh }, late))
+        let version = restore.version;
+        Ok((Self { source: Some(source), image, version, injector, fresh }, late))
     }
 
     /// The image's header and table.
@@ -147,10 +150,17 @@ impl ImageReader {
         if self.fresh {
             prefer_large_pages(into);
         }
+        let Some(source) = &self.source else {
+            return Err(self.mismatch(format!("`{}` was restored before", spec.full_name())));
+        };
         let mut passed = || self.injector.pass(Point::RestoreMid);
-        self.image
-            .restore(self.source.memory(), field, into, &mut passed)
-            .map_err(RankError::Capture)
+        self.image.restore(source.memory(), field, into, &mut passed).map_err(RankError::Capture)
+    }
+
+    /// Lets go of the arena or the file, and of the messages that the channels have taken over.
+    pub(crate) fn close(&mut self) {
+        self.source = None;
+        self.image.table.cut = Cut::default();
     }
 
     /// An error that names this version.

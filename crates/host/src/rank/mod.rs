@@ -12,6 +12,7 @@ mod finish;
 mod image;
 mod inject;
 mod link;
+mod restore;
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
