@@ -31,7 +31,8 @@ pub struct Options {
     pub heartbeat: Duration,
     /// A rank that is stopped for this long is dead.
     pub lost_after: Duration,
-    /// A rank that makes no call of Mainstay for this long is dead; `None` is never.
+    /// A rank that makes no call of Mainstay for this long is dead; `None` is never. One that has
+    /// not joined has made none.
     pub hang_after: Option<Duration>,
     /// A rank that does not acknowledge a raised epoch within this time is dead.
     pub rejoin_within: Duration,
@@ -88,6 +89,8 @@ pub enum Health {
         reason: FenceReason,
         /// The evidence.
         why: String,
+        /// Whether this incarnation was found dead at an earlier tick, and is not reaped yet.
+        again: bool,
     },
 }
 
@@ -152,7 +155,6 @@ impl Evidence {
         let since = if unscheduled { Duration::ZERO } else { since };
         self.protected |= samples.iter().any(|sample| sample.joined);
         let mut ranks = Vec::with_capacity(samples.len());
-        let any_joined = samples.iter().any(|sample| sample.joined);
         for sample in samples {
             let Some(watch) = self.watches.get_mut(sample.rank.index()) else {
                 continue;
@@ -162,7 +164,7 @@ impl Evidence {
             } else if !self.protected {
                 Health::Healthy
             } else {
-                watch.look(sample, any_joined, since, &self.options)
+                watch.look(sample, since, &self.options)
             };
             ranks.push((sample.rank, health));
         }

@@ -13,8 +13,8 @@ use crate::cause::FenceReason;
 /// What is known of one rank.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Watch {
-    /// The last sample's incarnation, processor time and calls.
-    seen: Option<(Incarnation, u64, u64)>,
+    /// The last sample's incarnation, processor time and, once it has joined, calls.
+    seen: Option<(Incarnation, u64, Option<u64>)>,
     /// For how long it has been stopped.
     stopped: Duration,
     /// Whether it was stopped at the last sample, too.
@@ -27,6 +27,8 @@ pub(super) struct Watch {
     owing: Duration,
     /// Whether a person was told that it sleeps.
     warned: bool,
+    /// Whether this incarnation was found dead before.
+    found_dead: bool,
 }
 
 impl Watch {
@@ -39,16 +41,19 @@ impl Watch {
         self.owing = Duration::ZERO;
     }
 
-    /// Enters a sample taken `since` after the last one; `others_joined` says whether any rank of the
-    /// job has joined.
-    pub(super) fn look(
-        &mut self,
-        sample: &Sample,
-        others_joined: bool,
-        since: Duration,
-        options: &Options,
-    ) -> Health {
-        let now = (sample.incarnation, sample.cpu_ns, sample.calls);
+    /// Enters a sample taken `since` after the last one.
+    pub(super) fn look(&mut self, sample: &Sample, since: Duration, options: &Options) -> Health {
+        let mut health = self.judge(sample, since, options);
+        if let Health::Dead { again, .. } = &mut health {
+            *again = std::mem::replace(&mut self.found_dead, true);
+        }
+        health
+    }
+
+    fn judge(&mut self, sample: &Sample, since: Duration, options: &Options) -> Health {
+        // Before it joins, its lane speaks of an earlier incarnation.
+        let calls = sample.joined.then_some(sample.calls);
+        let now = (sample.incarnation, sample.cpu_ns, calls);
         let before = match self.seen.replace(now) {
             Some(before) if before.0 == sample.incarnation => before,
             _ => {
@@ -73,17 +78,13 @@ impl Watch {
             'T' => return self.stopped(since, was_stopped && !ran, options),
             _ => self.stopped = Duration::ZERO,
         }
-        let starved = sample.state == 'R' && !ran && sample.wait.is_none();
+        let waits = sample.joined && sample.wait.is_some();
+        let starved = sample.state == 'R' && !ran && !waits;
         let counted = if starved { Duration::ZERO } else { since };
         if let Some(dead) = self.owes(sample, counted, options) {
             return dead;
         }
-        if !sample.joined && !others_joined {
-            // Perhaps a program that is not linked with us: it may take its time.
-            return Health::Healthy;
-        }
-        // Before a rank has joined, the words of its lane are another's.
-        if sample.joined && (sample.wait.is_some() || sample.calls != before.2) {
+        if waits || calls != before.2 {
             self.silent = Duration::ZERO;
             self.asleep = Duration::ZERO;
             self.warned = false;
@@ -91,7 +92,7 @@ impl Watch {
         }
         self.silent += counted;
         match options.hang_after {
-            Some(limit) if self.silent >= limit => return self.hung(limit, options),
+            Some(limit) if self.silent >= limit => return self.hung(sample, limit, options),
             _ if starved => return Health::Starved,
             _ => {}
         }
@@ -115,7 +116,7 @@ impl Watch {
         }
         let reason = FenceReason::Stopped;
         let why = format!("stopped for {}", duration::format(self.stopped));
-        Health::Dead { reason, why }
+        Health::Dead { reason, why, again: false }
     }
 
     fn owes(&mut self, sample: &Sample, counted: Duration, options: &Options) -> Option<Health> {
@@ -133,20 +134,23 @@ impl Watch {
             let owing = duration::format(self.owing);
             let reason = FenceReason::NoProgress;
             let why = format!("the epoch was raised {owing} ago and the rank {what} since");
-            Health::Dead { reason, why }
+            Health::Dead { reason, why, again: false }
         })
     }
 
-    fn hung(&self, limit: Duration, options: &Options) -> Health {
+    fn hung(&self, sample: &Sample, limit: Duration, options: &Options) -> Health {
         let how = if self.asleep >= options.lost_after { "asleep" } else { "computing or blocked" };
         let limit = duration::format(limit);
-        let reason = FenceReason::NoProgress;
-        let why = format!("no call of Mainstay for {limit} (--hang-after), {how}");
-        Health::Dead { reason, why }
+        let why = match sample.joined {
+            true => format!("no call of Mainstay for {limit} (--hang-after), {how}"),
+            false => format!("has not joined the job within {limit} (--hang-after), {how}"),
+        };
+        Health::Dead { reason: FenceReason::NoProgress, why, again: false }
     }
 
     fn sleeps(&mut self, sample: &Sample, since: Duration, ran: bool, options: &Options) -> Health {
-        let asleep = !sample.in_call && !ran && matches!(sample.state, 'S' | 'D');
+        let in_call = sample.joined && sample.in_call;
+        let asleep = !in_call && !ran && matches!(sample.state, 'S' | 'D');
         self.asleep = if asleep { self.asleep + since } else { Duration::ZERO };
         if self.warned || self.asleep < options.lost_after {
             return Health::Healthy;
@@ -156,7 +160,11 @@ impl Watch {
             Some(limit) => format!("it is killed after {} of it", duration::format(limit)),
             None => "it may do so for ever, as --hang-after is off".to_owned(),
         };
+        let what = match sample.joined {
+            true => "outside all calls of Mainstay",
+            false => "and not joined the job",
+        };
         let asleep = duration::format(self.asleep);
-        Health::Warn(format!("has slept for {asleep} outside all calls of Mainstay; {then}"))
+        Health::Warn(format!("has slept for {asleep} {what}; {then}"))
     }
 }

@@ -64,7 +64,7 @@ impl Clock {
     ) -> Option<(u64, FenceReason, String)> {
         let start = self.now;
         (0..120).find_map(|tick| match self.tick(sample(tick)) {
-            Health::Dead { reason, why } => Some(((self.now - start).as_secs(), reason, why)),
+            Health::Dead { reason, why, .. } => Some(((self.now - start).as_secs(), reason, why)),
             _ => None,
         })
     }
@@ -188,6 +188,64 @@ fn a_program_that_nobody_joined_from_is_not_judged() {
     clock.tick(idle(1));
     let (_, reason, _) = clock.dies(|_| foreign('T')).unwrap();
     assert_eq!(reason, FenceReason::Stopped);
+}
+
+#[test]
+fn a_rank_that_never_joins_is_warned_of_and_has_a_deadline() {
+    // What its lane says is of an earlier incarnation.
+    let absent = |tick| Sample { joined: false, calls: tick, ..waiting(1, WaitKind::Receive, 0) };
+    let mut clock = Clock::new(2, options());
+    clock.tick(idle(0));
+    let warned = |tick| match clock.tick(absent(tick)) {
+        Health::Warn(text) => Some(text),
+        _ => None,
+    };
+    let texts: Vec<_> = (0..60).filter_map(warned).collect();
+    let said =
+        "has slept for 5.00 s and not joined the job; it may do so for ever, as --hang-after";
+    assert!(texts.len() == 1 && texts[0].starts_with(said), "{texts:?}");
+
+    let after_limit = |hang_after| {
+        let hang_after = Some(Duration::from_secs(hang_after));
+        let mut clock = Clock::new(2, Options { hang_after, ..options() });
+        clock.tick(idle(0));
+        clock.tick(absent(0));
+        clock.dies(absent).unwrap()
+    };
+    let (after, reason, why) = after_limit(20);
+    assert_eq!((after, reason), (20, FenceReason::NoProgress));
+    assert!(why.contains("has not joined the job within 20.0 s (--hang-after)"), "{why}");
+}
+
+#[test]
+fn a_rank_that_joins_late_starts_with_clean_windows() {
+    let hang_after = Some(Duration::from_secs(6));
+    let mut clock = Clock::new(2, Options { hang_after, ..options() });
+    clock.tick(idle(0));
+    for _ in 0..10 {
+        let absent = Sample { joined: false, ..idle(1) };
+        assert!(!matches!(clock.tick(absent), Health::Dead { .. }));
+    }
+    assert_eq!(clock.tick(idle(1)), Health::Healthy);
+    let (after, ..) = clock.dies(|_| idle(1)).unwrap();
+    assert_eq!(after, 6);
+}
+
+#[test]
+fn a_death_is_news_once_an_incarnation() {
+    let hang_after = Some(Duration::from_secs(1));
+    let mut clock = Clock::new(1, Options { hang_after, ..options() });
+    let mut news = |incarnation| {
+        let dead = |clock: &mut Clock| match clock
+            .tick(Sample { incarnation: Incarnation(incarnation), ..idle(0) })
+        {
+            Health::Dead { again, .. } => Some(again),
+            _ => None,
+        };
+        (0..6).filter_map(|_| dead(&mut clock)).collect::<Vec<_>>()
+    };
+    assert_eq!(news(0), [false, true, true, true]);
+    assert_eq!(news(1), [false, true, true, true]);
 }
 
 #[test]

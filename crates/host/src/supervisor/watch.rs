@@ -24,8 +24,10 @@ impl Supervisor<'_> {
         for (rank, health) in findings.ranks {
             match health {
                 Health::Warn(text) => self.note(format!("rank {rank}: {text}")),
-                Health::Dead { reason, why } => {
-                    self.note(format!("rank {rank} is killed: {why}"));
+                Health::Dead { reason, why, again } => {
+                    if !again {
+                        self.note(format!("rank {rank} is killed: {why}"));
+                    }
                     self.feed(Input::Suspect { rank, reason });
                 }
                 Health::Healthy | Health::Suspended | Health::Starved => {}
