@@ -134,6 +134,8 @@ enum Mode {
     },
     /// The answer depends on the time of day
     Nondet(Work),
+    /// The ranks exchange the time of day after the last step
+    NondetEnd(Work),
     /// Has the job keep an input of this size
     BigInput {
         /// Its bytes
@@ -178,6 +180,7 @@ fn enter(job: &Job, mode: &Mode) -> mainstay::Result<()> {
             wait::long_kernel(job, (*work).into(), Duration::from_millis(*ms))
         }
         Mode::Nondet(work) => wrong::nondet(job, (*work).into()),
+        Mode::NondetEnd(work) => wrong::nondet_end(job, (*work).into()),
         Mode::BigInput { input_bytes, work } => input::big_input(job, (*work).into(), *input_bytes),
     }
 }

@@ -1,7 +1,7 @@
 //! Programs whose answer is wrong, to see that a twin tells.
 //!
 //! Invariants: [`flip`] is right as long as nothing is restored; [`nondet`] never gives the same
-//! answer twice.
+//! answer twice; the answer of [`nondet_end`] is right.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -29,8 +29,23 @@ pub fn flip(job: &Job, load: Load, rank: usize) -> Result<()> {
 /// An interruption.
 pub fn nondet(job: &Job, load: Load) -> Result<()> {
     steps_with(job, load, |_, work| {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-        work.words[0] ^= u64::from(now.subsec_nanos()) + now.as_secs();
+        work.words[0] ^= time_of_day()?;
         Ok(())
     })
+}
+
+/// The answer is right, but the ranks exchange the time of day after the last step.
+///
+/// # Errors
+/// An interruption.
+pub fn nondet_end(job: &Job, load: Load) -> Result<()> {
+    let mut work = job.protect("work", || Work::new(job.rank(), load.bytes))?;
+    go_on(job, load, &mut work, |_| Ok(()))?;
+    job.world().broadcast(&mut [time_of_day()?], 0)?;
+    job.finish(&work.words)
+}
+
+fn time_of_day() -> Result<u64> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    Ok(u64::from(now.subsec_nanos()) + now.as_secs())
 }

@@ -238,8 +238,12 @@ fn first_difference(a: &[Vec<u64>], b: &[Vec<u64>]) -> Option<String> {
     for step in 0..steps {
         for (rank, (a, b)) in a.iter().zip(b).enumerate() {
             if a.get(step) != b.get(step) {
-                let step = step + 1;
-                return Some(format!("the messages of rank {rank} first differ in step {step}"));
+                let at_end = a.len() == b.len() && step + 1 == a.len();
+                let place = match at_end {
+                    true => "after the last step".to_owned(),
+                    false => format!("in step {}", step + 1),
+                };
+                return Some(format!("the messages of rank {rank} first differ {place}"));
             }
         }
     }
@@ -279,6 +283,12 @@ mod tests {
         let b = vec![vec![1, 2, 9], vec![1, 9, 3]];
         let text = first_difference(&a, &b).unwrap();
         assert_eq!(text, "the messages of rank 1 first differ in step 2");
+        let end = vec![vec![1, 2, 3], vec![1, 2, 9]];
+        assert!(
+            first_difference(&a, &end)
+                .unwrap()
+                .ends_with("rank 1 first differ after the last step")
+        );
         let short = vec![vec![1, 2, 3], vec![1, 2]];
         assert!(first_difference(&a, &short).unwrap().contains("rank 1 first differ in step 3"));
     }

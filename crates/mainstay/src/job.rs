@@ -202,6 +202,8 @@ impl Job {
     }
 
     /// A value for the report of the run, under a key such as `residual`. The last value counts.
+    /// Report after the last step, right before [`finish`](Job::finish): a rollback does not take
+    /// back what was reported before it.
     ///
     /// # Errors
     /// An interruption, or a key or value that is too long.

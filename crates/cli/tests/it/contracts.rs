@@ -61,6 +61,29 @@ fn wrappers_pass_the_job_on() {
 }
 
 #[test]
+fn a_program_that_never_joins_is_lost_and_whoever_waits_for_it_is_not() {
+    let probe = program("probe");
+    let absent = "test $MAINSTAY_RANK = 1 && test $MAINSTAY_INCARNATION -lt 2 && exec sleep 1000";
+    let script = format!("{absent}; exec {probe} steps 20");
+    let limits = ["--heartbeat", "50ms", "--lost-after", "300ms", "--hang-after", "300ms"];
+    let ended = run(&[&["-n", "3", "--json"], &limits[..], &["sh", "-c", &script]].concat());
+    let summary = ended.code(0).summary();
+    let failures = summary["failures"].as_array().unwrap();
+    assert_eq!(failures.len(), 2, "{failures:?}");
+    for failure in failures {
+        assert_eq!((&failure["rank"], &failure["cause"]), (&1.into(), &"no_progress".into()));
+    }
+}
+
+#[test]
+fn an_audit_compares_what_is_exchanged_after_the_last_step() {
+    let probe = program("probe");
+    let ended = run(&["-n", "3", "--audit", &probe, "nondet-end", "--steps", "20"]).code(76);
+    assert_eq!(ended.value("result digest"), ended.value("twin digest"));
+    assert!(ended.value("twin").contains("first differ after the last step"), "{}", ended.stdout);
+}
+
+#[test]
 fn a_program_that_cannot_be_started_is_named() {
     run(&["/nowhere/solver"]).code(127).says("`/nowhere/solver`").says("build it first");
     run(&["/etc/passwd"]).code(126).says("`/etc/passwd`");
