@@ -50,6 +50,9 @@ impl Supervisor<'_> {
         }
         for source in self.wait() {
             self.handle(source);
+            // An epoch that was raised is in the control page before anybody is answered that it was:
+            // a rank that is told so looks there.
+            self.work();
         }
         self.reap_all();
         self.deadlines();
