@@ -22,11 +22,12 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) if json && error.use_stderr() => {
             let text = error.to_string();
-            return ExitCode::from(run::refused(json, exit::USAGE, text.trim_end(), None));
+            let code = run::refused(json, exit::USAGE, text.trim_end(), None);
+            return ExitCode::from(show::finish(code));
         }
         // Help, or a message for people, in colour where there is any.
         Err(error) => error.exit(),
     };
     let args::Command::Run(options) = cli.command;
-    ExitCode::from(run::guarded(&options, run::run))
+    ExitCode::from(show::finish(run::guarded(&options, run::run)))
 }

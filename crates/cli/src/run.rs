@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::ffi::OsString;
-use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
@@ -54,32 +53,31 @@ fn config(options: &args::Run) -> Config {
 
 fn list_points() -> u8 {
     for point in Point::ALL {
-        let line = format!("{:<18} {}\n", point.name(), point.meaning());
-        if show::out(line.as_bytes()).is_break() {
-            return exit::STDOUT_CLOSED;
-        }
+        show::out(format!("{:<18} {}\n", point.name(), point.meaning()).as_bytes());
     }
     exit::OK
 }
 
 /// Runs; a panic of ours is a fault with a code and a summary like any other.
 pub(crate) fn guarded(options: &args::Run, run: impl Fn(&args::Run) -> u8) -> u8 {
+    let started = Instant::now();
     let caught = std::panic::catch_unwind(AssertUnwindSafe(|| run(options)));
     caught.unwrap_or_else(|_| {
         let why = "an internal fault; please report it with the lines before";
-        refused(options.json, exit::INTERNAL, why, Some(options))
+        ended(options.json, started.elapsed(), exit::INTERNAL, why, Some(options))
     })
 }
 
 /// Tells why nothing was run; without options they could not be read.
 pub(crate) fn refused(json: bool, code: u8, why: &str, options: Option<&args::Run>) -> u8 {
+    ended(json, Duration::ZERO, code, why, options)
+}
+
+fn ended(json: bool, at: Duration, code: u8, why: &str, options: Option<&args::Run>) -> u8 {
     if json {
-        let note = Event::Note { text: why.to_owned() };
-        let summary = nothing_ran(code, options);
-        let at = Duration::ZERO;
-        if Json.event(at, &note).is_break() || Json::summary(at, &summary).is_break() {
-            return exit::STDOUT_CLOSED;
-        }
+        let mut json = Json::default();
+        json.event(at, &Event::Note { text: why.to_owned() });
+        json.summary(at, &nothing_ran(code, options));
     } else {
         show::err(&format!("mainstay: {why}\n"));
     }
@@ -108,25 +106,22 @@ fn dry_run(options: &args::Run, plan: &Plan) -> u8 {
             .map(|(key, value)| format!("{:<13} {value}\n", format!("{key}:")))
             .collect()
     };
-    let mut open = show::out(shown.as_bytes());
-    if options.json && open.is_continue() {
-        open = Json::summary(Duration::ZERO, &nothing_ran(exit::OK, Some(options)));
+    show::out(shown.as_bytes());
+    if options.json {
+        Json::default().summary(Duration::ZERO, &nothing_ran(exit::OK, Some(options)));
     }
-    if open.is_break() { exit::STDOUT_CLOSED } else { exit::OK }
+    exit::OK
 }
 
 fn with_json(options: &args::Run, plan: &Plan) -> u8 {
     let started = Instant::now();
-    let mut outcome = with_twin(options, plan, &mut Json);
-    let note = |text: String| Json.event(started.elapsed(), &Event::Note { text });
-    let mut open = ControlFlow::Continue(());
-    if let Some(text) = outcome.hint.take() {
-        open = note(text);
+    let mut json = Json::default();
+    let outcome = with_twin(options, plan, &mut json);
+    if let Some(text) = outcome.hint {
+        json.event(started.elapsed(), &Event::Note { text });
     }
-    if open.is_continue() {
-        open = Json::summary(started.elapsed(), &outcome.summary);
-    }
-    if open.is_break() { exit::STDOUT_CLOSED } else { outcome.summary.exit }
+    json.summary(started.elapsed(), &outcome.summary);
+    outcome.summary.exit
 }
 
 fn for_people(options: &args::Run, plan: &Plan) -> u8 {
@@ -144,9 +139,7 @@ fn for_people(options: &args::Run, plan: &Plan) -> u8 {
     if let Some(hint) = &outcome.hint {
         show::err(&format!("mainstay: {hint}\n"));
     }
-    if show::out(report.as_bytes()).is_break() {
-        return exit::STDOUT_CLOSED;
-    }
+    show::out(report.as_bytes());
     outcome.summary.exit
 }
 
@@ -175,14 +168,13 @@ fn with_twin(options: &args::Run, plan: &Plan, observer: &mut dyn Observer) -> J
         let twin = supervise(&plan.twin(), &mut Silent);
         if twin.summary.exit != exit::OK {
             let text = format!("the fault-free twin failed: {}", twin.why);
-            let _shown_by_exit = observer.event(Duration::ZERO, &Event::Note { text });
+            observer.event(Duration::ZERO, &Event::Note { text });
             return Judged::unjudged(options, twin.summary, twin.why);
         }
         match plan.after(&twin) {
             Ok(after) => plan = Cow::Owned(after),
             Err(Refusal { code, why }) => {
-                let _shown_by_exit =
-                    observer.event(Duration::ZERO, &Event::Note { text: why.clone() });
+                observer.event(Duration::ZERO, &Event::Note { text: why.clone() });
                 return Judged::unjudged(options, Summary { exit: code, ..twin.summary }, why);
             }
         }

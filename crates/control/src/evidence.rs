@@ -6,7 +6,7 @@
 //!
 //! Invariants: a rank that computes is never found dead without a deadline that the user declared
 //! or a raised epoch; time in which the supervisor itself did not run, the job was suspended or
-//! the rank had no processor counts for nothing. Deliberately absent: killing, which recovery
+//! the rank had no processor, or nobody took its output, counts for nothing. Deliberately absent: killing, which recovery
 //! orders when it is told of a suspect; clocks and `/proc`, which are the driver's.
 
 mod deadlock;
@@ -51,6 +51,7 @@ impl Default for Options {
 
 /// One rank at one tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub struct Sample {
     /// Which rank.
     pub rank: Rank,
@@ -70,6 +71,8 @@ pub struct Sample {
     pub calls: u64,
     /// Whether it owes no acknowledgement of a raised epoch.
     pub epoch_acked: bool,
+    /// Whether it has written what nobody takes for now, so that it may be blocked in writing.
+    pub held: bool,
 }
 
 /// What a tick says of one rank.

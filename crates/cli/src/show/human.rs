@@ -4,15 +4,15 @@
 //! the report; see `report`.
 
 use std::io::IsTerminal;
-use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use mainstay_host::supervisor::{Observer, Status};
-use mainstay_types::duration;
+use mainstay_host::supervisor::{Flow, Observer, Status};
 use mainstay_types::event::{Event, Stream, VersionState};
+use mainstay_types::{Rank, duration};
 
 use super::live::Live;
-use super::{Timeline, err, out};
+use super::{LeftOut, Timeline};
 
 /// The observer for people.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub(crate) struct Human {
     label: bool,
     quiet: bool,
     live: Option<Live>,
+    left_out: LeftOut,
     /// What the report draws at the end.
     pub(crate) timeline: Timeline,
 }
@@ -29,7 +30,7 @@ impl Human {
     pub(crate) fn new(n: u32, label: bool, quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let live = (terminal && !quiet).then(|| Live::new(super::colour(terminal)));
-        Self { label, quiet, live, timeline: Timeline::new(n) }
+        Self { label, quiet, live, left_out: LeftOut::default(), timeline: Timeline::new(n) }
     }
 
     /// Ends the live display and leaves the screen to the report.
@@ -40,41 +41,57 @@ impl Human {
     }
 }
 
+impl Human {
+    /// Writes a rank's line, byte for byte, to the stream it came from.
+    fn output(&mut self, rank: Rank, stream: Stream, line: &[u8]) {
+        if let Some(live) = &mut self.live {
+            live.clear();
+        }
+        let mut bytes = Vec::with_capacity(line.len() + 8);
+        if self.label {
+            bytes.extend_from_slice(format!("[{rank}] ").as_bytes());
+        }
+        bytes.extend_from_slice(line);
+        bytes.push(b'\n');
+        super::push(stream, &bytes);
+    }
+
+    fn say(&mut self, at: Duration, text: &str) {
+        match &mut self.live {
+            Some(live) => live.told(at, text),
+            None if self.quiet => {}
+            None => super::err(&format!("mainstay: {:8.3} s  {text}\n", at.as_secs_f64())),
+        }
+    }
+}
+
 impl Observer for Human {
-    fn event(&mut self, at: Duration, event: &Event) -> ControlFlow<()> {
+    fn event(&mut self, at: Duration, event: &Event) {
         self.timeline.event(at, event);
         if let Event::Output { rank, stream, line } = event {
-            if let Some(live) = &mut self.live {
-                live.clear();
+            self.output(*rank, *stream, line);
+        } else if let Some(text) = sentence(event)
+            && let Some(before) = self.left_out.may_show()
+        {
+            for text in before.into_iter().chain([text]) {
+                self.say(at, &text);
             }
-            let mut bytes = Vec::with_capacity(line.len() + 8);
-            if self.label {
-                bytes.extend_from_slice(format!("[{rank}] ").as_bytes());
-            }
-            bytes.extend_from_slice(line);
-            bytes.push(b'\n');
-            return match stream {
-                Stream::Stdout => out(&bytes),
-                Stream::Stderr => {
-                    err(&String::from_utf8_lossy(&bytes));
-                    ControlFlow::Continue(())
-                }
-            };
         }
-        match (&mut self.live, sentence(event)) {
-            (Some(live), Some(text)) => live.told(at, &text),
-            (None, Some(text)) if !self.quiet => {
-                err(&format!("mainstay: {:8.3} s  {text}\n", at.as_secs_f64()));
-            }
-            _ => {}
-        }
-        ControlFlow::Continue(())
     }
 
     fn status(&mut self, at: Duration, status: &Status) {
-        if let Some(live) = &mut self.live {
+        // What nobody reads need not be drawn anew.
+        if let Some(live) = self.live.as_mut().filter(|_| super::is_shown()) {
             live.draw(at, status);
         }
+    }
+
+    fn flow(&self) -> Flow {
+        super::flow()
+    }
+
+    fn flow_changed(&self) -> Option<BorrowedFd<'_>> {
+        super::flow_changed()
     }
 
     fn wants_status(&self) -> bool {

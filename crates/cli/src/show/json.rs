@@ -3,35 +3,60 @@
 //! Invariant: every object has `event`, `t_ms` and `v`. Deliberately absent: anything that is not
 //! in the event.
 
-use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use mainstay_host::supervisor::{Observer, Status};
+use mainstay_host::supervisor::{Flow, Observer, Status};
 use mainstay_types::Point;
 use mainstay_types::event::{Checkpoint, Event, FailureRecord, Stream, Summary};
 use serde_json::{Map, Value, json};
 
+use super::LeftOut;
+
 /// The observer behind `--json`.
 #[derive(Debug, Default)]
-pub(crate) struct Json;
+pub(crate) struct Json {
+    left_out: LeftOut,
+}
 
 impl Observer for Json {
-    fn event(&mut self, at: Duration, event: &Event) -> ControlFlow<()> {
+    fn event(&mut self, at: Duration, event: &Event) {
+        // Output is never left out: ranks that are not read are held back instead.
+        if !matches!(event, Event::Output { .. }) {
+            let Some(before) = self.left_out.may_show() else { return };
+            note(at, before);
+        }
         let (name, fields) = body(event);
-        line(name, at, fields)
+        line(name, at, fields);
     }
 
     fn status(&mut self, _at: Duration, _status: &Status) {}
+
+    fn flow(&self) -> Flow {
+        super::flow()
+    }
+
+    fn flow_changed(&self) -> Option<BorrowedFd<'_>> {
+        super::flow_changed()
+    }
 }
 
 impl Json {
     /// Writes the `summary` object.
-    pub(crate) fn summary(at: Duration, summary: &Summary) -> ControlFlow<()> {
-        line("summary", at, summary_body(summary))
+    pub(crate) fn summary(&mut self, at: Duration, summary: &Summary) {
+        note(at, self.left_out.told());
+        line("summary", at, summary_body(summary));
     }
 }
 
-fn line(name: &str, at: Duration, fields: Value) -> ControlFlow<()> {
+fn note(at: Duration, text: Option<String>) {
+    if let Some(text) = text {
+        let (name, fields) = body(&Event::Note { text });
+        line(name, at, fields);
+    }
+}
+
+fn line(name: &str, at: Duration, fields: Value) {
     let mut object = Map::new();
     object.insert("event".into(), name.into());
     object.insert("t_ms".into(), ms(at));
@@ -39,7 +64,7 @@ fn line(name: &str, at: Duration, fields: Value) -> ControlFlow<()> {
     if let Value::Object(fields) = fields {
         object.extend(fields);
     }
-    super::out(format!("{}\n", Value::Object(object)).as_bytes())
+    super::out(format!("{}\n", Value::Object(object)).as_bytes());
 }
 
 /// Milliseconds to the microsecond.

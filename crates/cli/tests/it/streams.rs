@@ -2,8 +2,9 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use crate::harness::{Scratch, program, run, start, start_with};
+use crate::harness::{Run, Scratch, program, run, start, start_with};
 
 #[test]
 fn lines_are_whole_and_labelled() {
@@ -85,6 +86,63 @@ fn signals_end_the_job_with_their_code_and_a_summary() {
         assert!(summary.contains("\"summary\"") && summary.contains(&format!("\"exit\":{code}")));
         job.end().code(code);
     }
+}
+
+/// Waits until nothing more fits the pipe that the launcher writes to.
+fn until_stalled(job: &mut Run) {
+    let stdout = job.child().stdout.as_ref().unwrap();
+    let size = rustix::pipe::fcntl_getpipe_size(stdout).unwrap() as u64;
+    let until = Instant::now() + Duration::from_secs(60);
+    // A page may have room left that the next piece does not fit.
+    while rustix::io::ioctl_fionread(stdout).unwrap() + 8192 < size {
+        assert!(Instant::now() < until, "the pipe does not fill");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_reader_that_stalls_holds_up_no_signal() {
+    for words in [&["-n", "2", "--label"][..], &["-n", "2", "--json"]] {
+        let mut job = start(&[words, &["sh", "-c", "yes; true"]].concat());
+        until_stalled(&mut job);
+        job.signal("INT");
+        // Nobody reads, and it ends all the same.
+        let until = Instant::now() + Duration::from_secs(60);
+        while job.child().try_wait().unwrap().is_none() {
+            assert!(Instant::now() < until, "the launcher waits for a reader");
+            std::thread::yield_now();
+        }
+        job.end().code(130);
+    }
+}
+
+#[test]
+fn a_reader_that_stalls_holds_up_no_recovery_and_loses_nothing() {
+    let probe = program("probe");
+    let steps = ["steps", "1000000", "--bytes", "64"];
+    let mut job =
+        start(&[&["-n", "2", "--json", "--ckpt-every", "1steps", &probe], &steps[..]].concat());
+    until_stalled(&mut job);
+    let ranks = |job: &Run| -> Vec<i32> {
+        let all = job.processes().into_iter();
+        all.filter(|(_, command)| command.starts_with(&probe)).map(|(pid, _)| pid).collect()
+    };
+    let before = ranks(&job);
+    assert_eq!(before.len(), 2);
+    let victim = rustix::process::Pid::from_raw(before[1]).unwrap();
+    rustix::process::kill_process(victim, rustix::process::Signal::KILL).unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    while !ranks(&job).iter().any(|pid| !before.contains(pid)) {
+        assert!(Instant::now() < until, "nobody took the dead rank's place");
+        std::thread::yield_now();
+    }
+    job.signal("TERM");
+    let ended = job.end().code(143);
+    let summary = ended.summary();
+    assert_eq!(summary["failures"][0]["cause"], "signal:9");
+    assert_eq!(summary["respawns"], 1);
+    let versions = ended.events().iter().filter(|event| event["event"] == "checkpoint").count();
+    assert!(versions > 100, "{versions}");
 }
 
 #[test]

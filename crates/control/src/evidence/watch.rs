@@ -80,7 +80,7 @@ impl Watch {
         }
         let waits = sample.joined && sample.wait.is_some();
         let starved = sample.state == 'R' && !ran && !waits;
-        let counted = if starved { Duration::ZERO } else { since };
+        let counted = if starved || sample.held { Duration::ZERO } else { since };
         if let Some(dead) = self.owes(sample, counted, options) {
             return dead;
         }
@@ -96,7 +96,7 @@ impl Watch {
             _ if starved => return Health::Starved,
             _ => {}
         }
-        self.sleeps(sample, since, ran, options)
+        self.sleeps(sample, counted, ran, options)
     }
 
     /// A first sample proves nothing but what its state says.

@@ -26,6 +26,7 @@ fn idle(rank: u32) -> Sample {
         wait: None,
         calls: 3,
         epoch_acked: true,
+        held: false,
     }
 }
 
@@ -135,6 +136,22 @@ fn a_rank_without_a_processor_is_starved_not_dead() {
     assert_eq!(clock.tick(starved), Health::Healthy);
     assert_eq!(clock.tick(starved), Health::Starved);
     assert_eq!(clock.dies(|_| starved), None);
+}
+
+#[test]
+fn a_rank_whose_output_nobody_takes_is_not_blamed_for_it() {
+    let hang_after = Some(Duration::from_secs(2));
+    let rejoin_within = Duration::from_secs(3);
+    let mut clock = Clock::new(1, Options { hang_after, rejoin_within, ..options() });
+    let held = Sample { held: true, epoch_acked: false, ..idle(0) };
+    for _ in 0..60 {
+        assert_eq!(clock.tick(held), Health::Healthy, "no verdict and no warning");
+    }
+    // Once it is taken, the windows run as ever.
+    let (after, ..) = clock.dies(|_| Sample { held: false, ..held }).unwrap();
+    assert_eq!(after, 2);
+    // A stop is no fault of the output.
+    assert_eq!(clock.dies(|_| Sample { held: true, ..stopped() }).unwrap().0, 5);
 }
 
 #[test]

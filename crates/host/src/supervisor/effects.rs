@@ -13,7 +13,7 @@ use mainstay_types::{Epoch, Incarnation, JobId, Rank, exit};
 use rustix::process::Signal;
 
 use super::process::Process;
-use super::{Supervisor, config};
+use super::{Flow, Supervisor, config};
 use crate::rank::environment as env;
 use crate::sys;
 
@@ -176,8 +176,9 @@ impl Supervisor<'_> {
     }
 
     fn ended(&mut self, code: u8, why: String) {
-        let code = if self.stdout_closed { exit::STDOUT_CLOSED } else { code };
-        if !why.is_empty() && !self.stdout_closed {
+        let unread = self.flow == Flow::Closed;
+        let code = if unread { exit::STDOUT_CLOSED } else { code };
+        if !why.is_empty() && !unread {
             self.note(format!("the job is given up: {why}"));
         }
         self.end = Some((code, why));

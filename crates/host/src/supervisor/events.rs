@@ -13,7 +13,7 @@ use mainstay_types::{Rank, Step};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::process::Process;
-use super::{RankStatus, Status, Supervisor};
+use super::{Flow, RankStatus, Status, Supervisor};
 use crate::{procfs, sys};
 
 /// What a polled descriptor belongs to.
@@ -26,6 +26,7 @@ enum Source {
     Stdout(usize),
     Stderr(usize),
     Drain,
+    Flow,
     Early,
     Signals,
     Stdin,
@@ -48,6 +49,7 @@ impl Supervisor<'_> {
         if self.end.is_some() {
             return;
         }
+        self.look_at_flow();
         for source in self.wait() {
             self.handle(source);
             // An epoch that was raised is in the control page before anybody is answered that it was:
@@ -88,6 +90,9 @@ impl Supervisor<'_> {
         if let Some(fd) = self.versions.drain_fd() {
             add(Source::Drain, fd, PollFlags::IN);
         }
+        if let Some(fd) = self.observer.flow_changed() {
+            add(Source::Flow, fd, PollFlags::IN);
+        }
         if let Some(early) = &self.early {
             add(Source::Early, early.fd(), PollFlags::IN);
         }
@@ -103,6 +108,9 @@ impl Supervisor<'_> {
             };
             for fd in process.pidfds() {
                 add(Source::Process, fd, PollFlags::IN);
+            }
+            if self.flow == Flow::Held {
+                continue;
             }
             if let Some(fd) = process.stdout.fd() {
                 add(Source::Stdout(i), fd, PollFlags::IN);
@@ -152,8 +160,8 @@ impl Supervisor<'_> {
             }
             Source::Stranger(i) => self.stranger(i),
             Source::Connection(i) => self.take_messages(i),
-            // Reaped after everything else of this turn.
-            Source::Process => {}
+            // Reaped after everything else of this turn; looked at before the next one.
+            Source::Process | Source::Flow => {}
             Source::Stdout(i) => self.take_output(i, Stream::Stdout),
             Source::Stderr(i) => self.take_output(i, Stream::Stderr),
             Source::Drain => self.drained(),
@@ -165,6 +173,16 @@ impl Supervisor<'_> {
                     self.stdin.write(process);
                 }
             }
+        }
+    }
+
+    /// Whether somebody reads what is shown. Nobody at all ends the job, as it ends a program that
+    /// writes to a closed pipe.
+    fn look_at_flow(&mut self) {
+        let before = std::mem::replace(&mut self.flow, self.observer.flow());
+        if self.flow == Flow::Closed && before != Flow::Closed {
+            self.feed(Input::Stop { signal: libc::SIGPIPE });
+            self.work();
         }
     }
 

@@ -28,7 +28,7 @@ mod versions;
 mod watch;
 
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +48,7 @@ use self::measure::Measure;
 use self::member::Member;
 use self::process::Process;
 use self::signals::Signals;
+pub use self::signals::wait_or_signal;
 use self::stdin::Stdin;
 pub use self::stdin::Taken;
 use self::versions::Versions;
@@ -57,8 +58,8 @@ use crate::sys::{self, Guardian};
 
 /// Whoever is told what happens.
 pub trait Observer {
-    /// Something happened, `at` this time since the start. `Break` ends the run: nobody reads.
-    fn event(&mut self, at: Duration, event: &Event) -> ControlFlow<()>;
+    /// Something happened, `at` this time since the start. Must not wait for anybody.
+    fn event(&mut self, at: Duration, event: &Event);
 
     /// How things stand, about ten times a second.
     fn status(&mut self, at: Duration, status: &Status);
@@ -67,6 +68,27 @@ pub trait Observer {
     fn wants_status(&self) -> bool {
         false
     }
+
+    /// Whether more output of ranks may come.
+    fn flow(&self) -> Flow {
+        Flow::Open
+    }
+
+    /// Readable when [`Observer::flow`] may have changed, until it is asked.
+    fn flow_changed(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+/// What an observer can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Everything.
+    Open,
+    /// No output of ranks for now: their pipes fill, and who writes on waits.
+    Held,
+    /// Nobody reads any more: the run is to end.
+    Closed,
 }
 
 /// How a run stands.
@@ -118,7 +140,7 @@ pub struct Outcome {
 pub fn supervise(plan: &Plan, observer: &mut dyn Observer) -> Outcome {
     let failed = |code: u8, why: String, observer: &mut dyn Observer, plan: &Plan| {
         let note = Event::Note { text: why.clone() };
-        let _shown_by_exit = observer.event(Duration::ZERO, &note);
+        observer.event(Duration::ZERO, &note);
         let policy = plan.config.policy.name();
         let summary = Summary { exit: code, policy, n: plan.config.n, ..Summary::default() };
         let (audit, input) = (Vec::new(), Taken::default());
@@ -142,7 +164,7 @@ struct Supervisor<'a> {
     plan: Plan,
     started: Duration,
     observer: &'a mut dyn Observer,
-    stdout_closed: bool,
+    flow: Flow,
     segment: Arc<Segment>,
     early: Option<Early>,
     listener: Listener,
@@ -201,7 +223,7 @@ impl<'a> Supervisor<'a> {
         let started = sys::now();
         Ok(Self {
             started,
-            stdout_closed: false,
+            flow: Flow::Open,
             listener: Listener::bind(&name)?,
             guardian,
             signals: Signals::register()?,
@@ -267,10 +289,7 @@ impl<'a> Supervisor<'a> {
 
     fn tell(&mut self, event: &Event) {
         let at = self.at();
-        if self.observer.event(at, event).is_break() && !self.stdout_closed {
-            self.stdout_closed = true;
-            self.feed(Input::Stop { signal: libc::SIGPIPE });
-        }
+        self.observer.event(at, event);
     }
 
     fn note(&mut self, text: String) {

@@ -38,6 +38,12 @@ impl<P: Read + AsFd> Output<P> {
         self.pipe.as_ref().map(AsFd::as_fd)
     }
 
+    /// Whether there is anything to take.
+    fn has_bytes(&self) -> bool {
+        let waiting = self.pipe.as_ref().map(rustix::io::ioctl_fionread);
+        waiting.is_some_and(|waiting| waiting.is_ok_and(|bytes| bytes > 0))
+    }
+
     /// Takes what is there, at most a few hundred kilobytes so that no rank starves the others.
     pub(crate) fn take(&mut self, mut line: impl FnMut(Vec<u8>)) {
         let mut bytes = [0; 16 * 1024];
@@ -169,6 +175,11 @@ impl Process {
             }
             (None, code) => Ending::Exit(code.unwrap_or(0)),
         })
+    }
+
+    /// Whether it has written what was not taken yet.
+    pub(crate) fn has_output(&self) -> bool {
+        self.stdout.has_bytes() || self.stderr.has_bytes()
     }
 
     /// Whether the program runs behind a wrapper.

@@ -6,7 +6,9 @@
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::SigId;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 
@@ -54,6 +56,38 @@ impl Signals {
     /// Whether somebody wanted the end since the last call.
     pub(crate) fn presses_on(&mut self) -> bool {
         self.take().iter().any(|signal| [SIGINT, SIGTERM, SIGHUP].contains(signal))
+    }
+}
+
+/// Waits until a descriptor is readable (or has an error), `limit` has passed, or a signal asks for
+/// the end, which is given. Ctrl-Z stops and the time stopped counts.
+///
+/// # Errors
+/// What `poll` says, or what registering for signals does.
+pub fn wait_or_signal(fd: BorrowedFd<'_>, limit: Option<Duration>) -> io::Result<Option<i32>> {
+    let mut signals = Signals::register()?;
+    let deadline = limit.map(|limit| sys::now() + limit);
+    loop {
+        let left = deadline.map(|at| at.saturating_sub(sys::now()));
+        let timeout = left.map(Timespec::try_from).and_then(Result::ok);
+        let mut fds = vec![PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+        fds.extend(signals.fds().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let ready = !fds[0].revents().is_empty();
+        drop(fds);
+        for signal in signals.take() {
+            match signal {
+                SIGTSTP => sys::stop_self(),
+                SIGCONT => {}
+                signal => return Ok(Some(signal)),
+            }
+        }
+        if ready || left.is_some_and(|left| left.is_zero()) {
+            return Ok(None);
+        }
     }
 }
 

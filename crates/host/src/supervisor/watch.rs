@@ -13,7 +13,7 @@ use mainstay_types::event::Event;
 use mainstay_types::{Rank, Step};
 use rustix::process::Signal;
 
-use super::Supervisor;
+use super::{Flow, Supervisor};
 use crate::{procfs, sys};
 
 impl Supervisor<'_> {
@@ -40,7 +40,8 @@ impl Supervisor<'_> {
 
     fn sample(&self, i: usize) -> Option<Sample> {
         let member = &self.members[i];
-        let stat = procfs::stat(member.process.as_ref()?.pid())?;
+        let process = member.process.as_ref()?;
+        let stat = procfs::stat(process.pid())?;
         let rank = member.rank;
         let word = |word| self.segment.status(rank, word).load(Ordering::Acquire);
         let wait = WaitKind::of_code(word(Word::WaitKind)).map(|kind| Wait {
@@ -59,6 +60,7 @@ impl Supervisor<'_> {
             wait,
             calls: word(Word::Calls),
             epoch_acked: !self.recovery.is_awaited(rank),
+            held: self.flow == Flow::Held && process.has_output(),
         })
     }
 
