@@ -202,8 +202,8 @@ impl Shared {
 
     fn tell(&self) {
         if let Some(changed) = &self.changed {
-            // It fails only when it is readable already.
-            let _readable = rustix::io::write(changed, &1_u64.to_ne_bytes());
+            // Any number but 0 will do. It fails only when it is readable already.
+            let _readable = rustix::io::write(changed, &1_u64.to_le_bytes());
         }
     }
 }
