@@ -44,9 +44,8 @@ impl Live {
     /// Draws the state of all ranks.
     pub(crate) fn draw(&mut self, at: Duration, status: &Status) {
         self.clear();
-        let width = rustix::termios::tcgetwinsize(std::io::stderr())
-            .map_or(80, |size| usize::from(size.ws_col).max(20));
-        let lines = self.lines(at, status);
+        let (width, height) = size();
+        let lines = self.lines(at, status, height);
         let mut text = String::new();
         for line in &lines {
             text.push_str(&fit(line, width));
@@ -56,7 +55,7 @@ impl Live {
         err(&text);
     }
 
-    fn lines(&self, at: Duration, status: &Status) -> Vec<String> {
+    fn lines(&self, at: Duration, status: &Status, height: usize) -> Vec<String> {
         let newest = status.newest.map_or_else(
             || "no version yet".to_owned(),
             |(version, step, level)| {
@@ -72,10 +71,12 @@ impl Live {
         let mut lines = vec![self.paint("1", &head)];
         let most = status.ranks.iter().map(|rank| rank.step.0).max().unwrap_or(0);
         let saved = status.newest.map_or(0, |(_, step, _)| step.0);
-        for rank in status.ranks.iter().take(LINES_MAX) {
+        // The head, a line for the rest and the cursor's own: what scrolled away cannot be cleared.
+        let room = height.saturating_sub(3).clamp(1, LINES_MAX);
+        for rank in status.ranks.iter().take(room) {
             lines.push(self.rank(rank, saved));
         }
-        if let Some(rest) = status.ranks.len().checked_sub(LINES_MAX).filter(|rest| *rest > 0) {
+        if let Some(rest) = status.ranks.len().checked_sub(room).filter(|rest| *rest > 0) {
             let least = status.ranks.iter().map(|rank| rank.step.0).min().unwrap_or(0);
             lines.push(format!("   … and {rest} more ranks; steps {least} to {most}"));
         }
@@ -91,12 +92,10 @@ impl Live {
         };
         let phase = self.paint(code, &format!("{:<10}", rank.phase));
         let beyond = rank.step.0.saturating_sub(saved);
-        let mut line = format!(
-            "rank {:>3}  {phase} step {:>9}  {beyond:>7} beyond the version",
-            rank.rank, rank.step
-        );
+        let mut line =
+            format!("rank {:>3}  {phase} step {:>9}  {beyond:>+7} since it", rank.rank, rank.step);
         if rank.incarnation.0 > 0 {
-            let _infallible = write!(line, "  started {} times", rank.incarnation.0 + 1);
+            let _infallible = write!(line, "  incarnation {}", rank.incarnation);
         }
         line
     }
@@ -109,6 +108,13 @@ impl Live {
     fn paint(&self, code: &str, text: &str) -> String {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
+
+/// Columns and rows of the terminal. Zero is what one says that does not know.
+fn size() -> (usize, usize) {
+    let or = |cells: u16, usual: usize| if cells == 0 { usual } else { cells.into() };
+    rustix::termios::tcgetwinsize(std::io::stderr())
+        .map_or((80, 24), |size| (or(size.ws_col, 80), or(size.ws_row, 24)))
 }
 
 /// A line cut to the terminal's width, so that it never wraps and clearing stays exact.
@@ -131,7 +137,27 @@ fn fit(line: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use mainstay_types::{Epoch, Incarnation, Rank, Step};
+
     use super::*;
+
+    #[test]
+    fn a_small_terminal_gets_fewer_ranks_and_is_told_of_the_rest() {
+        let rank = |rank| RankStatus {
+            rank: Rank(rank),
+            incarnation: Incarnation(0),
+            phase: "running",
+            step: Step(rank.into()),
+        };
+        let ranks = (0..20).map(rank).collect();
+        let status = Status { epoch: Epoch(1), ranks, newest: None, failures: 0 };
+        let live = Live::new(false);
+        for (height, most) in [(2, 3), (10, 9), (24, 18), (100, 18)] {
+            let lines = live.lines(Duration::ZERO, &status, height);
+            assert_eq!(lines.len(), most, "{height}");
+            assert!(lines.last().unwrap().contains("more ranks; steps 0 to 19"));
+        }
+    }
 
     #[test]
     fn a_line_is_cut_by_what_is_seen_of_it() {
