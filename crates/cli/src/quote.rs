@@ -17,6 +17,10 @@ fn quoted(word: &[u8]) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./:@%+,".contains(byte);
     match std::str::from_utf8(word) {
         Ok(text) if !text.is_empty() && word.iter().all(plain) => text.to_owned(),
+        // An option with its value; alone it might be an assignment.
+        Ok(text) if text.starts_with("--") && word.iter().all(|b| plain(b) || *b == b'=') => {
+            text.to_owned()
+        }
         Ok(text) if !text.contains(char::is_control) => {
             format!("'{}'", text.replace('\'', r"'\''"))
         }
@@ -50,8 +54,9 @@ mod tests {
 
     #[test]
     fn only_words_that_need_it_are_quoted() {
-        let words = ["mainstay", "run", "-n", "4", "./a b", "", "it's", "~"].map(OsString::from);
-        assert_eq!(line(&words), r"mainstay run -n 4 './a b' '' 'it'\''s' '~'");
+        let words = ["mainstay", "--resume=ab", "A=b", "./a b", "", "it's", "~"];
+        let words = words.map(OsString::from);
+        assert_eq!(line(&words), r"mainstay --resume=ab 'A=b' './a b' '' 'it'\''s' '~'");
     }
 
     #[test]

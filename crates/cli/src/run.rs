@@ -26,7 +26,10 @@ pub(crate) fn run(options: &args::Run) -> u8 {
         Err(refusal) => return refused(options.json, refusal.code, &refusal.why, Some(options)),
     };
     if options.dry_run {
-        return dry_run(options, &plan);
+        return match plan.check() {
+            Ok(()) => dry_run(options, &plan),
+            Err(refusal) => refused(options.json, refusal.code, &refusal.why, Some(options)),
+        };
     }
     if options.json { with_json(options, &plan) } else { for_people(options, &plan) }
 }
@@ -162,25 +165,40 @@ impl Judged {
 }
 
 fn with_twin(options: &args::Run, plan: &Plan, observer: &mut dyn Observer) -> Judged {
+    let refused = |refusal: Refusal, observer: &mut dyn Observer| {
+        let Refusal { code, why } = refusal;
+        observer.event(Duration::ZERO, &Event::Note { text: why.clone() });
+        Judged::unjudged(options, nothing_ran(code, Some(options)), why)
+    };
+    // First of all: a twin may take long, and its run must not be refused after it.
+    let opened = match plan.open() {
+        Ok(opened) => opened,
+        Err(refusal) => return refused(refusal, observer),
+    };
     let mut reference = None;
     let mut plan = Cow::Borrowed(plan);
     if options.twin || options.audit {
-        let twin = supervise(&plan.twin(), &mut Silent);
+        let twin_plan = plan.twin();
+        let twin = match twin_plan.open() {
+            Ok(opened) => supervise(&twin_plan, opened, &mut Silent),
+            Err(refusal) => return refused(refusal, observer),
+        };
         if twin.summary.exit != exit::OK {
             let text = format!("the fault-free twin failed: {}", twin.why);
             observer.event(Duration::ZERO, &Event::Note { text });
+            opened.close();
             return Judged::unjudged(options, twin.summary, twin.why);
         }
         match plan.after(&twin) {
             Ok(after) => plan = Cow::Owned(after),
-            Err(Refusal { code, why }) => {
-                observer.event(Duration::ZERO, &Event::Note { text: why.clone() });
-                return Judged::unjudged(options, Summary { exit: code, ..twin.summary }, why);
+            Err(refusal) => {
+                opened.close();
+                return refused(refusal, observer);
             }
         }
         reference = Some(twin);
     }
-    let outcome = supervise(&plan, observer);
+    let outcome = supervise(&plan, opened, observer);
     let hint = hint(options, &outcome);
     let mut summary = outcome.summary;
     let mut why_not = String::new();
@@ -242,13 +260,22 @@ fn first_difference(a: &[Vec<u64>], b: &[Vec<u64>]) -> Option<String> {
     None
 }
 
-/// How a failed job can be resumed.
+/// How a failed job can be resumed. After a refusal of its input, the same words would come to the
+/// same.
 fn hint(options: &args::Run, outcome: &Outcome) -> Option<String> {
-    let kept = outcome.kept.as_ref().filter(|_| outcome.summary.exit != exit::OK)?;
+    if [exit::OK, exit::DATA].contains(&outcome.summary.exit) {
+        return None;
+    }
+    let kept = outcome.kept.as_ref()?;
     let (version, step) = outcome.resumable?;
     let mut words: Vec<OsString> =
         ["mainstay", "run", "-n", &options.n.to_string()].map(OsString::from).into();
-    words.extend(["--ckpt-dir".into(), kept.clone().into_os_string(), "--resume".into()]);
+    match options.ckpt_dir {
+        Some(_) => {
+            words.extend(["--ckpt-dir".into(), kept.clone().into_os_string(), "--resume".into()]);
+        }
+        None => words.push(format!("--resume={}", outcome.job).into()),
+    }
     words.extend(options.program.iter().cloned());
     let command = quote::line(&words);
     Some(format!("version {version} (step {step}) is kept; go on from it with: {command}"))

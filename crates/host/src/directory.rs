@@ -50,7 +50,7 @@ fn mend(source: &io::Error) -> &'static str {
         }
         io::ErrorKind::PermissionDenied => "give a --ckpt-dir that you may write",
         io::ErrorKind::ReadOnlyFilesystem => "give a --ckpt-dir on a writable file system",
-        io::ErrorKind::NotFound => "the directory has vanished; give another --ckpt-dir",
+        io::ErrorKind::NotFound => "it is missing: put it back or give another --ckpt-dir",
         io::ErrorKind::NotADirectory => "a directory is needed; give another --ckpt-dir",
         _ => "check the file system or give another --ckpt-dir",
     }
@@ -61,7 +61,8 @@ fn mend(source: &io::Error) -> &'static str {
 pub struct Directory {
     path: PathBuf,
     handle: File,
-    _lock: File,
+    /// `None` while it is only looked at.
+    _lock: Option<File>,
 }
 
 impl Directory {
@@ -100,7 +101,48 @@ impl Directory {
         lock.set_len(0)
             .and_then(|()| writeln!(lock, "{}", std::process::id()))
             .map_err(failed("write the lock file"))?;
-        Ok(Self { path, handle, _lock: lock })
+        Ok(Self { path, handle, _lock: Some(lock) })
+    }
+
+    /// Looks at `path` without changing or keeping anything; `None` if it could be made.
+    ///
+    /// # Errors
+    /// As [`Directory::open`], as far as that can be told.
+    pub fn look(path: &Path) -> Result<Option<Self>, DirectoryError> {
+        use rustix::fs::{Access, access};
+        let failed = |action: &'static str, source: io::Error| {
+            let mend = mend(&source);
+            DirectoryError::Io { path: path.to_owned(), action, source, mend }
+        };
+        let wanted = Access::WRITE_OK | Access::EXEC_OK;
+        let own = match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(failed("enter the directory", error)),
+            Ok(data) if data.is_dir() => true,
+            Ok(_) => {
+                let error = io::ErrorKind::NotADirectory.into();
+                return Err(failed("enter the directory", error));
+            }
+        };
+        if !own {
+            let absolute =
+                std::path::absolute(path).map_err(|e| failed("find the directory", e))?;
+            let above = absolute.ancestors().skip(1).find(|above| above.exists());
+            let above = above.unwrap_or(Path::new("/"));
+            let able = access(above, wanted).map_err(Into::into).and_then(|()| {
+                if above.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
+            });
+            return able.map(|()| None).map_err(|error| failed("create the directory", error));
+        }
+        access(path, wanted).map_err(|error| failed("write in the directory", error.into()))?;
+        let path = fs::canonicalize(path).map_err(|error| failed("enter the directory", error))?;
+        let handle = File::open(&path).map_err(|error| failed("open the directory", error))?;
+        if rustix::fs::flock(&handle, FlockOperation::NonBlockingLockShared).is_err() {
+            let holder = fs::read_to_string(path.join(LOCK)).unwrap_or_default().trim().to_owned();
+            return Err(DirectoryError::Locked { path, holder });
+        }
+        let _unlocked = rustix::fs::flock(&handle, FlockOperation::Unlock);
+        Ok(Some(Self { path, handle, _lock: None }))
     }
 
     /// Its absolute path.
@@ -159,16 +201,38 @@ impl Directory {
         name: &str,
         fill: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> Result<(), DirectoryError> {
+        self.write(name, true, fill)
+    }
+
+    /// Replaces the content of a file that was created before, and syncs it.
+    ///
+    /// # Errors
+    /// When it is not there, or writing or syncing fails.
+    pub fn rewrite(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<(), DirectoryError> {
+        self.write(name, false, fill)
+    }
+
+    fn write(
+        &self,
+        name: &str,
+        new: bool,
+        fill: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<(), DirectoryError> {
         let path = self.path.join(name);
         let write = || -> io::Result<()> {
             let mut options = OpenOptions::new();
-            let mut file = options.write(true).create_new(true).mode(0o600).open(&path)?;
+            options.write(true).create_new(new).truncate(!new).mode(0o600);
+            let mut file = options.open(&path)?;
             fill(&mut file)?;
             file.sync_data()
         };
         write().map_err(|source| {
-            if source.kind() != io::ErrorKind::AlreadyExists {
-                // Best effort: what no manifest names is ignored, and removed at the next start.
+            if new && source.kind() != io::ErrorKind::AlreadyExists {
+                // Best effort: what no manifest names is ignored.
                 let _removed = fs::remove_file(&path);
             }
             self.failed(name, "write", source)
@@ -193,6 +257,19 @@ impl Directory {
             self.handle.sync_all()
         };
         publish().map_err(|source| self.failed(name, "publish", source))
+    }
+
+    /// Takes a final name back, if it is there: the file goes by its name aside again.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn withdraw(&self, name: &str, aside: &str) -> Result<(), DirectoryError> {
+        match fs::rename(self.path.join(name), self.path.join(aside)) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(self.failed(name, "withdraw", source))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Removes files, missing ones included, and syncs the directory.
@@ -220,7 +297,12 @@ impl Directory {
     }
 
     fn failed(&self, name: &str, action: &'static str, source: io::Error) -> DirectoryError {
-        let mend = mend(&source);
+        let gone = source.kind() == io::ErrorKind::NotFound && !self.path.exists();
+        let mend = if gone {
+            "the directory has vanished; give another --ckpt-dir"
+        } else {
+            mend(&source)
+        };
         let path = if name.is_empty() { self.path.clone() } else { self.path.join(name) };
         DirectoryError::Io { path, action, source, mend }
     }
@@ -252,8 +334,25 @@ mod tests {
         let error = Directory::open(&path).unwrap_err().to_string();
         assert!(error.contains(&std::process::id().to_string()), "{error}");
         assert!(error.contains("--ckpt-dir"), "{error}");
+        assert!(matches!(Directory::look(&path), Err(DirectoryError::Locked { .. })));
         first.destroy().unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_look_makes_nothing_and_refuses_what_opening_would() {
+        let path = scratch("look");
+        assert!(Directory::look(&path.join("a/b")).unwrap().is_none());
+        assert!(!path.exists());
+        let dir = Directory::open(&path).unwrap();
+        fs::write(path.join("file"), b"").unwrap();
+        drop(dir);
+        assert!(Directory::look(&path).unwrap().is_some());
+        for bad in ["file", "file/below"] {
+            let error = Directory::look(&path.join(bad)).unwrap_err().to_string();
+            assert!(error.contains("--ckpt-dir") && error.contains(bad), "{error}");
+        }
+        Directory::open(&path).unwrap().destroy().unwrap();
     }
 
     #[test]
@@ -265,6 +364,21 @@ mod tests {
         assert!(dir.publish("a", "final").is_err());
         assert_eq!(dir.read("final", 100).unwrap(), b"first");
         assert!(dir.read("final", 2).unwrap_err().to_string().contains("too large"));
+        dir.destroy().unwrap();
+    }
+
+    #[test]
+    fn what_is_withdrawn_goes_aside_and_can_be_written_again() {
+        let dir = Directory::open(&scratch("withdraw")).unwrap();
+        dir.write_new("aside", |_| Ok(())).unwrap();
+        dir.rewrite("aside", |f| f.write_all(b"content")).unwrap();
+        dir.publish("aside", "final").unwrap();
+        assert_eq!(dir.read("final", 100).unwrap(), b"content");
+        for _ in 0..2 {
+            dir.withdraw("final", "aside").unwrap();
+            assert_eq!(dir.names().unwrap(), [LOCK, "aside"], "twice is once");
+        }
+        assert!(dir.rewrite("other", |_| Ok(())).unwrap_err().to_string().contains("missing"));
         dir.destroy().unwrap();
     }
 

@@ -15,6 +15,23 @@ pub struct Aside {
     path: PathBuf,
 }
 
+/// Whether a file could be published under `path`, as far as that can be seen beforehand.
+///
+/// # Errors
+/// Why not.
+pub fn check(path: &Path) -> io::Result<()> {
+    use rustix::fs::{Access, access};
+    if path.file_name().is_none() || path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    if !fs::metadata(parent)?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    Ok(access(parent, Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
 /// Writes the parts aside, one behind the other, and syncs them.
 ///
 /// # Errors
@@ -68,6 +85,17 @@ impl Drop for Aside {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_where_nothing_can_be_published_is_known_beforehand() {
+        let dir = std::env::temp_dir();
+        assert!(check(&dir.join("x.f64")).is_ok());
+        assert!(check(Path::new("x.f64")).is_ok());
+        let kind = |path: &Path| check(path).unwrap_err().kind();
+        assert_eq!(kind(&dir), io::ErrorKind::IsADirectory);
+        assert_eq!(kind(&dir.join("mainstay-none/x.f64")), io::ErrorKind::NotFound);
+        assert_eq!(kind(Path::new("/dev/null/x.f64")), io::ErrorKind::NotADirectory);
+    }
 
     #[test]
     fn an_unpublished_file_leaves_nothing_and_a_published_one_is_whole() {

@@ -3,29 +3,40 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::harness::{Ended, Scratch, matrix, none_left, program, run, start};
+use crate::harness::{Ended, Scratch, program, run, start};
 
-const WORK: &[&str] = &["steps", "400", "--spin-us", "500", "--bytes", "200000"];
+pub(crate) const WORK: &[&str] = &["steps", "400", "--spin-us", "500", "--bytes", "200000"];
 
 /// A job of 3 ranks that is aborted by a kill after some published versions.
-fn broken(directory: &str) -> Ended {
+pub(crate) fn broken(directory: &str) -> Ended {
     let probe = program("probe");
     let options = ["-n", "3", "--policy", "abort", "--ckpt-every", "20steps", "--ckpt-dir"];
     let fault = [directory, "--inject", "kill:1@point=published#4", &probe];
     run(&[&options[..], &fault, WORK].concat()).code(137)
 }
 
-fn resumed(directory: &str, options: &[&str]) -> Ended {
+pub(crate) fn resumed(directory: &str, options: &[&str]) -> Ended {
     let probe = program("probe");
     let words = ["-n", "3", "--json", "--twin", "--ckpt-dir", directory, "--resume"];
     run(&[&words[..], options, &[&probe], WORK].concat())
 }
 
-fn manifests(scratch: &Scratch) -> Vec<String> {
+pub(crate) fn manifests(scratch: &Scratch) -> Vec<String> {
     scratch.files("d").into_iter().filter(|name| name.ends_with(".manifest")).collect()
 }
 
-fn damage(path: &std::path::Path, with: impl Fn(&mut Vec<u8>)) {
+/// The version in a manifest's name.
+pub(crate) fn number(manifest: &str) -> u64 {
+    manifest.trim_start_matches('v').trim_end_matches(".manifest").parse().unwrap()
+}
+
+/// Whether a note of `--json` says so.
+pub(crate) fn notes(ended: &Ended, part: &str) -> bool {
+    let says = |event: &serde_json::Value| event["text"].as_str().is_some_and(|t| t.contains(part));
+    ended.events().iter().any(says)
+}
+
+pub(crate) fn damage(path: &std::path::Path, with: impl Fn(&mut Vec<u8>)) {
     let mut bytes = fs::read(path).unwrap();
     with(&mut bytes);
     fs::write(path, bytes).unwrap();
@@ -116,67 +127,11 @@ fn a_missing_shard_falls_back_too() {
 }
 
 #[test]
-fn when_every_version_is_damaged_nothing_is_made_up() {
-    let scratch = Scratch::new();
-    let d = scratch.join("d");
-    broken(&d);
-    for name in scratch.files("d").iter().filter(|name| name.ends_with(".shard")) {
-        damage(&scratch.path().join("d").join(name), |bytes| {
-            let middle = bytes.len() / 2;
-            bytes[middle] ^= 1;
-        });
-    }
-    let probe = program("probe");
-    let words = ["-n", "3", "--ckpt-dir", &d, "--resume", &probe];
-    run(&[&words[..], WORK].concat()).code(65).says("every one is damaged");
-    for name in scratch.files("d").iter().filter(|name| name.ends_with(".manifest")) {
-        fs::write(scratch.path().join("d").join(name), b"nonsense").unwrap();
-    }
-    run(&[&words[..], WORK].concat()).code(65).says("nothing to resume");
-}
-
-#[test]
-fn a_job_whose_versions_are_all_damaged_keeps_its_own_directory() {
-    let scratch = Scratch::new();
-    let probe = program("probe");
-    let start = |options: &[&str]| {
-        let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
-        run.args(["run", "-n", "3", "--ckpt-every", "20steps"]).args(options).arg(&probe);
-        run.args(WORK).env("XDG_STATE_HOME", scratch.path()).output().unwrap()
-    };
-    let first = start(&["--policy", "abort", "--inject", "kill:1@point=published#2"]);
-    assert_eq!(first.status.code(), Some(137));
-    let jobs = scratch.path().join("mainstay/jobs");
-    let directory = fs::read_dir(&jobs).unwrap().next().unwrap().unwrap().path();
-    let list = || {
-        let entries = fs::read_dir(&directory).unwrap();
-        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-        names.sort();
-        names
-    };
-    let before = list();
-    for shard in before.iter().filter(|path| path.extension().is_some_and(|e| e == "shard")) {
-        damage(shard, |bytes| {
-            let middle = bytes.len() / 2;
-            bytes[middle] ^= 1;
-        });
-    }
-    for _ in 0..2 {
-        let again = start(&["--resume"]);
-        assert_eq!(again.status.code(), Some(65));
-        let stderr = String::from_utf8_lossy(&again.stderr);
-        assert!(stderr.contains("every one is damaged"), "{stderr}");
-        assert_eq!(list(), before, "what may still be repaired is left alone");
-    }
-}
-
-#[test]
 fn files_of_unpublished_versions_are_counted_and_removed_at_the_start() {
     let scratch = Scratch::new();
     let d = scratch.join("d");
     broken(&d);
-    let newest = manifests(&scratch).pop().unwrap();
-    let number: u64 = newest.trim_start_matches('v').trim_end_matches(".manifest").parse().unwrap();
+    let number = number(&manifests(&scratch).pop().unwrap());
     let version = format!("v{:08}", number + 3);
     let strays = ["e1.r0.i0.shard", "e1.r1.i0.shard", "manifest.aside"];
     let strays = strays.map(|rest| format!("{version}.{rest}"));
@@ -189,47 +144,56 @@ fn files_of_unpublished_versions_are_counted_and_removed_at_the_start() {
     run(&[&refused[..], WORK].concat()).code(65);
     assert!(strays.iter().all(|name| scratch.files("d").contains(name)));
     let ended = resumed(&d, &[]).code(0);
-    let told = ended.events().iter().any(|event| {
-        let text = event["text"].as_str().unwrap_or_default();
-        text.contains("files of versions that were never published are removed")
-    });
-    assert!(told, "{}", ended.stdout);
+    assert!(notes(&ended, "3 files of versions that were never published are removed"));
     assert!(!strays.iter().any(|name| scratch.files("d").contains(name)));
 }
 
 #[test]
-fn another_program_arguments_ranks_or_input_are_refused_by_name() {
+fn a_launcher_killed_as_it_writes_or_prunes_leaves_what_the_next_start_removes() {
     let scratch = Scratch::new();
     let d = scratch.join("d");
-    broken(&d);
     let probe = program("probe");
-    let with = |n: &str, words: &[&str]| {
-        run(&[&["-n", n, "--ckpt-dir", &d, "--resume"][..], words].concat()).code(65)
-    };
-    with("3", &[&probe, "steps", "500", "--spin-us", "500", "--bytes", "200000"])
-        .says("`400` then, `500` now");
-    with("2", &[&[probe.as_str()], WORK].concat()).says("give -n 3");
-    let other = scratch.join("other");
-    fs::copy(&probe, &other).unwrap();
-    damage(std::path::Path::new(&other), |bytes| bytes.push(0));
-    with("3", &[&[other.as_str()], WORK].concat()).says("another program");
-    let missing = scratch.join("missing");
-    run(&["-n", "3", "--ckpt-dir", &missing, "--resume", &probe]).code(65).says("no directory");
+    let options = ["-n", "3", "--ckpt-every", "5steps", "--ckpt-dir", &d, &probe];
+    // Wherever the kill strikes, nothing but whole versions and what an aside marks is left.
+    for _ in 0..4 {
+        let mut job = start(&[&options[..], WORK].concat());
+        job.until("published");
+        job.signal("KILL");
+        job.end().code(-9);
+        let again = run(&[&["--quiet"], &options[..], WORK].concat()).code(0);
+        assert!(!again.stderr.contains("have no manifest"), "{}", again.stderr);
+        let files = scratch.files("d");
+        for shard in files.iter().filter(|name| name.ends_with("shard")) {
+            let manifest = format!("{}.manifest", shard.split('.').next().unwrap());
+            assert!(files.contains(&manifest), "{files:?}");
+        }
+    }
 }
 
 #[test]
-fn another_matrix_under_the_same_name_is_refused() {
+fn shards_whose_manifest_was_moved_are_left_alone_and_can_be_used_again() {
     let scratch = Scratch::new();
-    let (cg, d, m) = (program("cg"), scratch.join("d"), scratch.join("m.mtx.gz"));
-    fs::copy(matrix(), &m).unwrap();
-    let options = ["-n", "2", "--ckpt-every", "20steps", "--ckpt-dir", &d];
-    let fault = ["--policy", "abort", "--inject", "kill:1@point=published#2"];
-    run(&[&options[..], &fault, &[&cg, &m, "--repeat", "3"]].concat()).code(137);
-    let small = "%%MatrixMarket matrix coordinate real symmetric\n2 2 2\n1 1 1.0\n2 2 1.0\n";
-    fs::write(&m, small).unwrap();
-    run(&[&options[..], &["--resume", &cg, &m, "--repeat", "3"]].concat())
-        .code(65)
-        .says("input `matrix` has other bytes");
+    let d = scratch.join("d");
+    broken(&d);
+    let newest = manifests(&scratch).pop().unwrap();
+    let moved = format!("{newest}.bak");
+    let rename = |from: &str, to: &str| {
+        fs::rename(scratch.path().join("d").join(from), scratch.path().join("d").join(to)).unwrap();
+    };
+    rename(&newest, &moved);
+    let shards = |scratch: &Scratch| {
+        let version = newest.trim_end_matches("manifest");
+        scratch.files("d").iter().filter(|n| n.starts_with(version) && n.ends_with("shard")).count()
+    };
+    let fault = ["--policy", "abort", "--inject", "kill:1@step=399"];
+    let probe = program("probe");
+    let words = ["-n", "3", "--ckpt-every", "1000steps", "--ckpt-dir", &d, "--resume"];
+    let older = run(&[&words[..], &fault, &[&probe], WORK].concat()).code(137);
+    older.says("3 shards of version").says("have no manifest and are left alone");
+    assert_eq!(shards(&scratch), 3);
+    rename(&moved, &newest);
+    let summary = resumed(&d, &[]).code(0).summary();
+    assert_eq!(summary["resumed_from"], number(&newest));
 }
 
 #[test]
@@ -242,21 +206,6 @@ fn a_second_job_on_a_directory_is_refused_while_the_first_lives() {
     run(&words).code(73).says("is in use by process").says("another --ckpt-dir");
     first.signal("TERM");
     first.end().code(143);
-}
-
-#[test]
-fn a_killed_launcher_leaves_no_process_and_its_versions() {
-    let scratch = Scratch::new();
-    let d = scratch.join("d");
-    let probe = program("probe");
-    let options = ["-n", "3", "--ckpt-every", "20steps", "--ckpt-dir", &d, &probe];
-    let mut first = start(&[&options[..], WORK].concat());
-    first.until("published");
-    let mark = first.mark();
-    first.signal("KILL");
-    first.end().code(-9);
-    none_left(&mark);
-    assert_eq!(resumed(&d, &["--ckpt-every", "20steps"]).code(0).summary()["bit_identical"], true);
 }
 
 #[test]

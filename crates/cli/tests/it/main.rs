@@ -9,4 +9,5 @@ mod contracts;
 mod harness;
 mod hygiene;
 mod recovery;
+mod resume;
 mod streams;

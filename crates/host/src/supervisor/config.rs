@@ -4,7 +4,7 @@
 //! Deliberately absent: any effect but reading what the machine has.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mainstay_comm::layout::Layout;
@@ -15,6 +15,7 @@ use mainstay_types::{JobId, duration, exit};
 
 use super::Outcome;
 use super::latest::latest;
+use super::resume::check;
 use super::stdin::{TAKEN_MAX, Taken};
 use crate::procfs;
 
@@ -32,7 +33,7 @@ pub enum Every {
 /// Which job to go on with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resume {
-    /// The one that wrote a version last, among those that have ended.
+    /// The newest that has ended and that the command line fits.
     Latest,
     /// This one.
     Job(JobId),
@@ -161,16 +162,25 @@ impl Plan {
         self.directory = Some(match self.config.resume {
             None => jobs.join(self.job.to_string()),
             Some(Resume::Job(job)) => jobs.join(job.to_string()),
-            Some(Resume::Latest) => latest(&jobs).ok_or_else(|| Refusal {
-                code: exit::DATA,
-                why: format!(
-                    "nothing to resume: {} holds no version of a job that has ended; start without \
-                     --resume, or name the directory with --ckpt-dir",
-                    jobs.display()
-                ),
-            })?,
+            Some(Resume::Latest) => self.latest_of(&jobs)?,
         });
         Ok(())
+    }
+
+    /// The directory written last that this command line can go on in; if there is none, the one
+    /// written last, which is refused for its reason.
+    fn latest_of(&self, jobs: &Path) -> Result<PathBuf, Refusal> {
+        let fits =
+            |path: &PathBuf| check(&Self { directory: Some(path.clone()), ..self.clone() }).is_ok();
+        let latest = latest(jobs);
+        latest.iter().find(|path| fits(path)).or(latest.first()).cloned().ok_or_else(|| Refusal {
+            code: exit::DATA,
+            why: format!(
+                "nothing to resume: {} holds no version of a job that has ended; start without \
+                 --resume, or name the directory with --ckpt-dir",
+                jobs.display()
+            ),
+        })
     }
 
     /// The same job without faults, checkpoints or recovery: its fault-free twin. It publishes

@@ -1,11 +1,13 @@
 //! The drain: a thread that writes committed versions to the checkpoint directory.
 //!
 //! Every byte is checked against the CRC taken from live memory in the pass that writes it.
-//! Invariants: shards are written and synced before the manifest, the manifest aside before it is
-//! published, and publication waits for the supervisor's word; a failed write leaves no file under
-//! a final name; a thread that hangs in the file system holds nobody up. Deliberately absent: which
-//! version, what to prune, and how long a write may take; ledger and `versions` decide.
+//! Invariants: while shards of a version lie there and it is not published, so does its aside,
+//! empty at first; shards are written and synced before the manifest, the manifest aside before it
+//! is published, and publication waits for the supervisor's word; a failed write leaves no file
+//! under a final name; a thread that hangs in the file system holds nobody up. Deliberately absent:
+//! which version, what to prune, and how long a write may take; ledger and `versions` decide.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -36,7 +38,12 @@ pub(crate) struct WriteTask {
     pub(crate) parts: Vec<(ArenaMemory, Option<Arc<Blob>>)>,
     /// The program's file, if its digest is not in the manifest yet.
     pub(crate) program: Option<Arc<File>>,
+    /// Inputs whose digests are not in the manifest yet, or not compared with it.
+    pub(crate) inputs: Vec<(String, Arc<Blob>)>,
 }
+
+/// The digest of an input before it is known.
+pub(crate) const UNKNOWN: [u8; 32] = [0; 32];
 
 #[derive(Debug)]
 enum Task {
@@ -55,6 +62,8 @@ pub(crate) enum Report {
     Failed(Version, String),
     /// The digest of the program's file.
     Program([u8; 32]),
+    /// The digest of an input.
+    Input(String, [u8; 32]),
     PruneFailed(String),
 }
 
@@ -74,7 +83,8 @@ pub(crate) struct Drain {
 impl Drain {
     pub(crate) fn start(directory: Arc<Directory>) -> io::Result<Self> {
         Self::spawn(|done, ready, cancelled| {
-            let worker = Worker { directory, done, ready, cancelled, program: None };
+            let (program, inputs) = (None, BTreeMap::new());
+            let worker = Worker { directory, done, ready, cancelled, program, inputs };
             move |todo| worker.run(&todo)
         })
     }
@@ -186,6 +196,8 @@ struct Worker {
     cancelled: Arc<AtomicBool>,
     /// The digest of the program's file, once computed.
     program: Option<[u8; 32]>,
+    /// Those of inputs.
+    inputs: BTreeMap<String, [u8; 32]>,
 }
 
 impl Worker {
@@ -209,10 +221,13 @@ impl Worker {
     }
 
     fn prune(&self, version: Version, names: &[String]) {
+        // Aside while its shards go, so that whoever finds the rest knows what it is.
+        let aside = aside_name(version);
         let pruned = self
             .directory
-            .remove(&[manifest_name(version)])
-            .and_then(|()| self.directory.remove(names));
+            .withdraw(&manifest_name(version), &aside)
+            .and_then(|()| self.directory.remove(names))
+            .and_then(|()| self.directory.remove(&[aside]));
         if let Err(error) = pruned {
             self.report(Report::PruneFailed(error.to_string()));
         }
@@ -229,7 +244,13 @@ impl Worker {
         if let Some(program) = write.program.take() {
             write.manifest.identity.program.sha256 = self.program_digest(&program)?;
         }
+        for (name, blob) in &write.inputs {
+            self.input_digest(&mut write.manifest, name, blob)?;
+        }
         let manifest = write.manifest;
+        let aside = aside_name(manifest.version);
+        // Before its shards: what a launcher leaves that dies in between is known by it.
+        self.directory.write_new(&aside, |_| Ok(())).map_err(|error| error.to_string())?;
         for ((rank, entry), (arena, late)) in
             Rank::all(manifest.n()).zip(&manifest.ranks).zip(&write.parts)
         {
@@ -246,10 +267,9 @@ impl Worker {
             };
             self.directory.write_new(&name, fill).map_err(|error| error.to_string())?;
         }
-        let aside = aside_name(manifest.version);
         let bytes = manifest.encode();
         self.directory
-            .write_new(&aside, |file| file.write_all(&bytes))
+            .rewrite(&aside, |file| file.write_all(&bytes))
             .map_err(|error| error.to_string())?;
         self.report(Report::Aside(manifest.version));
         loop {
@@ -279,9 +299,7 @@ impl Worker {
             at = zeros(file, at, field.at)?;
             let end = field.at + field.spec.bytes().unwrap_or(0);
             for (i, stored) in field.crcs.iter().enumerate() {
-                if self.cancelled.load(Ordering::Relaxed) {
-                    return Err(io::Error::other("the job ended first"));
-                }
+                self.go_on()?;
                 let len = usize::try_from(end - at)
                     .map_or(CRC_CHUNK_BYTES, |left| left.min(CRC_CHUNK_BYTES));
                 let part = &mut buffer[..len];
@@ -305,6 +323,46 @@ impl Worker {
             return Err(io::Error::other("the table changed in the arena after its capture"));
         }
         file.write_all(&table)
+    }
+
+    /// Puts an input's digest into a manifest that does not have it.
+    fn input_digest(
+        &mut self,
+        manifest: &mut Manifest,
+        name: &str,
+        blob: &Blob,
+    ) -> Result<(), String> {
+        let digest = match self.inputs.get(name) {
+            Some(known) => *known,
+            None => {
+                let mut sha = Sha256::new();
+                for piece in blob.chunks(CRC_CHUNK_BYTES) {
+                    self.go_on().map_err(|error| error.to_string())?;
+                    sha.update(piece);
+                }
+                let digest = sha.finalize().into();
+                self.inputs.insert(name.to_owned(), digest);
+                self.report(Report::Input(name.to_owned(), digest));
+                digest
+            }
+        };
+        let inputs = &mut manifest.identity.inputs;
+        match inputs.iter_mut().find(|input| input.name == name) {
+            Some(entry) if entry.sha256 == UNKNOWN => entry.sha256 = digest,
+            Some(entry) if entry.sha256 != digest => {
+                return Err(format!("input `{name}` has other bytes than the job began with"));
+            }
+            Some(_) | None => {}
+        }
+        Ok(())
+    }
+
+    /// Fails once the job does not want to be written any more.
+    fn go_on(&self) -> io::Result<()> {
+        match self.cancelled.load(Ordering::Relaxed) {
+            true => Err(io::Error::other("the job ended first")),
+            false => Ok(()),
+        }
     }
 
     fn program_digest(&mut self, program: &File) -> Result<[u8; 32], String> {

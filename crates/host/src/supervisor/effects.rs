@@ -106,7 +106,7 @@ impl Supervisor<'_> {
                     _ if error.raw_os_error() == Some(libc::ENOEXEC) => {
                         (exit::NOT_EXECUTABLE, "it must be a program or a script with `#!`")
                     }
-                    _ => (exit::INTERNAL, "the machine lacks what a process needs"),
+                    _ => (exit::INTERNAL, sys::mend(&error)),
                 };
                 let why = format!("cannot start `{program}`: {error}; {mend}");
                 self.feed(Input::SpawnFailed { rank, incarnation, code, why });

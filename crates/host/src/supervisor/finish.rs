@@ -125,6 +125,7 @@ impl Supervisor<'_> {
         for event in ended.events {
             self.tell(&event);
         }
+        let job = self.versions.job();
         let mut summary = std::mem::take(&mut self.summary);
         summary.policy = self.plan.config.policy.name();
         summary.exit = code;
@@ -141,7 +142,8 @@ impl Supervisor<'_> {
         }
         let audit = self.results.audit();
         let input = self.stdin.taken();
-        Outcome { summary, why, kept: ended.kept, resumable: ended.resumable, audit, input }
+        let (kept, resumable) = (ended.kept, ended.resumable);
+        Outcome { job, summary, why, kept, resumable, audit, input }
     }
 
     /// Kills processes that ranks started, that left their group and that we inherited.

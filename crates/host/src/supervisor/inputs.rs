@@ -4,7 +4,7 @@
 //! Deliberately absent: what they contain.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use mainstay_types::Rank;
 
@@ -15,7 +15,7 @@ enum State {
     Loading(Rank),
     /// Its loader was interrupted; the next that asks loads.
     Abandoned,
-    Ready(Rc<Blob>, u32),
+    Ready(Arc<Blob>, u32),
 }
 
 /// What becomes of a question for an input.
@@ -23,7 +23,7 @@ enum State {
 pub(crate) enum Asked {
     Load,
     Wait,
-    Ready(Rc<Blob>, u32),
+    Ready(Arc<Blob>, u32),
 }
 
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ pub(crate) struct Inputs {
 impl Inputs {
     pub(crate) fn ask(&mut self, rank: Rank, name: &str) -> Asked {
         match self.states.get(name) {
-            Some(State::Ready(blob, crc)) => Asked::Ready(Rc::clone(blob), *crc),
+            Some(State::Ready(blob, crc)) => Asked::Ready(Arc::clone(blob), *crc),
             Some(State::Loading(loader)) if *loader != rank => Asked::Wait,
             _ => {
                 self.states.insert(name.to_owned(), State::Loading(rank));
@@ -55,14 +55,14 @@ impl Inputs {
         name: &str,
         blob: Blob,
         crc: u32,
-        check: impl FnOnce(&Blob) -> Result<(), String>,
-    ) -> Result<(Rc<Blob>, u32), String> {
+        check: impl FnOnce(&Arc<Blob>) -> Result<(), String>,
+    ) -> Result<(Arc<Blob>, u32), String> {
         if let Some(State::Ready(first, crc)) = self.states.get(name) {
-            return Ok((Rc::clone(first), *crc));
+            return Ok((Arc::clone(first), *crc));
         }
+        let blob = Arc::new(blob);
         check(&blob)?;
-        let blob = Rc::new(blob);
-        self.states.insert(name.to_owned(), State::Ready(Rc::clone(&blob), crc));
+        self.states.insert(name.to_owned(), State::Ready(Arc::clone(&blob), crc));
         Ok((blob, crc))
     }
 
@@ -104,7 +104,7 @@ mod tests {
         let (first, crc) = inputs.loaded("m", blob(b"one"), 1, |_| Ok(())).unwrap();
         assert_eq!((&first[..], crc), (&b"one"[..], 1));
         // The loader that was given up hands in other bytes: nobody minds, nobody sees them.
-        let unchecked = |_: &Blob| unreachable!("there is one already");
+        let unchecked = |_: &Arc<Blob>| unreachable!("there is one already");
         let (again, crc) = inputs.loaded("m", blob(b"two"), 2, unchecked).unwrap();
         assert_eq!((&again[..], crc), (&b"one"[..], 1));
         inputs.interrupted();

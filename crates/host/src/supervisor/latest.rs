@@ -1,7 +1,7 @@
-//! Which job `--resume` means when it names none.
+//! Which jobs `--resume` may mean when it names none.
 //!
 //! Invariant: a job that still runs, or that has no version, is never meant. Deliberately absent:
-//! whether the versions are whole; `resume` looks at those.
+//! whether the command line fits and the versions are whole; `resume` looks at those.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,14 @@ use rustix::fs::FlockOperation;
 
 use crate::directory::LOCK;
 
-/// The directory of the job that wrote a version last, among those that nobody works in.
-pub(crate) fn latest(jobs: &Path) -> Option<PathBuf> {
-    let entries = std::fs::read_dir(jobs).ok()?;
+/// The directories of jobs with a version that nobody works in, the one written last first.
+pub(crate) fn latest(jobs: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(jobs).into_iter().flatten();
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let idle = paths.filter(|path| !in_use(path));
-    let dated = idle.filter_map(|path| Some((newest_manifest(&path)?, path)));
-    dated.max().map(|(_, path)| path)
+    let mut dated: Vec<_> = idle.filter_map(|path| Some((newest_manifest(&path)?, path))).collect();
+    dated.sort_by(|a, b| b.cmp(a));
+    dated.into_iter().map(|(_, path)| path).collect()
 }
 
 /// Whether a launcher holds the directory's lock.
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_latest_job_is_the_last_that_wrote_a_version_and_has_ended() {
+    fn jobs_are_listed_that_wrote_a_version_and_have_ended_the_last_first() {
         let jobs = std::env::temp_dir().join(format!("mainstay-latest-{}", std::process::id()));
         let write = |job: &str, name: &str, at: u64| {
             std::fs::create_dir_all(jobs.join(job)).unwrap();
@@ -55,19 +56,19 @@ mod tests {
             file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(at)).unwrap();
             file
         };
-        assert_eq!(latest(&jobs), None, "there is no such directory");
+        assert!(latest(&jobs).is_empty(), "there is no such directory");
         write("empty", LOCK, 900);
         write("empty", "v00000001.e1.r0.i0.shard", 900);
-        assert_eq!(latest(&jobs), None, "no manifest, nothing to go on from");
+        assert!(latest(&jobs).is_empty(), "no manifest, nothing to go on from");
         write("older", "v00000001.manifest", 100);
         write("newer", "v00000001.manifest", 50);
         write("newer", "v00000002.manifest", 200);
         write("live", "v00000009.manifest", 300);
         let lock = write("live", LOCK, 300);
         rustix::fs::flock(&lock, FlockOperation::LockExclusive).unwrap();
-        assert_eq!(latest(&jobs), Some(jobs.join("newer")));
+        assert_eq!(latest(&jobs), [jobs.join("newer"), jobs.join("older")]);
         drop(lock);
-        assert_eq!(latest(&jobs), Some(jobs.join("live")), "its launcher is gone");
+        assert_eq!(latest(&jobs)[0], jobs.join("live"), "its launcher is gone");
         std::fs::remove_dir_all(&jobs).unwrap();
     }
 }

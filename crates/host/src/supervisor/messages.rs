@@ -4,6 +4,7 @@
 //! absent: the loop; see `events`.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::inputs::Asked;
 use super::member::ArenaMemory;
 use super::versions::Capture;
 use crate::shm::{Blob, allocate_arena};
-use crate::{procfs, sys};
+use crate::{procfs, publish, sys};
 
 impl Supervisor<'_> {
     /// The first message of a new connection.
@@ -108,6 +109,9 @@ impl Supervisor<'_> {
                     self.tell(&Event::Restored { rank, version, level, took });
                 }
                 self.feed(Input::Restored { rank, epoch });
+                if self.recovery.is_restored() {
+                    self.versions.restored();
+                }
             }
             ToSupervisor::RestoreFailed { epoch, version, why } => {
                 let level = self.versions.restored_from(rank).1.unwrap_or(Level::Disk);
@@ -129,7 +133,7 @@ impl Supervisor<'_> {
                 self.results.report(key, value);
             }
             ToSupervisor::Output { epoch, path } if epoch == self.recovery.epoch() => {
-                self.results.output(path.into());
+                self.output(path.into());
             }
             ToSupervisor::Report { .. } | ToSupervisor::Output { .. } => {}
             ToSupervisor::Result { epoch, step, bytes, audit_bytes } => {
@@ -139,6 +143,18 @@ impl Supervisor<'_> {
             ToSupervisor::Failed { message } => self.members[i].hints.failed = Some(message),
             ToSupervisor::FinishedEarly => self.members[i].hints.finished_early = true,
         }
+    }
+
+    /// Takes note of an output; better now than after the last step if it cannot be written.
+    fn output(&mut self, path: PathBuf) {
+        if let Err(error) = publish::check(&path) {
+            let why = format!(
+                "the output {} cannot be written: {error}; make its directory, or give another",
+                path.display()
+            );
+            return self.feed(Input::GiveUp { code: exit::DIRECTORY, why });
+        }
+        self.results.output(path);
     }
 
     fn arena(&mut self, rank: Rank, epoch: Epoch, slot: u8, bytes: u64) {
@@ -248,7 +264,7 @@ impl Supervisor<'_> {
             return self.answer(rank, &ToRank::Refused { why });
         };
         let versions = &mut self.versions;
-        let check = |blob: &Blob| versions.input_loaded(name, blob, crc).map_or(Ok(()), Err);
+        let check = |blob: &Arc<Blob>| versions.input_loaded(name, blob, crc).map_or(Ok(()), Err);
         let (blob, crc) = match self.inputs.loaded(name, blob, crc, check) {
             Ok(loaded) => loaded,
             Err(why) => {

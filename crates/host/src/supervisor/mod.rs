@@ -37,7 +37,7 @@ use mainstay_comm::layout::Control;
 use mainstay_control::evidence::{Evidence, Options};
 use mainstay_control::{Config as RecoveryConfig, Effect, Input, Recovery};
 use mainstay_types::event::{Event, Level, Summary};
-use mainstay_types::{Epoch, Incarnation, Rank, Step, Version, exit};
+use mainstay_types::{Epoch, Incarnation, JobId, Rank, Step, Version, exit};
 
 pub use self::config::{Config, Every, Plan, Refusal, Resume};
 use self::early::Early;
@@ -120,6 +120,8 @@ pub struct RankStatus {
 /// How a run ended.
 #[derive(Clone, Debug)]
 pub struct Outcome {
+    /// The job, also as `--resume` takes it.
+    pub job: JobId,
     /// What `--json` and the report show.
     pub summary: Summary,
     /// Why it ended as it did; empty after success.
@@ -134,28 +136,77 @@ pub struct Outcome {
     pub input: Taken,
 }
 
+/// A job whose directory is open, and locked if it has one.
+#[derive(Debug)]
+pub struct Opened {
+    versions: Versions,
+    first: Epoch,
+}
+
+impl Opened {
+    /// Leaves the job before it began; a directory of its own without a version goes with it.
+    pub fn close(mut self) {
+        let _nothing_began = self.versions.end(false, &mut || true);
+    }
+}
+
+impl Plan {
+    /// Opens the job's directory and finds what is in it.
+    ///
+    /// # Errors
+    /// A directory that cannot be used, or nothing in it to go on from.
+    pub fn open(&self) -> Result<Opened, Refusal> {
+        let (versions, first) = Versions::open(self)?;
+        Ok(Opened { versions, first })
+    }
+
+    /// Whether [`Plan::open`] would succeed now, as far as can be told without changing anything.
+    ///
+    /// # Errors
+    /// As [`Plan::open`].
+    pub fn check(&self) -> Result<(), Refusal> {
+        resume::check(self)
+    }
+}
+
 /// Runs a job to its end.
 ///
 /// Must be called on the thread that the process keeps until its end: the ranks die with it.
-pub fn supervise(plan: &Plan, observer: &mut dyn Observer) -> Outcome {
-    let failed = |code: u8, why: String, observer: &mut dyn Observer, plan: &Plan| {
-        let note = Event::Note { text: why.clone() };
-        observer.event(Duration::ZERO, &note);
-        let policy = plan.config.policy.name();
-        let summary = Summary { exit: code, policy, n: plan.config.n, ..Summary::default() };
-        let (audit, input) = (Vec::new(), Taken::default());
-        Outcome { summary, why, kept: None, resumable: None, audit, input }
-    };
-    let (versions, first) = match Versions::open(plan) {
-        Ok(opened) => opened,
-        Err(refusal) => return failed(refusal.code, refusal.why, observer, plan),
-    };
-    match Supervisor::new(plan.clone(), versions, first, observer) {
-        Ok(supervisor) => supervisor.run(),
+pub fn supervise(plan: &Plan, opened: Opened, observer: &mut dyn Observer) -> Outcome {
+    match Grounds::prepare(plan, opened.first) {
+        Ok(grounds) => Supervisor::new(plan.clone(), opened, grounds, observer).run(),
         Err(error) => {
-            let why = format!("cannot set the job up: {error}");
-            failed(exit::INTERNAL, why, observer, plan)
+            opened.close();
+            let why = format!("cannot set the job up: {error}; {}", sys::mend(&error));
+            observer.event(Duration::ZERO, &Event::Note { text: why.clone() });
+            let policy = plan.config.policy.name();
+            let (exit, n) = (exit::INTERNAL, plan.config.n);
+            let summary = Summary { exit, policy, n, ..Summary::default() };
+            let (audit, input) = (Vec::new(), Taken::default());
+            Outcome { job: plan.job, summary, why, kept: None, resumable: None, audit, input }
         }
+    }
+}
+
+/// What a supervisor needs of the system.
+struct Grounds {
+    guardian: Guardian,
+    segment: Arc<Segment>,
+    listener: Listener,
+    signals: Signals,
+}
+
+impl Grounds {
+    fn prepare(plan: &Plan, first: Epoch) -> std::io::Result<Self> {
+        let guardian = Guardian::start()?;
+        sys::ignore_limits_and_stops();
+        raise_descriptor_limit();
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        let segment = Arc::new(Segment::create(plan.layout)?);
+        segment.control(Control::Epoch).store(first.0.into(), std::sync::atomic::Ordering::SeqCst);
+        let secret = config::random().map_err(std::io::Error::other)?;
+        let listener = Listener::bind(&format!("mainstay/{}", JobId(secret)))?;
+        Ok(Self { guardian, segment, listener, signals: Signals::register()? })
     }
 }
 
@@ -195,23 +246,11 @@ struct Supervisor<'a> {
 }
 
 impl<'a> Supervisor<'a> {
-    fn new(
-        plan: Plan,
-        versions: Versions,
-        first: Epoch,
-        observer: &'a mut dyn Observer,
-    ) -> std::io::Result<Self> {
+    fn new(plan: Plan, opened: Opened, grounds: Grounds, observer: &'a mut dyn Observer) -> Self {
+        let Opened { versions, first } = opened;
+        let Grounds { guardian, segment, listener, signals } = grounds;
         let config = &plan.config;
         let n = config.n;
-        // Before any other thread: the guardian is a fork of this process.
-        let guardian = Guardian::start()?;
-        sys::ignore_limits_and_stops();
-        raise_descriptor_limit();
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-        let segment = Arc::new(Segment::create(plan.layout)?);
-        segment.control(Control::Epoch).store(first.0.into(), std::sync::atomic::Ordering::SeqCst);
-        let secret = config::random().map_err(std::io::Error::other)?;
-        let name = format!("mainstay/{}", mainstay_types::JobId(secret));
         let options = Options {
             heartbeat: config.heartbeat,
             lost_after: config.lost_after,
@@ -221,12 +260,12 @@ impl<'a> Supervisor<'a> {
         let recovery =
             RecoveryConfig { n, policy: config.policy, max_restarts: config.max_restarts };
         let started = sys::now();
-        Ok(Self {
+        Self {
             started,
             flow: Flow::Open,
-            listener: Listener::bind(&name)?,
+            listener,
             guardian,
-            signals: Signals::register()?,
+            signals,
             stdin: Stdin::new(plan.input.clone(), plan.is_twin),
             recovery: Recovery::new(recovery, first),
             queue: VecDeque::new(),
@@ -249,7 +288,7 @@ impl<'a> Supervisor<'a> {
             segment,
             observer,
             plan,
-        })
+        }
     }
 
     fn run(mut self) -> Outcome {

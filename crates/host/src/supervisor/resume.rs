@@ -2,12 +2,14 @@
 //!
 //! Invariants: versions and epochs of this launch are above all that lie in the directory; published
 //! versions of other jobs are left alone; a mismatch is refused by name, and then nothing in the
-//! directory is touched. Deliberately absent: the choice among versions; the ledger makes it.
+//! directory is touched. Without a name the newest job is meant that this command line can go on
+//! with. Deliberately absent: the choice among versions; the ledger makes it.
 
 mod strays;
 
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use mainstay_ckpt::format::MANIFEST_BYTES_MAX;
 use mainstay_ckpt::{FileName, Identity, Manifest, Program, highest_version, parse_name};
@@ -37,9 +39,47 @@ pub(crate) struct Found {
     pub(crate) notes: Vec<String>,
 }
 
+/// Whether a plan's directory could be opened, and gone on from if it is resumed.
+pub(crate) fn check(plan: &Plan) -> Result<(), Refusal> {
+    let Some(path) = &plan.directory else {
+        return Ok(());
+    };
+    there_if_resumed(plan, path)?;
+    if let Some(directory) = Directory::look(path).map_err(|error| unusable(&error))? {
+        Found::none(plan).look(plan, &directory)?;
+    }
+    Ok(())
+}
+
+fn there_if_resumed(plan: &Plan, path: &Path) -> Result<(), Refusal> {
+    if plan.config.resume.is_some() && !path.is_dir() {
+        let why = format!("nothing to resume: there is no directory {}", path.display());
+        return Err(Refusal { code: exit::DATA, why });
+    }
+    Ok(())
+}
+
+fn unusable(error: &DirectoryError) -> Refusal {
+    Refusal { code: exit::DIRECTORY, why: error.to_string() }
+}
+
 impl Found {
-    pub(crate) fn look(plan: &Plan) -> Result<Self, Refusal> {
-        let mut found = Self {
+    /// Opens the directory, finds what is in it, and removes what nobody can want.
+    pub(crate) fn open(plan: &Plan) -> Result<Self, Refusal> {
+        let mut found = Self::none(plan);
+        if let Some(path) = &plan.directory {
+            there_if_resumed(plan, path)?;
+            let directory = Directory::open(path).map_err(|error| unusable(&error))?;
+            let names = found.look(plan, &directory)?;
+            found.notes.extend(strays::remove(&directory, &names));
+            found.directory = Some(directory);
+        }
+        Ok(found)
+    }
+
+    /// Nothing, as in a run without a directory.
+    fn none(plan: &Plan) -> Self {
+        Self {
             directory: None,
             identity: identity(plan, plan.job, 1),
             resumed: None,
@@ -49,38 +89,28 @@ impl Found {
             highest: Version(0),
             epoch: Epoch(0),
             notes: Vec::new(),
-        };
-        let Some(path) = &plan.directory else {
-            return Ok(found);
-        };
-        if plan.config.resume.is_some() && !path.is_dir() {
-            return Err(Refusal {
-                code: exit::DATA,
-                why: format!("nothing to resume: there is no directory {}", path.display()),
-            });
         }
-        let unusable =
-            |error: DirectoryError| Refusal { code: exit::DIRECTORY, why: error.to_string() };
-        let directory = Directory::open(path).map_err(unusable)?;
-        let names = directory.names().map_err(unusable)?;
-        found.highest = highest_version(names.iter().map(String::as_str)).unwrap_or_default();
-        if found.highest > HIGHEST {
+    }
+
+    /// Finds what is in a directory; gives its names. Changes nothing.
+    fn look(&mut self, plan: &Plan, directory: &Directory) -> Result<Vec<String>, Refusal> {
+        let names = directory.names().map_err(|error| unusable(&error))?;
+        self.highest = highest_version(names.iter().map(String::as_str)).unwrap_or_default();
+        if self.highest > HIGHEST {
             let why = format!(
                 "{} holds a file of version {}, which no job reaches: remove it or give another \
                  --ckpt-dir",
-                path.display(),
-                found.highest
+                directory.path().display(),
+                self.highest
             );
             return Err(Refusal { code: exit::DIRECTORY, why });
         }
-        let all = found.manifests(&directory, &names);
+        let all = self.manifests(directory, &names);
         match plan.config.resume {
-            None => found.leave_alone(&all),
-            Some(resume) => found.resume(plan, resume, all, &directory)?,
+            None => self.leave_alone(&all),
+            Some(resume) => self.resume(plan, resume, &all, directory)?,
         }
-        found.notes.extend(strays::remove(&directory, &names));
-        found.directory = Some(directory);
-        Ok(found)
+        Ok(names)
     }
 
     /// Reads every manifest; those that are damaged are named in notes.
@@ -134,57 +164,120 @@ impl Found {
         &mut self,
         plan: &Plan,
         resume: Resume,
-        mut all: Vec<Manifest>,
+        all: &[Manifest],
         directory: &Directory,
     ) -> Result<(), Refusal> {
-        let refuse = |why: String| Refusal { code: exit::DATA, why };
+        let refuse = |why: String| Err(Refusal { code: exit::DATA, why });
         let path = directory.path().display();
-        let job = match resume {
-            Resume::Job(job) => Some(job),
-            Resume::Latest => {
-                all.iter().max_by_key(|manifest| manifest.version).map(|m| m.identity.job)
+        let wanted = |job: JobId| resume == Resume::Latest || resume == Resume::Job(job);
+        let mut passed = Vec::new();
+        for job in newest_first(all).into_iter().filter(|job| wanted(*job)) {
+            let of_job: Vec<_> = all.iter().filter(|m| m.identity.job == job).cloned().collect();
+            match Candidate::judge(plan, of_job, directory) {
+                // One that is damaged throughout is tried only when it is named, or is the only one.
+                Ok(candidate) if candidate.has_whole() => {
+                    let passed = passed.into_iter().map(|(job, why)| {
+                        format!("job {job} in the directory is passed over: {why}")
+                    });
+                    self.notes.extend(passed);
+                    self.take(candidate);
+                    return Ok(());
+                }
+                Ok(candidate) => passed.push((job, candidate.damage())),
+                Err(why) => passed.push((job, why)),
             }
-        };
-        all.retain(|manifest| Some(manifest.identity.job) == job);
-        let Some(newest) = all.iter().max_by_key(|manifest| manifest.version) else {
+        }
+        let mut others = passed.into_iter();
+        let Some((job, why)) = others.next() else {
             let damaged = if self.notes.is_empty() {
                 String::new()
             } else {
                 format!(" ({})", self.notes.join("; "))
             };
-            let whose = job.map_or_else(String::new, |job| format!(" of job {job}"));
-            return Err(refuse(format!(
+            let whose = match resume {
+                Resume::Job(job) => format!(" of job {job}"),
+                Resume::Latest => String::new(),
+            };
+            return refuse(format!(
                 "nothing to resume: {path} holds no usable version{whose}{damaged}; start without \
                  --resume"
-            )));
+            ));
         };
+        let others: Vec<_> = others.map(|(job, why)| format!("; job {job}: {why}")).collect();
+        refuse(format!("job {job} in {path} cannot be resumed: {why}{}", others.concat()))
+    }
+
+    fn take(&mut self, candidate: Candidate) {
+        for (version, rank, why) in &candidate.bad {
+            self.notes.push(format!("version {version} of rank {rank} on disk is unusable: {why}"));
+        }
+        self.identity = candidate.now;
+        self.resumed = Some(candidate.was);
+        self.manifests = candidate.manifests;
+        self.bad = candidate.bad;
+    }
+}
+
+/// The jobs of a directory, by their newest versions.
+fn newest_first(all: &[Manifest]) -> Vec<JobId> {
+    let mut jobs: Vec<JobId> = Vec::new();
+    let mut sorted: Vec<_> = all.iter().collect();
+    sorted.sort_by_key(|manifest| std::cmp::Reverse(manifest.version));
+    for manifest in sorted {
+        if !jobs.contains(&manifest.identity.job) {
+            jobs.push(manifest.identity.job);
+        }
+    }
+    jobs
+}
+
+/// A job that could be gone on with.
+struct Candidate {
+    was: Identity,
+    now: Identity,
+    manifests: Vec<Manifest>,
+    bad: Vec<(Version, Rank, String)>,
+}
+
+impl Candidate {
+    /// Looks at a job's manifests, of which there is one at least; gives the reason why it is not
+    /// meant.
+    fn judge(plan: &Plan, all: Vec<Manifest>, directory: &Directory) -> Result<Self, String> {
+        let newest = all.iter().max_by_key(|manifest| manifest.version);
+        let newest = newest.ok_or("it has no version")?;
         if newest.n() != plan.config.n {
             let (was, now) = (newest.n(), plan.config.n);
-            return Err(refuse(format!(
-                "the job in {path} runs on {was} ranks, and {now} are asked for: give -n {was}"
-            )));
+            return Err(format!("it runs on {was} ranks, and {now} are asked for: give -n {was}"));
         }
         let was = newest.identity.clone();
         let launch = all.iter().map(|manifest| manifest.identity.launch).max().unwrap_or(0) + 1;
         let mut now = identity(plan, was.job, launch);
         now.program.sha256 = was.program.sha256;
         now.inputs.clone_from(&was.inputs);
-        let differences = was.differences(&now);
-        if let Some(difference) = differences.first() {
+        if let Some(difference) = was.differences(&now).first() {
             let told = told(&was, &now);
-            return Err(refuse(format!(
-                "the job in {path} is another one: {difference}{told}; give the same program and \
-                 arguments, or start without --resume"
-            )));
+            return Err(format!(
+                "it is another one: {difference}{told}; give the same program and arguments, or \
+                 start without --resume"
+            ));
         }
-        self.bad = all.iter().flat_map(|manifest| bad_shards(directory, manifest)).collect();
-        for (version, rank, why) in &self.bad {
-            self.notes.push(format!("version {version} of rank {rank} on disk is unusable: {why}"));
-        }
-        self.identity = now;
-        self.resumed = Some(was);
-        self.manifests = all;
-        Ok(())
+        let bad = all.iter().flat_map(|manifest| bad_shards(directory, manifest)).collect();
+        Ok(Self { was, now, manifests: all, bad })
+    }
+
+    /// Whether there is a version of which no shard is known to be bad.
+    fn has_whole(&self) -> bool {
+        let is_bad = |version| self.bad.iter().any(|(bad, ..)| *bad == version);
+        self.manifests.iter().any(|manifest| !is_bad(manifest.version))
+    }
+
+    /// Why it has none.
+    fn damage(&self) -> String {
+        let bad = self.bad.iter().map(|(version, rank, why)| {
+            format!("version {version} of rank {rank} on disk is unusable: {why}")
+        });
+        let bad: Vec<_> = bad.collect();
+        format!("every one is damaged ({}); start without --resume", bad.join("; "))
     }
 }
 

@@ -20,11 +20,11 @@ use mainstay_ckpt::{Identity, InputEntry};
 use mainstay_control::target::{Mode, Pace, Reason};
 use mainstay_types::event::{Checkpoint, Event, Level, VersionState};
 use mainstay_types::{Epoch, JobId, Rank, Step, Version, duration};
-use sha2::{Digest, Sha256};
 
 pub(crate) use self::capture::Capture;
 use self::writer::Writer;
 use super::config::{Every, Plan, Refusal};
+use super::drain::UNKNOWN;
 use super::member::ArenaMemory;
 use super::resume::{self, Found};
 use crate::directory::Directory;
@@ -61,19 +61,23 @@ pub(crate) struct Versions {
     program_known: bool,
     /// The job that is resumed, until its program was compared.
     resumed: Option<Identity>,
+    /// Inputs whose digests are not known yet.
+    inputs: BTreeMap<String, Arc<Blob>>,
     memory: BTreeMap<Version, Memory>,
     choice: Option<Choice>,
     resumed_from: Option<Version>,
     told: BTreeMap<Version, Checkpoint>,
     /// The shards of each version that is or may be on disk.
     files: BTreeMap<Version, Vec<String>>,
+    /// Versions in a row that could not be written.
+    unwritten: u64,
     notes: Vec<String>,
 }
 
 impl Versions {
     /// Opens the directory and finds what is there; gives the first epoch.
     pub(crate) fn open(plan: &Plan) -> Result<(Self, Epoch), Refusal> {
-        let found = Found::look(plan)?;
+        let found = Found::open(plan)?;
         let config = &plan.config;
         let first = found.epoch.next();
         let mut ledger = Ledger::new(config.n, found.highest.next(), KEEP);
@@ -107,11 +111,13 @@ impl Versions {
             program: None,
             program_known: false,
             resumed: found.resumed,
+            inputs: BTreeMap::new(),
             memory: BTreeMap::new(),
             choice: None,
             resumed_from: None,
             told: BTreeMap::new(),
             files,
+            unwritten: 0,
             notes: found.notes,
         };
         Ok((versions, first))
@@ -204,27 +210,39 @@ impl Versions {
         self.input(Input::CopyBad { version, rank, level, why })
     }
 
-    /// Keeps an input's digest; gives the reason if the resumed job had another.
+    /// Takes note of an input; gives the reason if the resumed job had another.
     ///
-    /// The digest is computed in the supervisor's loop, once for each input of a job: every rank
-    /// waits for it, and signals and failures do so too. At 1 GB/s or so that is short beside
-    /// reading the input.
-    pub(crate) fn input_loaded(&mut self, name: &str, blob: &Blob, crc: u32) -> Option<String> {
+    /// Length and CRC are compared at once. SHA-256 takes seconds for gigabytes, so the drain
+    /// computes it, before it writes the first version: nothing of a job is published on bytes that
+    /// it did not begin with.
+    pub(crate) fn input_loaded(
+        &mut self,
+        name: &str,
+        blob: &Arc<Blob>,
+        crc: u32,
+    ) -> Option<String> {
         let bytes = blob.len() as u64;
-        let sha256 = Sha256::digest(&blob[..]).into();
-        let entry = InputEntry { name: name.to_owned(), bytes, crc, sha256 };
-        if let Some(was) = self.identity.inputs.iter_mut().find(|input| input.name == name) {
-            let same = *was == entry;
-            return (!same).then(|| {
-                format!(
-                    "input `{name}` has other bytes than in the job that is resumed: give the \
-                     input of that job, or start without --resume"
-                )
-            });
+        match self.identity.inputs.iter().find(|input| input.name == name) {
+            Some(was) if was.bytes != bytes || was.crc != crc => return Some(other_input(name)),
+            Some(_) => {}
+            None => {
+                let sha256 = UNKNOWN;
+                self.identity.inputs.push(InputEntry { name: name.to_owned(), bytes, crc, sha256 });
+                self.identity.inputs.sort_by(|a, b| a.name.cmp(&b.name));
+            }
         }
-        self.identity.inputs.push(entry);
-        self.identity.inputs.sort_by(|a, b| a.name.cmp(&b.name));
+        self.inputs.insert(name.to_owned(), Arc::clone(blob));
         None
+    }
+
+    /// Keeps an input's digest; gives the reason if the resumed job had another.
+    pub(crate) fn input_digest(&mut self, name: &str, sha256: [u8; 32]) -> Option<String> {
+        self.inputs.remove(name);
+        let entry = self.identity.inputs.iter_mut().find(|input| input.name == name)?;
+        if entry.sha256 == UNKNOWN {
+            entry.sha256 = sha256;
+        }
+        (entry.sha256 != sha256).then(|| other_input(name))
     }
 
     /// The version to open with; `None` is the start of the job.
@@ -236,17 +254,21 @@ impl Versions {
         }
         self.choice = self.ledger.choose();
         // Nothing was committed in this launch yet: whatever there is comes from an earlier one.
-        if self.identity.launch > 1 && self.told.is_empty() {
-            let Some(choice) = &self.choice else {
-                let path = self.path().map_or_else(String::new, |path| path.display().to_string());
-                return Err(format!(
-                    "no version in {path} can be restored: every one is damaged; start without \
-                     --resume"
-                ));
-            };
-            self.resumed_from = Some(choice.version);
+        let nothing_else = self.identity.launch > 1 && self.told.is_empty();
+        if nothing_else && self.choice.is_none() {
+            let path = self.path().map_or_else(String::new, |path| path.display().to_string());
+            return Err(format!(
+                "no version in {path} can be restored: every one is damaged; start without --resume"
+            ));
         }
         Ok(self.choice.as_ref())
+    }
+
+    /// All ranks have the state that was chosen.
+    pub(crate) fn restored(&mut self) {
+        if self.identity.launch > 1 && self.told.is_empty() {
+            self.resumed_from = self.choice.as_ref().map(|choice| choice.version);
+        }
     }
 
     /// The descriptors that a rank needs to restore the chosen version.
@@ -291,21 +313,37 @@ impl Versions {
                     }
                 }
                 Effect::Published { version } => events.extend(self.published(version)),
-                Effect::MemoryOnly { version, why } => events.push(Event::Note {
-                    text: format!(
-                        "version {version} is not on disk: {why}; the job goes on with versions in \
-                         memory alone"
-                    ),
-                }),
-                Effect::DiskAgain { version } => events.push(Event::Note {
-                    text: format!("version {version} is on disk: writing succeeds again"),
-                }),
+                Effect::MemoryOnly { version, why } => events.extend(self.unwritten(version, &why)),
+                Effect::DiskAgain { version } => {
+                    let missed = std::mem::take(&mut self.unwritten);
+                    events.push(Event::Note {
+                        text: format!(
+                            "version {version} is on disk: writing succeeds again, {missed} versions \
+                             before it are not there"
+                        ),
+                    });
+                }
                 Effect::Discard { version } | Effect::Prune { version } => self.prune(version),
                 Effect::Void { version, why } => events.extend(self.void(version, &why)),
             }
         }
         events.extend(self.new_reason());
         events
+    }
+
+    /// A version could not be written: told the first time, and again as their number doubles.
+    fn unwritten(&mut self, version: Version, why: &str) -> Option<Event> {
+        self.unwritten += 1;
+        let count = match self.unwritten {
+            1 => String::new(),
+            count => format!(", as {} before it are not", count - 1),
+        };
+        self.unwritten.is_power_of_two().then(|| Event::Note {
+            text: format!(
+                "version {version} is not on disk{count}: {why}; the job goes on with versions in \
+                 memory alone"
+            ),
+        })
     }
 
     /// Tells why versions come as often as they do, when a reason comes into force for the first
@@ -337,6 +375,13 @@ impl Versions {
         matches!(why, VoidReason::Contradiction { .. })
             .then(|| Event::Note { text: format!("version {version} is void: {why}") })
     }
+}
+
+fn other_input(name: &str) -> String {
+    format!(
+        "input `{name}` has other bytes than in the job that is resumed: give the input of that \
+         job, or start without --resume"
+    )
 }
 
 /// A descriptor for a rank that restores.

@@ -32,6 +32,18 @@ pub fn is_ignored(signal: i32) -> bool {
     asked == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
+/// What to do when the system refuses a process, a thread, a descriptor or memory.
+#[must_use]
+pub fn mend(error: &std::io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => "raise the limit of open files, `ulimit -n`, or give a smaller -n",
+        Some(libc::ENFILE) => "the machine is out of open files, `sysctl fs.file-max`",
+        Some(libc::EAGAIN) => "raise the limit of processes, `ulimit -u`, or give a smaller -n",
+        Some(libc::ENOMEM) => "the machine is out of memory: give a smaller -n",
+        _ => "the machine lacks what it needs",
+    }
+}
+
 /// Ends this process as if the default action of `signal` had struck it.
 pub fn die_of(signal: i32) -> ! {
     // SAFETY: restoring the default disposition installs no code.

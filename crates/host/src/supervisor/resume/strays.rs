@@ -1,46 +1,82 @@
 //! Files of versions that were never published: a launcher that dies while it writes leaves them.
 //!
-//! Invariant: a file goes only if there is no manifest of its version, damaged ones included.
-//! Deliberately absent: files that are not ours; they stay.
+//! A version's aside lies there from before its first shard until it is published, and again while
+//! it is pruned. So an aside without a manifest tells that nobody can want the shards. Shards with
+//! neither were published once: somebody has moved their manifest, or the file system has lost it.
+//! Invariant: those stay, and a person is told. Deliberately absent: files that are not ours.
 
 use std::collections::BTreeSet;
 
 use mainstay_ckpt::{FileName, parse_name};
+use mainstay_types::Version;
 
 use crate::directory::Directory;
 
-/// The shards and asides whose version has no manifest.
-pub(super) fn strays(names: &[String]) -> Vec<String> {
-    let published: BTreeSet<_> = names
-        .iter()
-        .filter_map(|name| match parse_name(name) {
-            Some(FileName::Manifest { version }) => Some(version),
-            _ => None,
-        })
-        .collect();
-    let is_stray = |name: &&String| match parse_name(name) {
-        Some(FileName::Shard { version, .. } | FileName::Aside { version }) => {
-            !published.contains(&version)
-        }
-        Some(FileName::Manifest { .. }) | None => false,
-    };
-    names.iter().filter(is_stray).cloned().collect()
+/// What no manifest names.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Strays {
+    /// Shards and asides of versions that were never published.
+    unpublished: Vec<String>,
+    /// Shards whose manifest is not there.
+    bereft: Vec<String>,
+    /// The versions of those.
+    versions: BTreeSet<Version>,
 }
 
-/// Removes them; gives what to tell of it.
-pub(super) fn remove(directory: &Directory, names: &[String]) -> Option<String> {
-    let strays = strays(names);
-    if strays.is_empty() {
-        return None;
+impl Strays {
+    fn among(names: &[String]) -> Self {
+        let (mut manifests, mut asides) = (BTreeSet::new(), BTreeSet::new());
+        for name in names {
+            match parse_name(name) {
+                Some(FileName::Manifest { version }) => drop(manifests.insert(version)),
+                Some(FileName::Aside { version }) => drop(asides.insert(version)),
+                Some(FileName::Shard { .. }) | None => {}
+            }
+        }
+        let mut strays = Self::default();
+        for name in names {
+            match parse_name(name) {
+                Some(FileName::Shard { version, .. } | FileName::Aside { version })
+                    if !manifests.contains(&version) =>
+                {
+                    if asides.contains(&version) {
+                        strays.unpublished.push(name.clone());
+                    } else {
+                        strays.bereft.push(name.clone());
+                        strays.versions.insert(version);
+                    }
+                }
+                _ => {}
+            }
+        }
+        // Asides last: until then they tell what their shards are.
+        strays.unpublished.sort_by_key(|name| name.ends_with("aside"));
+        strays
     }
-    Some(match directory.remove(&strays) {
-        Ok(()) => {
-            format!("{} files of versions that were never published are removed", strays.len())
-        }
-        Err(error) => {
-            format!("files of versions that were never published are not removed: {error}")
-        }
-    })
+}
+
+/// Removes what nobody can want; gives what to tell of it and of the rest.
+pub(super) fn remove(directory: &Directory, names: &[String]) -> Vec<String> {
+    let strays = Strays::among(names);
+    let mut notes = Vec::new();
+    if !strays.unpublished.is_empty() {
+        let what = "files of versions that were never published are";
+        notes.push(match directory.remove(&strays.unpublished) {
+            Ok(()) => format!("{} {what} removed", strays.unpublished.len()),
+            Err(error) => format!("{what} not removed: {error}"),
+        });
+    }
+    if !strays.bereft.is_empty() {
+        let versions: Vec<_> = strays.versions.iter().map(ToString::to_string).collect();
+        notes.push(format!(
+            "{} shards of version {} have no manifest and are left alone: put it back to use them, \
+             or remove them from {}",
+            strays.bereft.len(),
+            versions.join(", "),
+            directory.path().display()
+        ));
+    }
+    notes
 }
 
 #[cfg(test)]
@@ -48,21 +84,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_shards_and_asides_without_a_manifest_are_strays() {
+    fn what_was_never_published_is_told_from_what_lost_its_manifest() {
         let names = [
             "LOCK",
             "v00000001.e1.r0.i0.shard",
             "v00000001.manifest",
             "v00000002.e1.r0.i0.shard",
             "v00000002.e1.r1.i0.shard",
+            "v00000002.manifest.bak",
             "v00000003.manifest.aside",
+            "v00000003.e1.r1.i0.shard",
             "v00000004.e1.r0.i0.shard.old",
             "v00000005.manifest",
+            "v00000005.manifest.aside",
             "notes.txt",
         ]
         .map(str::to_owned);
-        let found = strays(&names);
-        assert_eq!(found, [&*names[3], &*names[4], &*names[5]]);
-        assert!(strays(&names[..3]).is_empty());
+        let found = Strays::among(&names);
+        assert_eq!(found.unpublished, [&*names[7], &*names[6]], "the aside last");
+        assert_eq!(found.bereft, [&*names[3], &*names[4]]);
+        assert_eq!(found.versions, BTreeSet::from([Version(2)]));
+        assert_eq!(Strays::among(&names[..3]), Strays::default());
     }
 }

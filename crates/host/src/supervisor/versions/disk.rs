@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-use mainstay_ckpt::Manifest;
 use mainstay_ckpt::ledger::Input;
+use mainstay_ckpt::{Manifest, manifest_name};
 use mainstay_types::event::{Checkpoint, Event, Level, VersionState};
-use mainstay_types::{Rank, Step, Version};
+use mainstay_types::{Rank, Step, Version, exit};
 
 use super::Versions;
 use super::writer::Overdue;
@@ -58,7 +58,8 @@ impl Versions {
         let parts: Option<Vec<_>> = Rank::all(self.n).map(part).collect();
         let parts = parts.ok_or("an arena of it is gone")?;
         let program = if self.program_known { None } else { self.program.clone() };
-        Ok(WriteTask { manifest, parts, program })
+        let inputs = self.inputs.iter().map(|(name, blob)| (name.clone(), Arc::clone(blob)));
+        Ok(WriteTask { manifest, parts, program, inputs: inputs.collect() })
     }
 
     /// Looks whether a write takes too long.
@@ -96,6 +97,11 @@ impl Versions {
             Report::Program(sha256) => {
                 self.identity.program.sha256 = sha256;
                 self.program_known = true;
+                Vec::new()
+            }
+            // Told by whoever drains while the job goes on; a digest that differs is never published.
+            Report::Input(name, sha256) => {
+                let _other = self.input_digest(&name, sha256);
                 Vec::new()
             }
             Report::PruneFailed(why) => {
@@ -153,9 +159,13 @@ impl Versions {
                         are removed at the next start there";
             events.push(Event::Note { text: text.to_owned() });
         }
+        let is_there = |version: &Version| {
+            self.path().is_some_and(|path| path.join(manifest_name(*version)).exists())
+        };
         let resumable = self
             .ledger
             .newest_published()
+            .filter(is_there)
             .and_then(|version| Some((version, self.ledger.record(version)?.step())));
         let mut kept = self.path().map(Path::to_owned);
         if self.own_directory && (success || !self.any_manifest) {
@@ -181,6 +191,12 @@ impl Supervisor<'_> {
     pub(in crate::supervisor) fn drained(&mut self) {
         use mainstay_types::Point;
         for report in self.versions.reports() {
+            if let Report::Input(name, sha256) = &report {
+                if let Some(why) = self.versions.input_digest(name, *sha256) {
+                    self.feed(mainstay_control::Input::GiveUp { code: exit::DATA, why });
+                }
+                continue;
+            }
             let point = match report {
                 Report::Aside(_) => {
                     self.pass(Point::ManifestWritten);
