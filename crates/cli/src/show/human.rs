@@ -12,6 +12,7 @@ use mainstay_types::duration;
 use mainstay_types::event::{Event, Stream, VersionState};
 
 use super::live::Live;
+use super::pieces::Pieces;
 use super::{Timeline, err, out};
 
 /// The observer for people.
@@ -20,6 +21,7 @@ pub(crate) struct Human {
     label: bool,
     quiet: bool,
     live: Option<Live>,
+    pieces: Pieces,
     /// What the report draws at the end.
     pub(crate) timeline: Timeline,
 }
@@ -29,7 +31,7 @@ impl Human {
     pub(crate) fn new(n: u32, label: bool, quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let live = (terminal && !quiet).then(|| Live::new(super::colour(terminal)));
-        Self { label, quiet, live, timeline: Timeline::new(n) }
+        Self { label, quiet, live, pieces: Pieces::default(), timeline: Timeline::new(n) }
     }
 
     /// Ends the live display and leaves the screen to the report.
@@ -43,16 +45,11 @@ impl Human {
 impl Observer for Human {
     fn event(&mut self, at: Duration, event: &Event) -> ControlFlow<()> {
         self.timeline.event(at, event);
-        if let Event::Output { rank, stream, line } = event {
+        if let Event::Output { rank, stream, line, partial } = event {
             if let Some(live) = &mut self.live {
                 live.clear();
             }
-            let mut bytes = Vec::with_capacity(line.len() + 8);
-            if self.label {
-                bytes.extend_from_slice(format!("[{rank}] ").as_bytes());
-            }
-            bytes.extend_from_slice(line);
-            bytes.push(b'\n');
+            let bytes = self.pieces.join(self.label, (*rank, *stream), line, *partial);
             return match stream {
                 Stream::Stdout => out(&bytes),
                 Stream::Stderr => {

@@ -7,6 +7,7 @@
 mod human;
 mod json;
 mod live;
+mod pieces;
 mod report;
 mod timeline;
 

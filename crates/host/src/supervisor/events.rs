@@ -12,6 +12,7 @@ use mainstay_types::wire::ToSupervisor;
 use mainstay_types::{Rank, Step};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::lines::Line;
 use super::process::Process;
 use super::{RankStatus, Status, Supervisor};
 use crate::{procfs, sys};
@@ -223,8 +224,8 @@ impl Supervisor<'_> {
                 Stream::Stderr => process.stderr.take(|line| lines.push(line)),
             }
         }
-        for line in lines {
-            self.tell(&Event::Output { rank, stream, line });
+        for Line { bytes: line, partial } in lines {
+            self.tell(&Event::Output { rank, stream, line, partial });
         }
     }
 
@@ -294,8 +295,8 @@ impl Supervisor<'_> {
             process.stdout.close(|line| last.push((Stream::Stdout, line)));
             process.stderr.close(|line| last.push((Stream::Stderr, line)));
         }
-        for (stream, line) in last {
-            self.tell(&Event::Output { rank, stream, line });
+        for (stream, Line { bytes: line, partial }) in last {
+            self.tell(&Event::Output { rank, stream, line, partial });
         }
     }
 

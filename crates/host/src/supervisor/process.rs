@@ -15,7 +15,7 @@ use mainstay_control::Ending;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-use super::lines::Lines;
+use super::lines::{Line, Lines};
 use crate::sys::{Guardian, Spawned, spawn};
 
 /// A pipe of output and its unfinished line.
@@ -39,7 +39,7 @@ impl<P: Read + AsFd> Output<P> {
     }
 
     /// Takes what is there, at most a few hundred kilobytes so that no rank starves the others.
-    pub(crate) fn take(&mut self, mut line: impl FnMut(Vec<u8>)) {
+    pub(crate) fn take(&mut self, mut line: impl FnMut(Line)) {
         let mut bytes = [0; 16 * 1024];
         for _ in 0..16 {
             let Some(pipe) = &mut self.pipe else { return };
@@ -54,7 +54,7 @@ impl<P: Read + AsFd> Output<P> {
     }
 
     /// Gives the unended line and closes; what a grandchild writes later goes nowhere.
-    pub(crate) fn close(&mut self, mut line: impl FnMut(Vec<u8>)) {
+    pub(crate) fn close(&mut self, mut line: impl FnMut(Line)) {
         self.pipe = None;
         if let Some(last) = self.lines.end() {
             line(last);
