@@ -10,3 +10,4 @@ mod harness;
 mod hygiene;
 mod recovery;
 mod streams;
+mod wrappers;

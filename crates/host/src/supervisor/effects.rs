@@ -13,6 +13,7 @@ use mainstay_types::{Epoch, Incarnation, JobId, Rank, exit};
 use rustix::process::Signal;
 
 use super::process::Process;
+use super::strangers::is_for_descriptors;
 use super::{Supervisor, config};
 use crate::rank::environment as env;
 use crate::sys;
@@ -83,7 +84,7 @@ impl Supervisor<'_> {
             early.arm(rank);
         }
         let command = &self.plan.config.command;
-        match Process::start(command, &environment, rank == Rank(0), &self.guardian) {
+        match Process::start(command, &environment, rank == Rank(0), &mut self.guardian) {
             Ok(process) => {
                 let member = &mut self.members[rank.index()];
                 member.incarnation = incarnation;
@@ -105,6 +106,9 @@ impl Supervisor<'_> {
                     }
                     _ if error.raw_os_error() == Some(libc::ENOEXEC) => {
                         (exit::NOT_EXECUTABLE, "it must be a program or a script with `#!`")
+                    }
+                    _ if is_for_descriptors(&error) => {
+                        (exit::INTERNAL, "raise `ulimit -n`, or run fewer ranks")
                     }
                     _ => (exit::INTERNAL, "the machine lacks what a process needs"),
                 };
