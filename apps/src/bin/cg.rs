@@ -86,6 +86,10 @@ fn main() -> ExitCode {
 /// One entry of the job.
 fn solve(job: &Job, arguments: &Arguments) -> mainstay::Result<()> {
     let mut world = World(job.world());
+    if let (0, Some(path)) = (job.rank(), &arguments.out) {
+        // First, so that a place that cannot be written costs no work.
+        job.output(path)?;
+    }
     let matrix = job.input("matrix", || read_matrix(&arguments.matrix))?;
     let first = match &arguments.rhs {
         Some(path) => Some(job.input("rhs", || vector::read(path, matrix.order()))?),
@@ -107,9 +111,6 @@ fn solve(job: &Job, arguments: &Arguments) -> mainstay::Result<()> {
     if job.rank() == 0 {
         job.report("residual", format_args!("{:.3e}", cg.residual()))?;
         job.report("iterations", cg.iterations())?;
-        if let Some(path) = &arguments.out {
-            job.output(path)?;
-        }
     }
     job.finish(cg.solutions())
 }

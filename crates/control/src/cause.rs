@@ -1,8 +1,9 @@
 //! Fault, bug or decision: what the end of a process says about the job.
 //!
 //! Invariants: every ending has exactly one verdict; a rank that Mainstay killed is judged by why
-//! it was killed only if that kill is what ended it, else by its own ending. Deliberately absent:
-//! counting and retrying, which are the budget's and the recovery's.
+//! it was killed only if that kill is what ended it, else by its own ending; behind a wrapper it is
+//! the program that is judged, as far as its end is known. Deliberately absent: counting and
+//! retrying, which are the budget's and the recovery's.
 
 use mainstay_types::cause::signal_name;
 use mainstay_types::{Cause, exit};
@@ -11,6 +12,10 @@ use mainstay_types::{Cause, exit};
 const SIGKILL: i32 = 9;
 /// SIGABRT, by which a panic ends a program built with `panic = "abort"`.
 const SIGABRT: i32 = 6;
+/// The code with which Rust ends a process whose main thread panicked.
+const PANICKED: i32 = 101;
+/// The code with which Rust ends a process whose `main` returned an error.
+const FAILED: i32 = 1;
 
 /// How a process ended, as `wait` tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,6 +98,60 @@ pub struct Verdict {
     pub code: u8,
     /// What happened, to follow the rank's name in a sentence.
     pub detail: String,
+}
+
+/// How the processes of a rank ended: the one that was started and, if another one joined, that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Endings {
+    /// The process that was started: the program or a wrapper around it.
+    pub started: Ending,
+    /// The program behind a wrapper; `None` without a wrapper.
+    pub program: Option<Program>,
+}
+
+/// A program that ran behind a wrapper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Program {
+    /// How it ended, if that can be known of a process that is no child of ours.
+    pub ending: Option<Ending>,
+    /// Whether the wrapper ended first, so that the program was ended for that.
+    pub outlived_wrapper: bool,
+}
+
+/// The ending to judge a rank by: its program's, whatever a wrapper makes of it.
+///
+/// # Shape
+/// A wrapper that ends before its program takes the program with it: its own ending counts. Else
+/// the program's does. Is that unknown, a wrapper's code that is not 0 is taken for the program's,
+/// and a shell's 128 + N for signal N. A wrapper that ends with 0, or that was killed, says nothing:
+/// then the last words count, and a program without any is taken for killed.
+#[must_use]
+pub fn ending_of(endings: Endings, hints: &Hints) -> Ending {
+    let ending = match (endings.started, endings.program) {
+        (started, None | Some(Program { outlived_wrapper: true, .. })) => started,
+        (_, Some(Program { ending: Some(ending), .. })) => ending,
+        (Ending::Exit(code @ 129..=159), _) => Ending::Signal { signal: code - 128, core: false },
+        (Ending::Exit(0) | Ending::Signal { .. }, _) => last_words(hints),
+        (Ending::Exit(code), _) => Ending::Exit(code),
+    };
+    match ending {
+        // Somebody caught the panic on its way out of `mainstay::run`.
+        Ending::Exit(0) if hints.panicked.is_some() => Ending::Exit(PANICKED),
+        ending => ending,
+    }
+}
+
+/// The ending that a program's last words announce.
+fn last_words(hints: &Hints) -> Ending {
+    if hints.panicked.is_some() {
+        Ending::Exit(PANICKED)
+    } else if hints.failed.is_some() {
+        Ending::Exit(FAILED)
+    } else if hints.finished_early {
+        Ending::Exit(0)
+    } else {
+        Ending::Signal { signal: SIGKILL, core: false }
+    }
 }
 
 /// Judges the end of a process.

@@ -12,7 +12,9 @@ pub mod recovery;
 pub mod target;
 
 pub use budget::{Budget, Ruling};
-pub use cause::{Class, Ending, FenceReason, Hints, Verdict, classify};
+pub use cause::{
+    Class, Ending, Endings, FenceReason, Hints, Program, Verdict, classify, ending_of,
+};
 pub use evidence::{Evidence, Findings, Health, Sample, Wait, WaitKind};
 pub use recovery::{Config, Effect, Input, Phase, Policy, Recovery};
 pub use target::{Mode, Pace};

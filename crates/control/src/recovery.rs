@@ -190,6 +190,25 @@ impl Recovery {
         raised && self.members.get(rank.index()).is_some_and(behind)
     }
 
+    /// Whether a wrapper may go on for as long as it likes when its program has ended: the job waits
+    /// for nothing else from it, or has asked it to end and waits for that.
+    #[must_use]
+    pub fn lets_wrappers_go_on(&self) -> bool {
+        matches!(self.phase, Phase::Finished | Phase::Ending { .. })
+    }
+
+    /// Whether the job waits for nothing but the end of processes that it has killed, and starts
+    /// nothing any more.
+    #[must_use]
+    pub fn only_waits_for_the_dead(&self) -> bool {
+        let over = match self.phase {
+            Phase::Finished => self.stopping,
+            Phase::Ending { .. } | Phase::Ended => true,
+            Phase::Gathering | Phase::Open => false,
+        };
+        over && self.members.iter().all(Member::is_killed_or_gone)
+    }
+
     /// Whether every rank has its state of the open epoch.
     #[must_use]
     pub fn is_restored(&self) -> bool {

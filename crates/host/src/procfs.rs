@@ -42,6 +42,13 @@ pub fn exit_status(pid: u32) -> Option<i32> {
     (status != 0).then_some(status)
 }
 
+/// The name of a process.
+#[must_use]
+pub fn name(pid: u32) -> Option<String> {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(name.trim_end_matches('\n').to_owned())
+}
+
 /// The children of this process's main thread, also those that it adopted.
 #[must_use]
 pub fn children() -> Vec<u32> {

@@ -47,7 +47,8 @@ impl Listener {
     pub fn accept(&self) -> io::Result<(Connection, u32)> {
         loop {
             let fd = net::accept_with(&self.fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
-            let peer = net::sockopt::socket_peercred(&fd)?;
+            // Who cannot be told is nobody of ours.
+            let Ok(peer) = net::sockopt::socket_peercred(&fd) else { continue };
             if peer.uid == rustix::process::geteuid() {
                 let pid = peer.pid.as_raw_nonzero().get();
                 return Ok((Connection { fd }, pid.cast_unsigned()));
@@ -103,7 +104,8 @@ impl Connection {
     ///
     /// # Errors
     /// `WouldBlock` when there is none on a non-blocking socket, `InvalidData` for one that was
-    /// cut because it is beyond its limits.
+    /// cut because it is beyond its limits, `EMFILE` for one whose descriptors this process has no
+    /// room for; that message is lost.
     pub fn receive(&self) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
         let mut bytes = vec![0; WIRE_BYTES_MAX];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(WIRE_FDS_MAX))];
@@ -117,6 +119,10 @@ impl Connection {
             if let RecvAncillaryMessage::ScmRights(rights) = message {
                 fds.extend(rights);
             }
+        }
+        // There was place for all that a message may have: fewer came, as no more can be opened.
+        if got.flags.contains(ReturnFlags::CTRUNC) && fds.len() < WIRE_FDS_MAX {
+            return Err(rustix::io::Errno::MFILE.into());
         }
         if got.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "message beyond its limit"));

@@ -212,7 +212,8 @@ impl Job {
     }
 
     /// Has the results of all ranks, in rank order, published in this file when the job finishes:
-    /// written aside, synced, then renamed, once.
+    /// written aside, synced, then renamed, once. To be called in every entry, best at its start: a
+    /// place that cannot be written ends the job at once.
     ///
     /// # Errors
     /// An interruption, or a path that is too long or not text.

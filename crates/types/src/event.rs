@@ -92,6 +92,9 @@ pub enum Event {
         stream: Stream,
         /// The line, without its end.
         line: Vec<u8>,
+        /// Whether it is a piece of a longer line, which goes on in the rank's next event of this
+        /// stream.
+        partial: bool,
     },
     /// A version came to a new state.
     Checkpoint(Checkpoint),

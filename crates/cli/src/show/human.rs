@@ -8,10 +8,11 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use mainstay_host::supervisor::{Flow, Observer, Status};
-use mainstay_types::event::{Event, Stream, VersionState};
-use mainstay_types::{Rank, duration};
+use mainstay_types::duration;
+use mainstay_types::event::{Event, VersionState};
 
 use super::live::Live;
+use super::pieces::Pieces;
 use super::{LeftOut, Timeline};
 
 /// The observer for people.
@@ -21,6 +22,7 @@ pub(crate) struct Human {
     quiet: bool,
     live: Option<Live>,
     left_out: LeftOut,
+    pieces: Pieces,
     /// What the report draws at the end.
     pub(crate) timeline: Timeline,
 }
@@ -30,7 +32,8 @@ impl Human {
     pub(crate) fn new(n: u32, label: bool, quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let live = (terminal && !quiet).then(|| Live::new(super::colour(terminal)));
-        Self { label, quiet, live, left_out: LeftOut::default(), timeline: Timeline::new(n) }
+        let (left_out, pieces) = (LeftOut::default(), Pieces::default());
+        Self { label, quiet, live, left_out, pieces, timeline: Timeline::new(n) }
     }
 
     /// Ends the live display and leaves the screen to the report.
@@ -42,20 +45,6 @@ impl Human {
 }
 
 impl Human {
-    /// Writes a rank's line, byte for byte, to the stream it came from.
-    fn output(&mut self, rank: Rank, stream: Stream, line: &[u8]) {
-        if let Some(live) = &mut self.live {
-            live.clear();
-        }
-        let mut bytes = Vec::with_capacity(line.len() + 8);
-        if self.label {
-            bytes.extend_from_slice(format!("[{rank}] ").as_bytes());
-        }
-        bytes.extend_from_slice(line);
-        bytes.push(b'\n');
-        super::push(stream, &bytes);
-    }
-
     fn say(&mut self, at: Duration, text: &str) {
         match &mut self.live {
             Some(live) => live.told(at, text),
@@ -68,8 +57,12 @@ impl Human {
 impl Observer for Human {
     fn event(&mut self, at: Duration, event: &Event) {
         self.timeline.event(at, event);
-        if let Event::Output { rank, stream, line } = event {
-            self.output(*rank, *stream, line);
+        if let Event::Output { rank, stream, line, partial } = event {
+            if let Some(live) = &mut self.live {
+                live.clear();
+            }
+            let bytes = self.pieces.join(self.label, (*rank, *stream), line, *partial);
+            super::push(*stream, &bytes);
         } else if let Some(text) = sentence(event)
             && let Some(before) = self.left_out.may_show()
         {

@@ -86,13 +86,13 @@ fn body(event: &Event) -> (&'static str, Value) {
         Event::RankUp { rank, incarnation, pid } => {
             ("rank_up", json!({"rank": rank.0, "incarnation": incarnation.0, "pid": pid}))
         }
-        Event::Output { rank, stream, line } => {
+        Event::Output { rank, stream, line, partial } => {
             let stream = match stream {
                 Stream::Stdout => "stdout",
                 Stream::Stderr => "stderr",
             };
             let text = String::from_utf8_lossy(line);
-            ("output", json!({"rank": rank.0, "stream": stream, "line": text}))
+            ("output", json!({"rank": rank.0, "stream": stream, "line": text, "partial": partial}))
         }
         Event::Checkpoint(checkpoint) => ("checkpoint", version(checkpoint)),
         Event::Failure { rank, incarnation, step, cause, detect, detail } => (
@@ -195,8 +195,13 @@ mod tests {
 
     #[test]
     fn output_that_is_not_text_is_still_json() {
-        let event =
-            Event::Output { rank: Rank(1), stream: Stream::Stdout, line: vec![b'a', 0xff, b'"'] };
+        let event = Event::Output {
+            rank: Rank(1),
+            stream: Stream::Stdout,
+            line: vec![b'a', 0xff, b'"'],
+            partial: true,
+        };
         assert_eq!(body(&event).1["line"], "a\u{fffd}\"");
+        assert_eq!(body(&event).1["partial"], true);
     }
 }

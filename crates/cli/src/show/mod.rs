@@ -8,6 +8,7 @@
 mod human;
 mod json;
 mod live;
+mod pieces;
 mod report;
 mod sink;
 mod timeline;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{Scratch, matrix, program, run};
+use crate::harness::{Scratch, matrix, program, run, start};
 
 #[test]
 fn bad_options_exit_with_2_and_teach() {
@@ -92,15 +92,25 @@ fn a_bad_matrix_exits_with_65_and_names_file_and_line() {
 }
 
 #[test]
-fn an_output_that_cannot_be_written_keeps_the_versions() {
+fn an_output_that_cannot_be_written_is_refused_as_it_is_declared() {
+    let (cg, matrix, scratch) = (program("cg"), matrix(), Scratch::new());
+    let out = scratch.join("missing/x.f64");
+    let ended = run(&["-n", "2", &cg, &matrix, "--repeat", "200", "--out", &out]).code(73);
+    let ended = ended.says("missing/x.f64 cannot be written").says("make its directory");
+    assert!(!ended.stderr.contains("committed"), "before any work: {}", ended.stderr);
+}
+
+#[test]
+fn an_output_that_cannot_be_written_any_more_keeps_the_versions() {
     let scratch = Scratch::new();
     let (cg, matrix, d) = (program("cg"), matrix(), scratch.join("d"));
-    let out = scratch.join("missing/x.f64");
+    let (out, place) = (scratch.join("o/x.f64"), scratch.path().join("o"));
+    fs::create_dir(&place).unwrap();
     let options = ["-n", "2", "--ckpt-every", "20steps", "--ckpt-dir", &d];
-    run(&[&options[..], &[&cg, &matrix, "--out", &out]].concat())
-        .code(73)
-        .says("missing/x.f64 cannot be written")
-        .says("go on from it with");
+    let mut job = start(&[&options[..], &[&cg, &matrix, "--repeat", "4", "--out", &out]].concat());
+    job.until("published");
+    fs::remove_dir(&place).unwrap();
+    job.end().code(73).says("x.f64 cannot be written").says("go on from it with");
 }
 
 #[test]

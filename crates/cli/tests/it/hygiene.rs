@@ -1,6 +1,8 @@
 //! What a run leaves behind: nothing.
 
-use crate::harness::{none_left, program, run, start};
+use std::process::Command;
+
+use crate::harness::{Scratch, none_left, program, run, start};
 
 #[test]
 fn a_process_that_a_rank_leaves_is_ended_with_the_job() {
@@ -21,6 +23,47 @@ fn a_killed_launcher_takes_its_ranks_groups_with_it() {
     job.signal("KILL");
     job.end().code(-9);
     none_left(&mark);
+}
+
+#[test]
+fn a_killed_guardian_has_a_successor() {
+    let script = "sleep 1000 & echo ready >&2; wait";
+    let mut job = start(&["-n", "2", "sh", "-c", script]);
+    job.until("ready");
+    let name = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let guardian = job.processes().into_iter().find(|(pid, _)| name(*pid) == "mainstay-guard\n");
+    let pid = guardian.unwrap().0.to_string();
+    assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+    job.until("another one has taken its place");
+    let mark = job.mark();
+    job.signal("KILL");
+    job.end().code(-9);
+    none_left(&mark);
+}
+
+#[test]
+fn a_launcher_without_descriptors_says_so_and_ends() {
+    let (probe, scratch) = (program("probe"), Scratch::new());
+    let run = format!(
+        "exec {} run -n 4 --ckpt-every 5steps {probe} steps 60",
+        env!("CARGO_BIN_EXE_mainstay")
+    );
+    let mut short = 0;
+    // From too few to start anything to too few for the messages that carry some.
+    for limit in (15..60).step_by(3) {
+        let output = Command::new("bash")
+            .args(["-c", &format!("ulimit -n {limit}; {run}")])
+            .env("XDG_STATE_HOME", scratch.path())
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        match output.status.code() {
+            Some(0) => {}
+            Some(70) if stderr.contains("raise `ulimit -n`") => short += 1,
+            code => panic!("{code:?} with {limit} descriptors: {stderr}"),
+        }
+    }
+    assert!(short > 0);
 }
 
 #[test]

@@ -11,3 +11,4 @@ mod hygiene;
 mod recovery;
 mod resume;
 mod streams;
+mod wrappers;

@@ -221,3 +221,19 @@ fn suspending_the_launcher_suspends_the_ranks_and_nothing_is_declared_dead() {
     let ended = job.end().code(0);
     assert!(!ended.stderr.contains("FAILED"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_very_long_line_comes_in_marked_pieces_and_whole_for_people() {
+    let bytes = 2_500_000;
+    let script = format!("head -c {bytes} /dev/zero | tr '\\0' x; echo; echo end");
+    let ended = run(&["--label", "--quiet", "sh", "-c", &script]).code(0);
+    let line = ended.stdout.lines().next().unwrap();
+    assert_eq!((line.len(), &line[..5]), (bytes + 4, "[0] x"));
+    assert!(ended.stdout.contains("\n[0] end\n"));
+    let ended = run(&["--json", "sh", "-c", &script]).code(0);
+    let output: Vec<_> = ended.events().into_iter().filter(|e| e["event"] == "output").collect();
+    let partial: Vec<_> = output.iter().map(|piece| piece["partial"].as_bool().unwrap()).collect();
+    assert_eq!(partial, [true, true, false, false]);
+    let lens = output.iter().map(|piece| piece["line"].as_str().unwrap().len());
+    assert_eq!(lens.sum::<usize>(), bytes + "end".len());
+}

@@ -68,6 +68,11 @@ impl Member {
         !matches!(self.state, State::Absent | State::Dead | State::Left { .. })
     }
 
+    /// Whether it was killed, or no process of it is alive.
+    pub(super) fn is_killed_or_gone(&self) -> bool {
+        matches!(self.state, State::Fencing(_)) || !self.alive()
+    }
+
     /// Whether it waits for exactly this epoch.
     pub(super) fn ready(&self, epoch: Epoch) -> bool {
         matches!(self.state, State::Waiting { acked, .. } if acked == epoch)

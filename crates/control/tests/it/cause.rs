@@ -1,6 +1,6 @@
 //! Every kind of ending and hint, and the verdict on it.
 
-use mainstay_control::{Class, Ending, FenceReason, Hints, classify};
+use mainstay_control::{Class, Ending, Endings, FenceReason, Hints, Program, classify, ending_of};
 use mainstay_types::{Cause, exit};
 
 const KILLED: Ending = Ending::Signal { signal: 9, core: false };
@@ -83,4 +83,52 @@ fn exits_are_decisions_and_leaving_early_is_an_error() {
         assert_eq!(verdict, (Cause::FinishedEarly, Class::Decision { code: 70 }, 70));
     }
     assert_eq!(judged(Ending::Exit(-1), &own).2, exit::INTERNAL);
+}
+
+fn behind(started: Ending, program: Option<Ending>, hints: &Hints) -> Ending {
+    let program = Some(Program { ending: program, outlived_wrapper: false });
+    ending_of(Endings { started, program }, hints)
+}
+
+#[test]
+fn behind_a_wrapper_the_program_is_judged() {
+    let nothing = Hints::default();
+    for program in [Ending::Exit(3), Ending::Exit(0), Ending::Signal { signal: 11, core: true }] {
+        for wrapper in [Ending::Exit(0), Ending::Exit(1), Ending::Exit(130), KILLED] {
+            assert_eq!(behind(wrapper, Some(program), &nothing), program);
+        }
+    }
+    let alone = Endings { started: Ending::Exit(137), program: None };
+    assert_eq!(ending_of(alone, &nothing), Ending::Exit(137), "nobody joined from behind it");
+}
+
+#[test]
+fn a_wrapper_speaks_for_a_program_whose_end_is_not_known() {
+    let nothing = Hints::default();
+    assert_eq!(behind(Ending::Exit(3), None, &nothing), Ending::Exit(3));
+    let segv = Ending::Signal { signal: 11, core: false };
+    assert_eq!(behind(Ending::Exit(139), None, &nothing), segv);
+    let panicked = Hints { panicked: Some("index".to_owned()), ..Hints::default() };
+    let failed = Hints { failed: Some("no such file".to_owned()), ..Hints::default() };
+    let early = Hints { finished_early: true, ..Hints::default() };
+    for silent in [Ending::Exit(0), KILLED] {
+        assert_eq!(behind(silent, None, &nothing), KILLED);
+        assert_eq!(behind(silent, None, &panicked), Ending::Exit(101));
+        assert_eq!(behind(silent, None, &failed), Ending::Exit(1));
+        assert_eq!(behind(silent, None, &early), Ending::Exit(0));
+    }
+}
+
+#[test]
+fn a_wrapper_that_ends_first_takes_its_program_with_it() {
+    let program = Some(Program { ending: Some(KILLED), outlived_wrapper: true });
+    let endings = Endings { started: Ending::Exit(3), program };
+    assert_eq!(ending_of(endings, &Hints::default()), Ending::Exit(3));
+}
+
+#[test]
+fn a_panic_that_somebody_caught_is_still_one() {
+    let hints = Hints { panicked: Some("index".to_owned()), ..Hints::default() };
+    let endings = Endings { started: Ending::Exit(0), program: None };
+    assert_eq!(ending_of(endings, &hints), Ending::Exit(101));
 }

@@ -83,7 +83,7 @@ impl Supervisor<'_> {
             early.arm(rank);
         }
         let command = &self.plan.config.command;
-        match Process::start(command, &environment, rank == Rank(0), &self.guardian) {
+        match Process::start(command, &environment, rank == Rank(0), &mut self.guardian) {
             Ok(process) => {
                 let member = &mut self.members[rank.index()];
                 member.incarnation = incarnation;

@@ -1,25 +1,28 @@
 //! The loop: wait for descriptors and deadlines, then handle whatever is ready.
 //!
-//! Invariant: before a rank is reported dead, everything that it had sent is taken in. Deliberately
-//! absent: what messages mean; see `messages`.
+//! Invariant: what one rank sends or writes never keeps the loop from the others. Deliberately absent:
+//! what messages mean, see `messages`; ends of processes, see `deaths`.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use mainstay_control::{Ending, Hints, Input, classify};
+use mainstay_control::Input;
 use mainstay_types::event::{Event, Stream};
 use mainstay_types::wire::ToSupervisor;
 use mainstay_types::{Rank, Step};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::lines::Line;
 use super::process::Process;
+use super::strangers::is_for_descriptors;
 use super::{Flow, RankStatus, Status, Supervisor};
-use crate::{procfs, sys};
+use crate::sys;
 
 /// What a polled descriptor belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Listener,
+    Guardian,
     Stranger(usize),
     Connection(usize),
     Process,
@@ -35,12 +38,8 @@ enum Source {
 
 /// How often the display is told how things stand.
 const STATUS_EVERY: Duration = Duration::from_millis(100);
-/// Connections without a hello that are kept beside one for each rank.
-const STRANGERS_MAX: usize = 64;
-/// The code with which Rust ends a process whose main thread panicked.
-const PANICKED: i32 = 101;
-/// A wrapper may tell the exit code of the program within this time.
-const LINGER: Duration = Duration::from_millis(500);
+/// Messages of one rank that are taken in one turn, so that no rank starves the others.
+const MESSAGES_AT_ONCE: usize = 64;
 
 impl Supervisor<'_> {
     /// One turn of the loop.
@@ -80,9 +79,14 @@ impl Supervisor<'_> {
             sources.push(source);
             fds.push(PollFd::from_borrowed_fd(fd, flags));
         };
-        add(Source::Listener, self.listener.as_fd(), PollFlags::IN);
-        for (i, (stranger, _)) in self.strangers.iter().enumerate() {
-            add(Source::Stranger(i), stranger.as_fd(), PollFlags::IN);
+        if self.strangers.are_taken() {
+            add(Source::Listener, self.listener.as_fd(), PollFlags::IN);
+        }
+        for (i, stranger) in self.strangers.fds().enumerate() {
+            add(Source::Stranger(i), stranger, PollFlags::IN);
+        }
+        if let Some(fd) = self.guardian.fd() {
+            add(Source::Guardian, fd, PollFlags::IN);
         }
         for fd in self.signals.fds() {
             add(Source::Signals, fd, PollFlags::IN);
@@ -143,23 +147,17 @@ impl Supervisor<'_> {
         also(self.faults.next());
         also(self.measure.look_again(now));
         also(self.observer.wants_status().then_some(self.next_status));
-        also(self.members.iter().filter_map(|m| Some(m.lingering_since? + LINGER)).min());
+        also(self.members.iter().filter_map(|m| m.lingering?.due()).min());
+        also(self.strangers.due());
         next
     }
 
     fn handle(&mut self, source: Source) {
         match source {
-            Source::Listener => {
-                let most = STRANGERS_MAX + self.members.len();
-                while let Ok(stranger) = self.listener.accept() {
-                    // One that comes while so many say nothing is closed at once.
-                    if self.strangers.len() < most {
-                        self.strangers.push(stranger);
-                    }
-                }
-            }
+            Source::Listener => self.accept(),
+            Source::Guardian => self.guardian_ended(),
             Source::Stranger(i) => self.stranger(i),
-            Source::Connection(i) => self.take_messages(i),
+            Source::Connection(i) => self.take_messages(i, MESSAGES_AT_ONCE),
             // Reaped after everything else of this turn; looked at before the next one.
             Source::Process | Source::Flow => {}
             Source::Stdout(i) => self.take_output(i, Stream::Stdout),
@@ -186,9 +184,9 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Takes in all that a rank has sent.
-    fn take_messages(&mut self, i: usize) {
-        loop {
+    /// Takes in what a rank has sent, at most so many messages.
+    pub(super) fn take_messages(&mut self, i: usize, at_most: usize) {
+        for _ in 0..at_most {
             let Some(connection) = &self.members[i].connection else {
                 return;
             };
@@ -200,6 +198,7 @@ impl Supervisor<'_> {
                     self.members[i].connection = None;
                     return;
                 }
+                Err(error) if is_for_descriptors(&error) => return self.lacks_descriptor(&error),
                 Err(error) => {
                     self.hang_up(i, &format!("its line failed: {error}"));
                     return;
@@ -241,69 +240,12 @@ impl Supervisor<'_> {
                 Stream::Stderr => process.stderr.take(|line| lines.push(line)),
             }
         }
-        for line in lines {
-            self.tell(&Event::Output { rank, stream, line });
+        for Line { bytes: line, partial } in lines {
+            self.tell(&Event::Output { rank, stream, line, partial });
         }
     }
 
-    /// Reports every rank of which nothing is left.
-    fn reap_all(&mut self) {
-        let guardian = &self.guardian;
-        self.ending.retain_mut(|process| process.reap(guardian).is_none());
-        for i in 0..self.members.len() {
-            let now = sys::now();
-            let member = &mut self.members[i];
-            let Some(process) = &mut member.process else { continue };
-            if let Some(ending) = process.reap(&self.guardian) {
-                self.dead(i, ending);
-                self.members[i].process = None;
-            } else if process.wrapper_lingers() {
-                let since = *member.lingering_since.get_or_insert(now);
-                if now >= since + LINGER {
-                    process.kill();
-                }
-            }
-        }
-    }
-
-    /// The threads that own these lanes have ended. If a signal ended their processes, nothing of
-    /// them can touch shared memory any more, though the kernel still takes it down: that is as good
-    /// as reaped, and milliseconds earlier.
-    fn owners_died(&mut self) {
-        let died = self.early.as_ref().map(super::early::Early::reports).unwrap_or_default();
-        for i in died.into_iter().map(Rank::index) {
-            let Some(process) = &self.members[i].process else { continue };
-            let Some(status) = procfs::exit_status(process.pid()) else { continue };
-            if libc::WIFSIGNALED(status) {
-                process.kill();
-                let (signal, core) = (libc::WTERMSIG(status), libc::WCOREDUMP(status));
-                self.dead(i, Ending::Signal { signal, core });
-                self.ending.extend(self.members[i].process.take());
-            }
-        }
-    }
-
-    /// A rank is dead and fenced: takes in its last words and reports it.
-    fn dead(&mut self, i: usize, ending: Ending) {
-        self.take_messages(i);
-        self.take_last_output(i);
-        let stamped = self.faults.has_new_stamp(&self.segment, self.members[i].rank);
-        let oom = !stamped && self.faults.oom_kills() > 0;
-        let member = &mut self.members[i];
-        let wrapped = member.process.as_ref().is_some_and(Process::is_wrapped);
-        member.connection = None;
-        member.asks = None;
-        member.lingering_since = None;
-        member.hints.oom = oom;
-        let ending = behind_wrapper(ending, wrapped, &member.hints);
-        let verdict = classify(ending, &member.hints);
-        let (rank, incarnation) = (member.rank, member.incarnation);
-        let step = Step(self.step_of(rank));
-        self.inputs.lost(rank);
-        self.feed(Input::Died { rank, incarnation, verdict, step });
-    }
-
-    fn take_last_output(&mut self, i: usize) {
+    pub(super) fn take_last_output(&mut self, i: usize) {
         self.take_output(i, Stream::Stdout);
         self.take_output(i, Stream::Stderr);
         let rank = self.members[i].rank;
@@ -312,8 +254,8 @@ impl Supervisor<'_> {
             process.stdout.close(|line| last.push((Stream::Stdout, line)));
             process.stderr.close(|line| last.push((Stream::Stderr, line)));
         }
-        for (stream, line) in last {
-            self.tell(&Event::Output { rank, stream, line });
+        for (stream, Line { bytes: line, partial }) in last {
+            self.tell(&Event::Output { rank, stream, line, partial });
         }
     }
 
@@ -330,6 +272,7 @@ impl Supervisor<'_> {
             self.faults.remember_oom_kills();
             self.look_at_ranks(now);
         }
+        self.strangers.tidy(now);
         self.fire_due(now);
         self.propose(now);
         self.look_at_redo(now);
@@ -369,18 +312,5 @@ impl Supervisor<'_> {
             newest: self.versions.newest(),
             failures: self.summary.failures.len(),
         }
-    }
-}
-
-/// What a wrapper that ends with 0 hides: a program that panicked, or that ended without any last
-/// word, as it does when it is killed.
-fn behind_wrapper(ending: Ending, wrapped: bool, hints: &Hints) -> Ending {
-    let silent = hints.failed.is_none() && !hints.finished_early;
-    match ending {
-        Ending::Exit(0) if hints.panicked.is_some() => Ending::Exit(PANICKED),
-        Ending::Exit(0) if wrapped && hints.joined && silent => {
-            Ending::Signal { signal: libc::SIGKILL, core: false }
-        }
-        ending => ending,
     }
 }

@@ -4,17 +4,23 @@
 //! and renamed after; a digest covers exactly the bytes published. Deliberately absent: the
 //! decision that the job is finished; `control` takes it.
 
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use mainstay_comm::layout::Control;
 use mainstay_types::{Epoch, Rank, exit};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open};
 use sha2::{Digest, Sha256};
 
 use super::{Outcome, Supervisor};
 use crate::publish::{self, Aside};
 use crate::shm::Blob;
 use crate::{procfs, sys};
+
+/// Killed children are waited for this long; a longer wait in the kernel may never end.
+const ORPHANS_WITHIN: Duration = Duration::from_secs(5);
 
 /// What the ranks have handed in.
 #[derive(Debug)]
@@ -110,9 +116,7 @@ impl Supervisor<'_> {
 
     /// Sees that nothing is left and tells how it went.
     pub(super) fn conclude(mut self) -> Outcome {
-        for process in std::mem::take(&mut self.ending) {
-            process.wait(&self.guardian);
-        }
+        self.end_the_dead();
         self.end_orphans();
         let (mut code, mut why) = self.end.take().unwrap_or_default();
         if let (exit::OK, Some(failed)) = (code, self.results.failed.take()) {
@@ -148,20 +152,35 @@ impl Supervisor<'_> {
 
     /// Kills processes that ranks started, that left their group and that we inherited.
     fn end_orphans(&mut self) {
-        use rustix::process::{Pid, Signal, WaitOptions};
+        let until = sys::now() + ORPHANS_WITHIN;
         loop {
-            let orphans: Vec<_> = procfs::children()
-                .into_iter()
-                .filter(|pid| !self.not_ours.contains(pid))
-                .filter_map(|pid| Pid::from_raw(pid.cast_signed()))
-                .collect();
+            let orphans: Vec<_> = self.orphans().into_iter().filter(end).collect();
             if orphans.is_empty() {
                 return;
             }
-            for orphan in orphans {
-                let _gone = rustix::process::kill_process(orphan, Signal::KILL);
-                let _gone = rustix::process::waitpid(Some(orphan), WaitOptions::empty());
+            let now = sys::now();
+            if now >= until {
+                let pids: Vec<_> = orphans.iter().map(|pid| pid.to_string()).collect();
+                let pids = pids.join(", ");
+                return self.note(format!("left behind, killed and still there: processes {pids}"));
             }
+            let pidfds: Vec<_> = orphans
+                .iter()
+                .filter_map(|pid| pidfd_open(*pid, PidfdFlags::empty()).ok())
+                .collect();
+            sys::wait_readable(pidfds.iter().map(AsFd::as_fd), sys::LOOK.min(until - now));
         }
     }
+
+    fn orphans(&self) -> Vec<Pid> {
+        let ours = |pid: &u32| !self.not_ours.contains(pid) && !self.guardian.is(*pid);
+        let children = procfs::children().into_iter().filter(ours);
+        children.filter_map(|pid| Pid::from_raw(pid.cast_signed())).collect()
+    }
+}
+
+/// Kills a child; whether it is still there.
+fn end(child: &Pid) -> bool {
+    let _gone = rustix::process::kill_process(*child, Signal::KILL);
+    matches!(rustix::process::waitpid(Some(*child), WaitOptions::NOHANG), Ok(None))
 }

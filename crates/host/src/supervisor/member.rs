@@ -5,11 +5,11 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use mainstay_control::Hints;
 use mainstay_types::{Incarnation, Rank};
 
+use super::deaths::Lingering;
 use super::process::Process;
 use crate::socket::Connection;
 
@@ -32,8 +32,10 @@ pub(crate) struct Member {
     pub(crate) asks: Option<String>,
     /// The arenas of its two slots.
     pub(crate) arenas: [Option<ArenaMemory>; 2],
-    /// When the program behind a wrapper was first seen to have ended.
-    pub(crate) lingering_since: Option<Duration>,
+    /// What becomes of a wrapper whose program has ended.
+    pub(crate) lingering: Option<Lingering>,
+    /// Whether a person was told that it is there though it was killed.
+    pub(crate) told_it_stays: bool,
 }
 
 impl Member {
@@ -47,7 +49,8 @@ impl Member {
             hints: Hints::default(),
             asks: None,
             arenas: [None, None],
-            lingering_since: None,
+            lingering: None,
+            told_it_stays: false,
         }
     }
 

@@ -16,6 +16,7 @@ use mainstay_types::{Epoch, Incarnation, Rank, Step, exit};
 use super::Supervisor;
 use super::inputs::Asked;
 use super::member::ArenaMemory;
+use super::strangers::{Stranger, is_for_descriptors};
 use super::versions::Capture;
 use crate::shm::{Blob, allocate_arena};
 use crate::{procfs, publish, sys};
@@ -23,16 +24,15 @@ use crate::{procfs, publish, sys};
 impl Supervisor<'_> {
     /// The first message of a new connection.
     pub(super) fn stranger(&mut self, i: usize) {
-        let Some((connection, pid)) = self.strangers.get(i) else {
+        let Some(stranger) = self.strangers.get(i) else {
             return;
         };
-        let message = match connection.receive() {
+        let message = match stranger.connection.receive() {
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
             Ok((bytes, _)) => ToSupervisor::decode(&bytes).ok(),
             Err(_) => None,
         };
-        let pid = *pid;
-        let (connection, _) = self.strangers.remove(i);
+        let Stranger { connection, pid, .. } = self.strangers.remove(i);
         let Some(ToSupervisor::Hello { protocol, token, rank, incarnation, .. }) = message else {
             return;
         };
@@ -59,8 +59,11 @@ impl Supervisor<'_> {
         }
         let member = &mut self.members[rank.index()];
         let joined = member.process.as_mut().map(|process| process.joined_as(pid));
-        if !matches!(joined, Some(Ok(()))) {
-            return;
+        match joined {
+            Some(Ok(())) => {}
+            Some(Err(error)) if is_for_descriptors(&error) => return self.lacks_descriptor(&error),
+            // It has ended meanwhile.
+            Some(Err(_)) | None => return,
         }
         member.connection = Some(connection);
         member.hints.joined = true;
@@ -76,9 +79,9 @@ impl Supervisor<'_> {
             audit: self.plan.config.audit,
             injections: self.faults.of(rank),
         };
-        let segment = self.segment.fd().map(|fd| fd.try_clone_to_owned());
-        if let Some(Ok(segment)) = segment {
-            self.answer_with(rank, &welcome, &[segment.as_fd()]);
+        let segment = Arc::clone(&self.segment);
+        if let Some(fd) = segment.fd() {
+            self.answer_with(rank, &welcome, &[fd]);
         }
         self.versions.program(pid);
         self.tell(&Event::RankUp { rank, incarnation, pid });
@@ -179,6 +182,7 @@ impl Supervisor<'_> {
                     let memory = ArenaMemory { fd: Arc::new(fd), bytes };
                     self.members[rank.index()].arenas[place] = Some(memory);
                 }
+                Err(error) if is_for_descriptors(&error) => return self.lacks_descriptor(&error),
                 Err(error) => {
                     let why = format!("no arena of {bytes} bytes for rank {rank}: {error}");
                     return self.answer(rank, &ToRank::Refused { why });

@@ -3,10 +3,12 @@
 //!
 //! One thread does all of this in a loop over descriptors; a second one writes checkpoints to
 //! disk. Invariants: processes are started by the loop's thread only; every effect of an engine is
-//! carried out in the order given; when [`supervise`] returns, no process of the job is left.
+//! carried out in the order given; when [`supervise`] returns, no process of the job is left but
+//! those that were killed and that the kernel does not let go, which a note names.
 //! Deliberately absent: protocol decisions (`control`, `ckpt`) and output (`cli`).
 
 mod config;
+mod deaths;
 mod drain;
 mod early;
 mod effects;
@@ -24,6 +26,7 @@ mod process;
 mod resume;
 mod signals;
 mod stdin;
+mod strangers;
 mod versions;
 mod watch;
 
@@ -51,9 +54,10 @@ use self::signals::Signals;
 pub use self::signals::wait_or_signal;
 use self::stdin::Stdin;
 pub use self::stdin::Taken;
+use self::strangers::Strangers;
 use self::versions::Versions;
 use crate::shm::Segment;
-use crate::socket::{Connection, Listener};
+use crate::socket::Listener;
 use crate::sys::{self, Guardian};
 
 /// Whoever is told what happens.
@@ -228,12 +232,12 @@ struct Supervisor<'a> {
     next_tick: Duration,
     next_status: Duration,
     members: Vec<Member>,
-    /// Children that this process had before it started any rank, and the guardian.
+    /// Children that this process had before it started any rank, and those that it left behind.
     not_ours: Vec<u32>,
     /// Processes that have ended and whose memory the kernel still takes down.
     ending: Vec<Process>,
     /// Connections that have not said hello.
-    strangers: Vec<(Connection, u32)>,
+    strangers: Strangers,
     versions: Versions,
     inputs: Inputs,
     results: Results,
@@ -276,7 +280,7 @@ impl<'a> Supervisor<'a> {
             ending: Vec::new(),
             not_ours: crate::procfs::children(),
             early: None,
-            strangers: Vec::new(),
+            strangers: Strangers::default(),
             versions,
             inputs: Inputs::default(),
             results: Results::new(n),

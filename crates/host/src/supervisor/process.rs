@@ -1,22 +1,24 @@
 //! One rank's process, from its start until nothing of it is left.
 //!
 //! A rank may run behind wrappers (`sh -c`, `cargo run`): the process we started and the one that
-//! joined differ. Invariant: a rank counts as ended only when both have, and its whole process
-//! group was killed first, so that no survivor of it can touch shared memory. Deliberately absent:
-//! why it ended; `control` classifies.
+//! joined differ. Invariants: a rank counts as ended only when both have, and its whole process
+//! group was killed first, so that no survivor of it can touch shared memory; nothing here waits.
+//! Deliberately absent: why it ended; `control` classifies.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{ChildStderr, ChildStdin, ChildStdout};
+use std::process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus};
+use std::time::Duration;
 
-use mainstay_control::Ending;
+use mainstay_control::{Ending, Endings, Program};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-use super::lines::Lines;
-use crate::sys::{Guardian, Spawned, spawn};
+use super::lines::{Line, Lines};
+use crate::sys::{self, Guardian, Spawned, spawn};
 
 /// A pipe of output and its unfinished line.
 #[derive(Debug)]
@@ -26,11 +28,9 @@ pub(crate) struct Output<P> {
 }
 
 impl<P: Read + AsFd> Output<P> {
-    fn new(pipe: Option<P>) -> io::Result<Self> {
-        if let Some(pipe) = &pipe {
-            rustix::io::ioctl_fionbio(pipe, true)?;
-        }
-        Ok(Self { pipe, lines: Lines::default() })
+    /// A pipe whose reads do not block.
+    fn new(pipe: Option<P>) -> Self {
+        Self { pipe, lines: Lines::default() }
     }
 
     /// The pipe to poll, while it is open.
@@ -45,7 +45,7 @@ impl<P: Read + AsFd> Output<P> {
     }
 
     /// Takes what is there, at most a few hundred kilobytes so that no rank starves the others.
-    pub(crate) fn take(&mut self, mut line: impl FnMut(Vec<u8>)) {
+    pub(crate) fn take(&mut self, mut line: impl FnMut(Line)) {
         let mut bytes = [0; 16 * 1024];
         for _ in 0..16 {
             let Some(pipe) = &mut self.pipe else { return };
@@ -60,10 +60,32 @@ impl<P: Read + AsFd> Output<P> {
     }
 
     /// Gives the unended line and closes; what a grandchild writes later goes nowhere.
-    pub(crate) fn close(&mut self, mut line: impl FnMut(Vec<u8>)) {
+    pub(crate) fn close(&mut self, mut line: impl FnMut(Line)) {
         self.pipe = None;
         if let Some(last) = self.lines.end() {
             line(last);
+        }
+    }
+}
+
+/// The process that joined from behind a wrapper.
+#[derive(Debug)]
+struct Joined {
+    pid: u32,
+    pidfd: OwnedFd,
+    ended: bool,
+    /// How, as far as could be learnt yet.
+    status: Option<ExitStatus>,
+    /// Whether the wrapper was seen to end first.
+    outlived_wrapper: bool,
+}
+
+impl Joined {
+    /// Looks whether it has ended, and how.
+    fn look(&mut self) {
+        self.ended = self.ended || readable(&self.pidfd);
+        if self.ended && self.status.is_none() {
+            self.status = sys::ended(self.pidfd.as_fd(), self.pid);
         }
     }
 }
@@ -73,9 +95,10 @@ impl<P: Read + AsFd> Output<P> {
 pub(crate) struct Process {
     spawned: Spawned,
     group: u32,
-    joined: Option<(u32, OwnedFd)>,
     own_ended: bool,
-    joined_ended: bool,
+    joined: Option<Joined>,
+    /// When it was first killed.
+    killed: Cell<Option<Duration>>,
     /// Where its input goes, for rank 0.
     pub(crate) stdin: Option<ChildStdin>,
     /// Its standard output.
@@ -90,20 +113,28 @@ impl Process {
         command: &[OsString],
         environment: &[(&str, String)],
         with_stdin: bool,
-        guardian: &Guardian,
+        guardian: &mut Guardian,
     ) -> io::Result<Self> {
         let mut spawned = spawn(command, environment, with_stdin)?;
         let group = spawned.child.id();
-        // Without a guardian the ranks still die with the launcher; only their children may not.
-        let _guardian_gone = guardian.add(group);
         let stdin = spawned.stdin.take();
-        if let Some(stdin) = &stdin {
-            rustix::io::ioctl_fionbio(stdin, true)?;
+        let stdout = Output::new(spawned.stdout.take());
+        let stderr = Output::new(spawned.stderr.take());
+        let (own_ended, joined, killed) = (false, None, Cell::new(None));
+        let process = Self { spawned, group, own_ended, joined, killed, stdin, stdout, stderr };
+        if let Err(error) = process.prepare().and_then(|()| guardian.add(group)) {
+            process.kill();
+            return Err(error);
         }
-        let stdout = Output::new(spawned.stdout.take())?;
-        let stderr = Output::new(spawned.stderr.take())?;
-        let (own_ended, joined_ended) = (false, true);
-        Ok(Self { spawned, group, joined: None, own_ended, joined_ended, stdin, stdout, stderr })
+        Ok(process)
+    }
+
+    fn prepare(&self) -> io::Result<()> {
+        let (stdout, stderr) = (self.stdout.fd(), self.stderr.fd());
+        for pipe in [self.stdin.as_ref().map(AsFd::as_fd), stdout, stderr].into_iter().flatten() {
+            rustix::io::ioctl_fionbio(pipe, true)?;
+        }
+        Ok(())
     }
 
     /// Takes note of the process that joined, which may be behind a wrapper.
@@ -111,29 +142,42 @@ impl Process {
         if pid != self.group {
             let raw = Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidInput)?;
             let pidfd = rustix::process::pidfd_open(raw, PidfdFlags::empty())?;
-            self.joined = Some((pid, pidfd));
-            self.joined_ended = false;
+            let (ended, status, outlived_wrapper) = (false, None, false);
+            self.joined = Some(Joined { pid, pidfd, ended, status, outlived_wrapper });
         }
         Ok(())
     }
 
     /// The process that runs the program, as far as known.
     pub(crate) fn pid(&self) -> u32 {
-        self.joined.as_ref().map_or(self.group, |(pid, _)| *pid)
+        self.joined.as_ref().map_or(self.group, |joined| joined.pid)
+    }
+
+    /// The process that was started, a wrapper perhaps.
+    pub(crate) fn started_pid(&self) -> u32 {
+        self.group
+    }
+
+    /// The process that has not ended, if only one has.
+    pub(crate) fn lasting_pid(&self) -> u32 {
+        if self.own_ended { self.pid() } else { self.group }
+    }
+
+    fn pidfd(&self) -> BorrowedFd<'_> {
+        self.joined.as_ref().map_or(&self.spawned.pidfd, |joined| &joined.pidfd).as_fd()
     }
 
     /// The descriptors that become readable when a process ends.
     pub(crate) fn pidfds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let own = (!self.own_ended).then(|| self.spawned.pidfd.as_fd());
-        let joined = self.joined.as_ref().filter(|_| !self.joined_ended);
-        own.into_iter().chain(joined.map(|(_, pidfd)| pidfd.as_fd()))
+        let joined = self.joined.as_ref().filter(|joined| !joined.ended);
+        own.into_iter().chain(joined.map(|joined| joined.pidfd.as_fd()))
     }
 
     /// Sends a signal to the process that runs the program.
     pub(crate) fn signal(&self, signal: Signal) {
-        let pidfd = self.joined.as_ref().map_or(&self.spawned.pidfd, |(_, pidfd)| pidfd);
         // A process that has just ended cannot be signalled, and needs not be.
-        let _gone = rustix::process::pidfd_send_signal(pidfd, signal);
+        let _gone = rustix::process::pidfd_send_signal(self.pidfd(), signal);
     }
 
     /// Sends a signal to the whole process group.
@@ -145,36 +189,46 @@ impl Process {
 
     /// Kills everything of it; [`Process::reap`] tells when it is gone.
     pub(crate) fn kill(&self) {
+        self.killed.set(self.killed.get().or_else(|| Some(sys::now())));
         self.signal_group(Signal::KILL);
         self.signal(Signal::KILL);
     }
 
+    /// When it was killed, if it was.
+    pub(crate) fn killed(&self) -> Option<Duration> {
+        self.killed.get()
+    }
+
     /// Looks which of its processes have ended and kills what the leader left behind; gives the
-    /// ending once nothing is left.
-    pub(crate) fn reap(&mut self, guardian: &Guardian) -> Option<Ending> {
-        self.joined_ended =
-            self.joined.as_ref().is_none_or(|(_, pidfd)| self.joined_ended || readable(pidfd));
+    /// endings once nothing is left.
+    pub(crate) fn reap(&mut self, guardian: &mut Guardian) -> Option<Endings> {
+        self.joined.iter_mut().for_each(Joined::look);
         if !self.own_ended {
             if !readable(&self.spawned.pidfd) {
                 return None;
+            }
+            if let Some(joined) = &mut self.joined {
+                // Looked at before and after the wrapper: what lives now has outlived it.
+                joined.look();
+                joined.outlived_wrapper = !joined.ended;
             }
             // Before the leader is reaped its group cannot be somebody else's.
             self.kill();
             self.own_ended = true;
         }
-        if !self.joined_ended {
+        if self.joined.as_ref().is_some_and(|joined| !joined.ended) {
             return None;
         }
-        let status = self.spawned.child.wait().ok()?;
-        let _guardian_gone = guardian.remove(self.group);
-        Some(match (status.signal(), status.code()) {
-            (Some(signal), _) => Ending::Signal { signal, core: status.core_dumped() },
-            // A shell reports the signal that ended its child as 128 and the signal's number.
-            (None, Some(code)) if self.joined.is_some() && (129..=159).contains(&code) => {
-                Ending::Signal { signal: code - 128, core: false }
-            }
-            (None, code) => Ending::Exit(code.unwrap_or(0)),
-        })
+        // A debugger may hold what has ended: then it is there at a later look.
+        let started = ending(self.spawned.child.try_wait().ok()??);
+        guardian.remove(self.group);
+        let program = self.joined.as_mut().map(|joined| {
+            // If the wrapper had not reaped it, it is our child by now.
+            joined.look();
+            let (ending, outlived_wrapper) = (joined.status.map(ending), joined.outlived_wrapper);
+            Program { ending, outlived_wrapper }
+        });
+        Some(Endings { started, program })
     }
 
     /// Whether it has written what was not taken yet.
@@ -182,30 +236,14 @@ impl Process {
         self.stdout.has_bytes() || self.stderr.has_bytes()
     }
 
-    /// Whether the program runs behind a wrapper.
-    pub(crate) fn is_wrapped(&self) -> bool {
-        self.joined.is_some()
-    }
-
     /// Whether the process that runs the program has ended, reaped or not.
     pub(crate) fn has_ended(&self) -> bool {
-        readable(self.joined.as_ref().map_or(&self.spawned.pidfd, |(_, pidfd)| pidfd))
-    }
-
-    /// Waits until nothing of it is left; it has been killed.
-    pub(crate) fn wait(mut self, guardian: &Guardian) {
-        self.kill();
-        while self.reap(guardian).is_none() {
-            let mut fds: Vec<_> =
-                self.pidfds().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-            let bound = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-            let _interrupted = poll(&mut fds, Some(&bound));
-        }
+        readable(self.pidfd())
     }
 
     /// Whether the process that joined has ended while the wrapper around it lives on.
     pub(crate) fn wrapper_lingers(&self) -> bool {
-        self.joined.is_some() && self.joined_ended && !self.own_ended
+        !self.own_ended && self.joined.as_ref().is_some_and(|joined| joined.ended)
     }
 
     /// Writes input, as much as fits; `Ok(0)` when the pipe is full.
@@ -217,6 +255,13 @@ impl Process {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             other => other,
         }
+    }
+}
+
+fn ending(status: ExitStatus) -> Ending {
+    match status.signal() {
+        Some(signal) => Ending::Signal { signal, core: status.core_dumped() },
+        None => Ending::Exit(status.code().unwrap_or(0)),
     }
 }
 

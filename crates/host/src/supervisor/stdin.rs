@@ -1,7 +1,8 @@
 //! Standard input, passed on to rank 0.
 //!
 //! Invariants: no more is read than fits a small buffer, so a program that does not read holds its
-//! writer back; of a twin, all that was read is kept, and the run that follows is given it first.
+//! writer back, also one that has closed its input; what an incarnation has not taken is there for
+//! the next; of a twin, all that was read is kept, and the run that follows is given it first.
 //! Deliberately absent: repetition; what a failed incarnation has read is gone, and the handbook
 //! says so.
 
@@ -86,8 +87,11 @@ impl Stdin {
     pub(crate) fn write(&mut self, process: &mut Process) {
         match process.feed(&self.buffer[self.passed..]) {
             Ok(written) => self.passed += written,
-            // The rank does not read any more.
-            Err(_) => self.passed = self.buffer.len(),
+            Err(_) => {
+                // The rank does not read any more. Without a pipe to it, nothing is read for it.
+                process.stdin = None;
+                return;
+            }
         }
         if self.passed == self.buffer.len() {
             self.buffer.clear();
@@ -101,7 +105,38 @@ impl Stdin {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
+    use rustix::event::{PollFd, PollFlags, poll};
+
     use super::*;
+    use crate::sys::{self, Guardian};
+
+    #[test]
+    fn a_rank_that_has_closed_its_input_is_given_no_more_and_the_next_one_is() {
+        let mut guardian = Guardian::start().unwrap();
+        let mut start = |script: &str| {
+            let command = ["sh", "-c", script].map(OsString::from);
+            Process::start(&command, &[], true, &mut guardian).unwrap()
+        };
+        let mut stdin = Stdin::new(Taken::default(), false);
+        stdin.take(b"abc");
+        let mut closes = start("exec <&-; sleep 1000");
+        let pipe = closes.stdin.as_ref().unwrap();
+        // An error is told even if nothing is asked for.
+        poll(&mut [PollFd::new(pipe, PollFlags::empty())], None).unwrap();
+        stdin.write(&mut closes);
+        assert!(closes.stdin.is_none() && stdin.has_output() && !stdin.wants_input());
+        let mut reads = start("read line");
+        stdin.write(&mut reads);
+        assert!(reads.stdin.is_some() && !stdin.has_output() && stdin.wants_input());
+        for mut process in [closes, reads] {
+            process.kill();
+            while process.reap(&mut guardian).is_none() {
+                sys::wait_readable(process.pidfds(), sys::LOOK);
+            }
+        }
+    }
 
     #[test]
     fn a_second_run_begins_with_what_the_first_has_read() {

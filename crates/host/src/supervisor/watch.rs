@@ -19,6 +19,7 @@ use crate::{procfs, sys};
 impl Supervisor<'_> {
     /// One heartbeat.
     pub(super) fn look_at_ranks(&mut self, now: Duration) {
+        self.look_at_the_killed(now);
         let samples: Vec<_> = (0..self.members.len()).filter_map(|i| self.sample(i)).collect();
         let findings = self.evidence.tick(now, &samples, self.segment.rings_empty());
         for (rank, health) in findings.ranks {
@@ -40,7 +41,8 @@ impl Supervisor<'_> {
 
     fn sample(&self, i: usize) -> Option<Sample> {
         let member = &self.members[i];
-        let process = member.process.as_ref()?;
+        // One that has ended behind a wrapper is reaped by that, and its number may be another's.
+        let process = member.process.as_ref().filter(|process| !process.has_ended())?;
         let stat = procfs::stat(process.pid())?;
         let rank = member.rank;
         let word = |word| self.segment.status(rank, word).load(Ordering::Acquire);

@@ -4,11 +4,14 @@
 //! any decision; each function does one thing to one process.
 
 mod guardian;
+mod pidfd;
 mod spawn;
 
 pub use guardian::Guardian;
+pub use pidfd::ended;
 pub use spawn::{Spawned, spawn};
 
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 /// Ignores the signals that a background process gets for reading its terminal and that a process
@@ -36,10 +39,10 @@ pub fn is_ignored(signal: i32) -> bool {
 #[must_use]
 pub fn mend(error: &std::io::Error) -> &'static str {
     match error.raw_os_error() {
-        Some(libc::EMFILE) => "raise the limit of open files, `ulimit -n`, or give a smaller -n",
+        Some(libc::EMFILE) => "raise `ulimit -n`, or run fewer ranks",
         Some(libc::ENFILE) => "the machine is out of open files, `sysctl fs.file-max`",
-        Some(libc::EAGAIN) => "raise the limit of processes, `ulimit -u`, or give a smaller -n",
-        Some(libc::ENOMEM) => "the machine is out of memory: give a smaller -n",
+        Some(libc::EAGAIN) => "raise `ulimit -u`, or run fewer ranks",
+        Some(libc::ENOMEM) => "the machine is out of memory: run fewer ranks",
         _ => "the machine lacks what it needs",
     }
 }
@@ -66,6 +69,21 @@ pub fn stop_self() {
     // SAFETY: raise takes any number and only sends a signal to this thread.
     unsafe { libc::raise(libc::SIGSTOP) };
 }
+
+/// Waits until one of these is readable, at most so long.
+pub fn wait_readable<'a>(fds: impl Iterator<Item = BorrowedFd<'a>>, at_most: Duration) {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds: Vec<_> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+    let at_most = Timespec {
+        tv_sec: at_most.as_secs().try_into().unwrap_or(i64::MAX),
+        tv_nsec: at_most.subsec_nanos().into(),
+    };
+    // An interrupted wait is a short one.
+    let _interrupted = poll(&mut fds, Some(&at_most));
+}
+
+/// How often a wait looks at what no descriptor tells of.
+pub const LOOK: Duration = Duration::from_millis(50);
 
 /// The shortest period that anything here repeats at.
 pub const TICK: Duration = Duration::from_millis(1);

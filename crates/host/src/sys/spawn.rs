@@ -62,7 +62,11 @@ pub fn spawn(
     unsafe { command.pre_exec(prepare) };
     let mut child = command.spawn()?;
     let pid = Pid::from_child(&child);
-    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+    let opened = rustix::process::pidfd_open(pid, PidfdFlags::empty());
+    let pidfd = opened.inspect_err(|_| {
+        // Nobody would watch it. It is no zombie for long: the job ends for this.
+        let _gone = child.kill();
+    })?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     Ok(Spawned { child, pidfd, stdin, stdout, stderr })
 }

@@ -215,3 +215,26 @@ fn nobody_is_suspected_while_the_job_stops() {
     assert_eq!(s.suspect(0, FenceReason::Stopped), ["drop suspicion"]);
     assert_eq!(s.died(0, 0, by(15)), ["end 143"]);
 }
+
+#[test]
+fn a_wrapper_may_go_on_when_the_job_wants_nothing_else_of_it() {
+    let mut job = Script::open(2, Policy::Rollback);
+    assert!(!job.engine.lets_wrappers_go_on());
+    job.result(0, 1);
+    assert_eq!(job.result(1, 1), ["finish 1"]);
+    assert!(job.engine.lets_wrappers_go_on() && !job.engine.only_waits_for_the_dead());
+    job.give(Input::Stop { signal: 2 });
+    assert!(!job.engine.only_waits_for_the_dead(), "they were asked, not killed");
+    job.give(Input::StopNow);
+    assert!(job.engine.only_waits_for_the_dead());
+}
+
+#[test]
+fn a_killed_rank_is_waited_for_as_long_as_it_is_to_be_started_again() {
+    let mut job = Script::open(2, Policy::Rollback);
+    job.give(Input::Suspect { rank: Rank(0), reason: FenceReason::Stopped });
+    job.give(Input::Suspect { rank: Rank(1), reason: FenceReason::Stopped });
+    assert!(!job.engine.only_waits_for_the_dead());
+    job.give(Input::GiveUp { code: 70, why: String::new() });
+    assert!(job.engine.only_waits_for_the_dead());
+}
