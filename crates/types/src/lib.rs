@@ -15,6 +15,7 @@ pub mod ids;
 pub mod inject;
 pub mod limits;
 pub mod point;
+pub mod report;
 pub mod wire;
 
 pub use cause::Cause;

@@ -219,9 +219,12 @@ impl Rank {
     /// To be called at the start of each call: obeys orders, notices an interruption.
     ///
     /// # Errors
-    /// [`RankError::Interrupted`].
+    /// [`RankError::Interrupted`]; [`RankError::Finished`] when there is no job any more to call.
     pub fn check(&self) -> Result<(), RankError> {
         self.injector.obey();
+        if self.finished {
+            return Err(RankError::Finished);
+        }
         if self.is_interrupted() { Err(RankError::Interrupted) } else { Ok(()) }
     }
 
