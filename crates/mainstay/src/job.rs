@@ -165,6 +165,10 @@ impl Job {
     /// State that survives failures: made by `initial` at first, restored from a version later.
     /// Collective; `initial` must not communicate.
     ///
+    /// What is exchanged before it is exchanged again at each entry, and is received before it. A
+    /// restored program stands right behind a [`checkpoint`](Job::checkpoint): what it sends next
+    /// must be what followed that, so set-up that communicates comes before `protect`.
+    ///
     /// # Errors
     /// What `initial` returns, a field whose type differs from the version's, or an interruption.
     pub fn protect<I: Initial>(

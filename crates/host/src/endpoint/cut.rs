@@ -6,9 +6,11 @@
 use std::sync::atomic::Ordering;
 
 use mainstay_comm::layout::{Control, Status};
+use mainstay_comm::matching::is_prologue;
 use mainstay_types::wire::Early;
 use mainstay_types::{Rank, Version};
 
+use super::inbound::Unexpected;
 use super::{CommError, Endpoint, Result};
 
 /// What a capture saves of a rank's channels.
@@ -95,7 +97,8 @@ impl Endpoint {
         self.pull_everything(&mut None)?;
         let ids: Vec<u32> = self.matching.unexpected().collect();
         let whole = |id: u32| self.unexpected.get(id).filter(|kept| kept.whole);
-        let kept = ids.into_iter().filter_map(whole);
+        let of_version = |kept: &&Unexpected| !is_prologue(kept.message.context);
+        let kept = ids.into_iter().filter_map(whole).filter(of_version);
         let mut unexpected: Vec<_> = kept.map(|kept| stored(kept.message.clone())).collect();
         unexpected.sort_by_key(|message| (message.source, message.sequence));
         let state = CutState {

@@ -95,7 +95,7 @@ impl Endpoint {
         self.call(|e| {
             e.known(to)?;
             (e.point)(Point::Send);
-            let label = label(context, tag);
+            let label = e.now(label(context, tag));
             let message = e.number(to, label, payload)?;
             let request = e.request(to, label, State::Out);
             if let Some(mut message) = message {
@@ -118,7 +118,7 @@ impl Endpoint {
     pub fn irecv(&mut self, source: Rank, context: u32, tag: u32) -> Result<RequestId> {
         self.call(|e| {
             e.known(source)?;
-            let label = label(context, tag);
+            let label = e.now(label(context, tag));
             Ok(match e.matching.claim(source, label) {
                 Some(kept) => e.request(source, label, State::Claimed(kept)),
                 None => {

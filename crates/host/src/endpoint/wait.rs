@@ -245,7 +245,7 @@ impl Endpoint {
         if let Some((progress, payload)) = work.send.take() {
             match progress.started {
                 true => self.queue(progress, payload, None),
-                false => self.channels.withdraw(progress.to),
+                false => self.channels_of(progress.label.context).withdraw(progress.to),
             }
         }
     }
