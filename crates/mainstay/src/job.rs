@@ -197,7 +197,8 @@ impl Job {
         protected::checkpoint(&self.handle, states)
     }
 
-    /// Completes one step of a program without protected state.
+    /// Completes one step of a program without protected state. No version is captured of such a
+    /// program: after a failure it begins at the start.
     ///
     /// # Errors
     /// An interruption; or when there is protected state, which would go back without it.

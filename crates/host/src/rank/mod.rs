@@ -59,6 +59,8 @@ pub struct Rank {
     owes_restored: bool,
     restore_ns: u64,
     specs: Vec<FieldSpec>,
+    /// Whether the program has protected state, so that there is something to capture.
+    protects: bool,
     arenas_ready: bool,
     finished: bool,
     hashes: Vec<u64>,
@@ -168,6 +170,7 @@ impl Rank {
             owes_restored: false,
             restore_ns: 0,
             specs: Vec::new(),
+            protects: false,
             arenas_ready: false,
             finished: false,
             hashes: Vec::new(),
