@@ -13,6 +13,6 @@ pub mod target;
 
 pub use budget::{Budget, Ruling};
 pub use cause::{Class, Ending, FenceReason, Hints, Verdict, classify};
-pub use evidence::{Evidence, Findings, Health, Sample, Wait, WaitKind};
+pub use evidence::{Evidence, Findings, Health, Sample, Wait};
 pub use recovery::{Config, Effect, Input, Phase, Policy, Recovery};
 pub use target::{Mode, Pace};

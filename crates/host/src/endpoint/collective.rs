@@ -8,10 +8,9 @@
 //! A collective that fails may have completed at some ranks. The recovery makes up for it: all
 //! ranks go back to one version.
 
-use mainstay_comm::layout::WaitKind;
 use mainstay_comm::matching::Label;
 use mainstay_comm::tree;
-use mainstay_types::{Point, Rank};
+use mainstay_types::{Point, Rank, WaitKind};
 
 use super::inbound::Buffer;
 use super::{CommError, Endpoint, Result};

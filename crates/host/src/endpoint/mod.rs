@@ -28,11 +28,11 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use mainstay_comm::layout::{Control, Counter, Status, WaitKind};
+use mainstay_comm::layout::{Control, Counter, Status};
 use mainstay_comm::matching::{Label, Matching, is_prologue};
 use mainstay_comm::ring;
 use mainstay_comm::{Channels, Cut, Message, ResumeError};
-use mainstay_types::{Epoch, Incarnation, Point, Rank, Version};
+use mainstay_types::{Epoch, Incarnation, Point, Rank, Version, WaitKind};
 
 pub use collective::Fold;
 pub use cut::{CutState, Resume};

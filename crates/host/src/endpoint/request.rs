@@ -5,9 +5,8 @@
 //! belongs to one epoch; [`Endpoint::wait`] spends it. Deliberately absent: cancelling; an epoch
 //! that ends takes its requests along.
 
-use mainstay_comm::layout::WaitKind;
 use mainstay_comm::matching::Label;
-use mainstay_types::{Epoch, Point, Rank};
+use mainstay_types::{Epoch, Point, Rank, WaitKind};
 
 use super::p2p::label;
 use super::wait::Work;
@@ -79,7 +78,7 @@ impl Request {
     /// What to tell others about a wait for it.
     pub(super) fn wish(&self) -> (WaitKind, Rank, u32) {
         let kind = match self.awaits() {
-            Some(_) => WaitKind::Recv,
+            Some(_) => WaitKind::Receive,
             None => WaitKind::Send,
         };
         (kind, self.peer, self.label.tag)

@@ -7,11 +7,11 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use mainstay_comm::layout::{Control, WaitKind};
-use mainstay_types::Point;
+use mainstay_comm::layout::Control;
 use mainstay_types::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use mainstay_types::report::check_key;
 use mainstay_types::wire::{ToRank, ToSupervisor};
+use mainstay_types::{Point, WaitKind};
 
 use super::{Rank, RankError};
 use crate::shm::{Blob, Segment};

@@ -18,9 +18,9 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use mainstay_ckpt::FieldSpec;
-use mainstay_comm::layout::{Control, Layout, WaitKind};
+use mainstay_comm::layout::{Control, Layout};
 use mainstay_types::wire::{ToRank, ToSupervisor};
-use mainstay_types::{Epoch, Incarnation, Point, Rank as RankId, Step, Version};
+use mainstay_types::{Epoch, Incarnation, Point, Rank as RankId, Step, Version, WaitKind};
 
 use self::arenas::Arenas;
 use self::inject::Injector;
