@@ -213,8 +213,7 @@ fn verdict(
         return String::new();
     }
     let why = if options.audit && !summary.failures.is_empty() {
-        "a rank failed during the audit, and its log with it: nothing is decided; run it again \
-         without a fault"
+        "a rank failed during the audit, and its log with it: nothing is decided; run it again"
             .to_owned()
     } else if summary.result_digest != summary.twin_digest {
         first_difference(&twin.audit, audit).unwrap_or_else(|| "the answers differ".to_owned())
@@ -225,7 +224,10 @@ fn verdict(
     } else if summary.recoveries == 0 && summary.resumed_from.is_none() {
         let mend = match summary.failures.is_empty() {
             true => "add --inject",
-            false => "the rank failed before the first version; let it fail later",
+            false => {
+                "the rank failed before the first version; let it fail later, or give \
+                      --ckpt-every"
+            }
         };
         format!("the answers agree, but nothing was restored: nothing is proved; {mend}")
     } else {
