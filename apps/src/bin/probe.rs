@@ -103,6 +103,8 @@ enum Mode {
     Early(Work),
     /// Takes an interruption for the end and returns Ok
     Swallow(Work),
+    /// Protects nothing, and ticks
+    Unprotected(Work),
     /// Holds a value whose Drop communicates
     DropComm(Work),
     /// Starts a process in the first step and leaves it
@@ -168,6 +170,7 @@ fn enter(job: &Job, mode: &Mode) -> mainstay::Result<()> {
         }
         Mode::Early(work) => contract::early(job, (*work).into()),
         Mode::Swallow(work) => contract::swallow(job, (*work).into()),
+        Mode::Unprotected(work) => contract::unprotected(job, (*work).into()),
         Mode::DropComm(work) => contract::drop_comm(job, (*work).into()),
         Mode::Fork { grandchild: true, work } => {
             contract::fork(job, (*work).into(), Offspring::Grandchild)

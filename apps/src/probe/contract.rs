@@ -6,7 +6,7 @@ use std::process::Command;
 
 use mainstay::{Comm, Job, Op, Result};
 
-use super::load::{Load, Work, go_on, steps, steps_with};
+use super::load::{Load, Work, go_on, spin, steps, steps_with};
 
 /// Returns `Ok` half-way, without `finish`.
 ///
@@ -27,6 +27,21 @@ pub fn swallow(job: &Job, load: Load) -> Result<()> {
         Err(error) if error.is_interrupted() => Ok(()),
         other => other,
     }
+}
+
+/// Does the work without protecting any of it: each entry begins at the start.
+///
+/// # Errors
+/// An interruption.
+pub fn unprotected(job: &Job, load: Load) -> Result<()> {
+    let world = job.world();
+    let mut work = Work::new(job.rank(), load.bytes);
+    while work.step < load.steps {
+        work.advance(&world)?;
+        spin(load.spin);
+        job.tick()?;
+    }
+    job.finish(&work.words)
 }
 
 /// A value that talks to other ranks when it is dropped, also while an interruption unwinds.

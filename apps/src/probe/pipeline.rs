@@ -9,10 +9,13 @@
 //!   r + 1                 checkpoint s  early→ ←late
 //! ```
 //!
+//! Before all that, in each entry, the chain exchanges its ranks' numbers on the same tags: a prologue
+//! whose messages must not be taken for those of a version, nor they for them.
+//!
 //! Invariants: a message is mixed into the state exactly once, so that a lost, doubled or stale one
 //! changes the answer. The last rank of the chain checkpoints first, so nobody waits in a circle.
 
-use mainstay::{Comm, Fields, Job, Result, State};
+use mainstay::{Comm, Error, Fields, Job, Result, State};
 
 use super::load::{Load, spin};
 use crate::rhs;
@@ -85,12 +88,35 @@ impl Link {
     }
 }
 
+/// Tells both neighbours this rank's number, and requires theirs.
+fn prologue(world: &Comm) -> Result<()> {
+    let (me, size) = (world.rank(), world.size());
+    let neighbours = [(me.checked_sub(1), EARLY, LATE), (Some(me + 1), LATE, EARLY)];
+    let known = |peer: &usize| *peer < size;
+    for (peer, tag, _) in neighbours {
+        if let Some(peer) = peer.filter(known) {
+            world.send(&[me as u64], peer, tag)?;
+        }
+    }
+    for (peer, _, tag) in neighbours {
+        if let Some(peer) = peer.filter(known) {
+            let got = world.irecv::<u64>(peer, tag)?.wait()?;
+            if got != [peer as u64] {
+                let words = got.len();
+                return Err(Error::msg(format!("{words} words of rank {peer} in the prologue")));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Sends messages across every cut, and finishes with the history of all that was received.
 ///
 /// # Errors
 /// An interruption.
 pub fn pipeline(job: &Job, load: Load) -> Result<()> {
     let world = job.world();
+    prologue(&world)?;
     let mut link = job.protect("link", || Link::new(job.rank(), load))?;
     loop {
         // First what follows the last checkpoint: a restored state stands right behind it.

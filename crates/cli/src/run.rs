@@ -223,7 +223,8 @@ fn verdict(
         return String::new();
     }
     let why = if options.audit && !summary.failures.is_empty() {
-        "a rank failed during the audit: nothing is decided; run it again".to_owned()
+        "a rank failed during the audit, and its log with it: nothing is decided; run it again"
+            .to_owned()
     } else if summary.result_digest != summary.twin_digest {
         first_difference(&twin.audit, audit).unwrap_or_else(|| "the answers differ".to_owned())
     } else if options.audit {
@@ -231,7 +232,14 @@ fn verdict(
     } else if !summary.not_injected.is_empty() {
         "the answers agree, but an injection left no receipt: nothing is proved".to_owned()
     } else if summary.recoveries == 0 && summary.resumed_from.is_none() {
-        "the answers agree, but nothing was restored: nothing is proved; add --inject".to_owned()
+        let mend = match summary.failures.is_empty() {
+            true => "add --inject",
+            false => {
+                "the rank failed before the first version; let it fail later, or give \
+                      --ckpt-every"
+            }
+        };
+        format!("the answers agree, but nothing was restored: nothing is proved; {mend}")
     } else {
         String::new()
     };

@@ -16,7 +16,7 @@ mod names;
 use mainstay_types::limits::{INJECTIONS_MAX, RANKS_MAX, RING_BYTES_MIN};
 use mainstay_types::{Point, Rank};
 
-pub use names::{Control, Counter, Status, WaitKind};
+pub use names::{Control, Counter, Status};
 
 /// The unit of mapping and protection.
 pub const PAGE_BYTES: usize = 4096;

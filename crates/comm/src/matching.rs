@@ -18,6 +18,24 @@ pub struct Label {
     pub tag: u32,
 }
 
+/// Set in the context of messages that belong to the prologue of a restored entry.
+const PROLOGUE: u32 = 1 << 31;
+
+impl Label {
+    /// The same in the prologue of a restored entry, where it matches nothing of a version.
+    #[must_use]
+    pub fn in_prologue(self) -> Self {
+        Self { context: self.context | PROLOGUE, ..self }
+    }
+}
+
+/// Whether messages of this context belong to the prologue of a restored entry.
+#[inline]
+#[must_use]
+pub fn is_prologue(context: u32) -> bool {
+    context & PROLOGUE != 0
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     label: Label,

@@ -4,22 +4,9 @@
 //! Deliberately absent: bytes on disk; `ckpt` encodes.
 
 use mainstay_types::wire::Early;
-use mainstay_types::{Rank, Version, crc32c_append};
+use mainstay_types::{Version, crc32c_append};
 
-/// A whole message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// Who sent it.
-    pub source: Rank,
-    /// Its communicator.
-    pub context: u32,
-    /// Its tag.
-    pub tag: u32,
-    /// Its number on the channel.
-    pub sequence: u64,
-    /// Its bytes.
-    pub payload: Vec<u8>,
-}
+pub use mainstay_types::Message;
 
 /// What a rank saves of its channels at a capture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use std::time::Duration;
 use mainstay_types::{Incarnation, Rank};
 
 use self::deadlock::Standstill;
-pub use self::deadlock::{Wait, WaitKind, who_waits};
+pub use self::deadlock::{Wait, who_waits};
 use self::watch::Watch;
 use crate::cause::FenceReason;
 

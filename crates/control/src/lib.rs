@@ -15,6 +15,6 @@ pub use budget::{Budget, Ruling};
 pub use cause::{
     Class, Ending, Endings, FenceReason, Hints, Program, Verdict, classify, ending_of,
 };
-pub use evidence::{Evidence, Findings, Health, Sample, Wait, WaitKind};
+pub use evidence::{Evidence, Findings, Health, Sample, Wait};
 pub use recovery::{Config, Effect, Input, Phase, Policy, Recovery};
 pub use target::{Mode, Pace};

@@ -92,14 +92,27 @@ impl From<Error> for Box<dyn StdError + Send + Sync> {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self.as_std(), f)?;
+        let mut text = self.as_std().to_string();
         let mut cause = self.as_std().source();
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
+            let told = error.to_string();
+            if !tells(&text, &told) {
+                text.push_str(": ");
+                text.push_str(&told);
+            }
             cause = error.source();
         }
-        Ok(())
+        f.write_str(&text)
     }
+}
+
+/// Whether a sentence tells its cause already, as many errors do that have it as their source too.
+fn tells(text: &str, cause: &str) -> bool {
+    text.match_indices(cause).any(|(at, _)| {
+        let before = &text[..at];
+        let behind = &text[at + cause.len()..];
+        (before.is_empty() || before.ends_with(": ")) && !behind.starts_with(char::is_alphanumeric)
+    })
 }
 
 /// As [`Display`](fmt::Display): what `main` shows when it returns the error.
@@ -121,5 +134,34 @@ mod tests {
         assert!(parse.downcast_ref::<std::num::ParseIntError>().is_some());
         assert!(parse.downcast_ref::<std::fmt::Error>().is_none());
         assert_eq!(format!("{parse:?}"), format!("{parse}"));
+    }
+    /// An error with a source, which its own sentence tells or does not.
+    #[derive(Debug)]
+    struct Outer(&'static str, std::io::Error);
+
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl StdError for Outer {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            Some(&self.1)
+        }
+    }
+
+    #[test]
+    fn each_cause_is_shown_once() {
+        let shown = |text| Error::from(Outer(text, std::io::Error::other("no room"))).to_string();
+        assert_eq!(shown("cannot write"), "cannot write: no room");
+        assert_eq!(shown("cannot write: no room"), "cannot write: no room");
+        assert_eq!(shown("cannot write: no room; make some"), "cannot write: no room; make some");
+        assert_eq!(shown("no room"), "no room");
+        assert_eq!(shown("no roommate"), "no roommate: no room");
+        assert_eq!(shown("a: no roommate"), "a: no roommate: no room");
+        let cause = std::io::Error::other("no room");
+        let io = RankError::Io { action: "map the segment", cause };
+        assert_eq!(Error::from(io).to_string(), "cannot map the segment: no room");
     }
 }

@@ -1,8 +1,8 @@
 //! The job as one entry of the program sees it.
 //!
 //! Invariant: a [`Job`] and all that comes from it belong to one entry; once that is over, every
-//! call returns an interruption and touches nothing. Deliberately absent: what outlives an entry;
-//! [`Core`] keeps it.
+//! call returns an interruption and touches nothing, and once the job is finished, an error of its
+//! own. Deliberately absent: what outlives an entry; [`Core`] keeps it.
 
 use std::any::Any;
 use std::cell::{RefCell, RefMut};
@@ -165,6 +165,10 @@ impl Job {
     /// State that survives failures: made by `initial` at first, restored from a version later.
     /// Collective; `initial` must not communicate.
     ///
+    /// What is exchanged before it is exchanged again at each entry, and is received before it. A
+    /// restored program stands right behind a [`checkpoint`](Job::checkpoint): what it sends next
+    /// must be what followed that, so set-up that communicates comes before `protect`.
+    ///
     /// # Errors
     /// What `initial` returns, a field whose type differs from the version's, or an interruption.
     pub fn protect<I: Initial>(
@@ -193,7 +197,8 @@ impl Job {
         protected::checkpoint(&self.handle, states)
     }
 
-    /// Completes one step of a program without protected state.
+    /// Completes one step of a program without protected state. No version is captured of such a
+    /// program: after a failure it begins at the start.
     ///
     /// # Errors
     /// An interruption; or when there is protected state, which would go back without it.
@@ -202,11 +207,17 @@ impl Job {
     }
 
     /// A value for the report of the run, under a key such as `residual`. The last value counts.
-    /// Report after the last step, right before [`finish`](Job::finish): a rollback does not take
-    /// back what was reported before it.
+    ///
+    /// Report after the last step, right before [`finish`](Job::finish). Values are no part of a
+    /// version: a rollback does not take back what was reported before it, and a run with
+    /// `--resume` knows nothing of what an earlier run reported.
+    ///
+    /// A key is ASCII letters, digits, spaces and `_-./`, begins with a letter, and is none of the
+    /// report's own, such as `lost time`. The report shows a value in one line, with control
+    /// characters escaped; `--json` has it as it is.
     ///
     /// # Errors
-    /// An interruption, or a key or value that is too long.
+    /// An interruption, such a key, or a key of more than 256 or a value of more than 4,096 bytes.
     pub fn report(&self, key: &str, value: impl fmt::Display) -> Result<()> {
         Ok(self.handle.core()?.rank.report(key, &value.to_string())?)
     }
@@ -223,10 +234,12 @@ impl Job {
 
     /// Commits the job's results. No rank returns before all results are safe with the supervisor
     /// and the job is recorded as finished; after that no death fails the job. Collective, and the
-    /// last call of the program.
+    /// last call of the program: once it has returned `Ok`, every other call is an error that says
+    /// so and does nothing.
     ///
     /// # Errors
-    /// An interruption, also here: a peer may die before the decision.
+    /// An interruption, also here: a peer may die before the decision. Requests that are not
+    /// complete.
     pub fn finish<T: Plain>(&self, results: impl AsRef<[T]>) -> Result<()> {
         let bytes = bytemuck::cast_slice(results.as_ref());
         Ok(self.handle.communicating()?.rank.finish(bytes)?)
@@ -236,5 +249,69 @@ impl Job {
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Job").field("rank", &self.rank).field("size", &self.size).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Fields;
+
+    struct Nothing;
+
+    impl State for Nothing {
+        fn fields(&mut self, f: &mut Fields<'_>) {
+            f.value("zero", &mut 0_u8);
+        }
+    }
+
+    #[test]
+    fn nothing_is_called_after_finish() {
+        let misused = |outcome: Result<()>| {
+            let error = outcome.unwrap_err();
+            assert!(!error.is_interrupted());
+            assert!(error.to_string().contains("`job.finish`, which is the last one"), "{error}");
+        };
+        crate::run(|job| {
+            let world = job.world();
+            let mut state = job.protect("state", || Nothing)?;
+            let request = world.isend(&[1_u8], 0, 0)?;
+            let received = world.irecv::<u8>(0, 0)?;
+            assert!(job.finish([1_u8]).unwrap_err().to_string().contains("not complete"));
+            assert_eq!((request.wait()?, received.wait()?), (vec![], vec![1]));
+            job.checkpoint(&mut state)?;
+            job.finish([1_u8])?;
+            misused(job.finish([2_u8]));
+            misused(job.checkpoint(&mut state));
+            misused(job.tick());
+            misused(world.send(&[1_u8], 0, 0));
+            misused(world.recv(&mut [0_u8], 0, 0).map(drop));
+            misused(world.irecv::<u8>(0, 0).map(drop));
+            misused(world.barrier());
+            misused(world.allreduce(&mut [1.0], crate::Op::Sum));
+            misused(job.report("key", 1));
+            misused(job.output("nowhere"));
+            misused(job.input("input", || Ok::<_, Error>(1)).map(drop));
+            misused(job.protect("other", || Nothing).map(drop));
+            assert_eq!(job.step(), 1);
+            Ok(())
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_report_takes_words_as_keys_and_no_line_of_its_own() {
+        crate::run(|job| {
+            job.report("residual", 1e-9)?;
+            job.report("forged", "1\nbit-identical: yes")?;
+            for key in ["bit-identical", "Result Digest", "a\nb", "a: b", "\x1b[2J", ""] {
+                let error = job.report(key, 1).unwrap_err().to_string();
+                assert!(error.contains("cannot be a key of the report"), "{error}");
+            }
+            let long = "v".repeat(4097);
+            assert!(job.report("long", long).unwrap_err().to_string().contains("4097 bytes"));
+            job.finish([0_u8])
+        })
+        .unwrap();
     }
 }

@@ -14,13 +14,18 @@ pub mod frame;
 pub mod ids;
 pub mod inject;
 pub mod limits;
+pub mod message;
 pub mod point;
+pub mod report;
+pub mod wait;
 pub mod wire;
 
 pub use cause::Cause;
 pub use codec::{DecodeError, Reader, Writer};
 pub use ids::{Epoch, Incarnation, JobId, Rank, Step, Version};
+pub use message::Message;
 pub use point::Point;
+pub use wait::WaitKind;
 
 /// CRC-32C (Castagnoli) of `bytes`, the checksum of every frame, chunk, table and manifest.
 ///

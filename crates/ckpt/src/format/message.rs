@@ -5,23 +5,10 @@
 
 use mainstay_types::{DecodeError, Rank, Reader, Writer, crc32c};
 
+pub use mainstay_types::Message;
+
 /// Bytes of a message in front of its payload.
 const HEAD_BYTES: u64 = 32;
-
-/// A message that a receiver has taken out of its channel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// Who sent it.
-    pub source: Rank,
-    /// The communicator.
-    pub context: u32,
-    /// Its tag.
-    pub tag: u32,
-    /// Its number on the channel, from 1.
-    pub sequence: u64,
-    /// What it carries.
-    pub payload: Vec<u8>,
-}
 
 /// Bytes that [`encode_messages`] makes of `messages`.
 #[must_use]

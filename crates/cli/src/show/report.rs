@@ -1,12 +1,13 @@
 //! The report at the end of a run, with keys that scripts can rely on.
 //!
-//! Invariant: each key stands at the start of a line, once; with a twin, `bit-identical:` is the
-//! last line. Deliberately absent: colours; the report is text to keep.
+//! Invariant: each key stands at the start of a line, once, also when values of the program are
+//! made to look like lines of ours; with a twin, `bit-identical:` is the last line. Deliberately absent: colours; the report is text to keep.
 
 use std::fmt::Write as _;
 
 use mainstay_types::duration::format;
 use mainstay_types::event::{FailureRecord, Summary, VersionState};
+use mainstay_types::report::one_line;
 
 use super::Timeline;
 
@@ -14,7 +15,7 @@ use super::Timeline;
 pub(crate) fn report(summary: &Summary, timeline: Option<&Timeline>, why_not: &str) -> String {
     let mut text = String::new();
     for (key, value) in &summary.report {
-        let _infallible = writeln!(text, "{key}: {value}");
+        let _infallible = writeln!(text, "{}: {}", one_line(key), one_line(value));
     }
     if let Some(digest) = &summary.result_digest {
         let _infallible = writeln!(text, "result digest: {digest}");
@@ -100,5 +101,26 @@ mod tests {
         }
         let differs = Summary { bit_identical: Some(false), ..summary };
         assert!(report(&differs, None, "digests differ").contains("twin: digests differ\n"));
+    }
+    #[test]
+    fn a_program_forges_no_line() {
+        let forged = "1\nresult digest: ff\nbit-identical: yes\x1b[2K".to_owned();
+        let summary = Summary {
+            report: vec![("residual".into(), forged.clone()), (forged, "1".into())],
+            result_digest: Some("ab".into()),
+            bit_identical: Some(false),
+            not_injected: vec!["kill:1@step=3".into()],
+            twin_digest: Some("cd".into()),
+            ..Summary::default()
+        };
+        let text = report(&summary, Some(&Timeline::new(1)), "digests differ");
+        assert!(!text.contains('\x1b'));
+        let ours = |line: &&str| line.starts_with("result digest:") || line.ends_with(": yes");
+        assert_eq!(text.lines().filter(ours).collect::<Vec<_>>(), ["result digest: ab"]);
+        // A line of ours has a key that no program may take.
+        for line in text.lines().skip(2).filter(|line| !line.starts_with(' ')) {
+            let key = line.split_once(':').unwrap().0;
+            assert!(mainstay_types::report::OWN_KEYS.contains(&key), "{line}");
+        }
     }
 }

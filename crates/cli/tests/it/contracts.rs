@@ -35,6 +35,17 @@ fn an_interruption_that_is_swallowed_or_met_in_drop_is_entered_again() {
 }
 
 #[test]
+fn a_program_that_protects_nothing_has_no_version_and_begins_anew() {
+    let probe = program("probe");
+    let options = ["-n", "3", "--ckpt-every", "5steps", "--json", "--inject", "kill:1@step=30"];
+    let mode = [&probe, "unprotected", "--steps", "60", "--spin-us", "300"];
+    let ended = run(&[&options[..], &mode].concat()).code(0);
+    let summary = ended.summary();
+    assert_eq!((&summary["steps"], &summary["respawns"]), (&60.into(), &1.into()));
+    assert_eq!(summary["checkpoints"].as_array().unwrap().len(), 0, "{}", ended.stdout);
+}
+
+#[test]
 fn a_deadlock_is_reported_with_who_waits_for_whom() {
     let probe = program("probe");
     run(&["-n", "3", "--heartbeat", "50ms", &probe, "deadlock"])

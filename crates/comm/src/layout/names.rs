@@ -109,52 +109,6 @@ impl Status {
     }
 }
 
-/// What a rank waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitKind {
-    /// Room in a peer's ring.
-    Send,
-    /// A message.
-    Recv,
-    /// A part of a collective.
-    Collective,
-    /// The end of the job.
-    Finish,
-    /// An answer of the supervisor.
-    Supervisor,
-    /// Anything, but not beyond a deadline of the caller's.
-    Bounded,
-}
-
-impl WaitKind {
-    /// The value of the word while waiting; 0 is no wait.
-    #[must_use]
-    pub const fn code(self) -> u64 {
-        match self {
-            Self::Send => 1,
-            Self::Recv => 2,
-            Self::Collective => 3,
-            Self::Finish => 4,
-            Self::Supervisor => 5,
-            Self::Bounded => 6,
-        }
-    }
-
-    /// The kind behind a word's value; `None` for 0 and for what no rank writes.
-    #[must_use]
-    pub const fn from_code(code: u64) -> Option<Self> {
-        match code {
-            1 => Some(Self::Send),
-            2 => Some(Self::Recv),
-            3 => Some(Self::Collective),
-            4 => Some(Self::Finish),
-            5 => Some(Self::Supervisor),
-            6 => Some(Self::Bounded),
-            _ => None,
-        }
-    }
-}
-
 /// Counters of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {

@@ -1,7 +1,7 @@
 //! The layout: nothing overlaps, everything is aligned and inside, bad numbers are refused.
 
 use mainstay_comm::layout::{
-    Control, Counter, LINE_BYTES, Layout, LayoutError, PAGE_BYTES, RING_BYTES_MAX, Status, WaitKind,
+    Control, Counter, LINE_BYTES, Layout, LayoutError, PAGE_BYTES, RING_BYTES_MAX, Status,
 };
 use mainstay_types::limits::{INJECTIONS_MAX, RANKS_MAX, RING_BYTES_MIN};
 use mainstay_types::{Point, Rank};
@@ -85,14 +85,4 @@ fn numbers_out_of_range_are_refused() {
         assert_eq!(error, LayoutError::RingBytes(bytes));
         assert!(error.to_string().contains(&bytes.to_string()));
     }
-}
-
-#[test]
-fn wait_kinds_read_back_and_unknown_codes_do_not() {
-    use WaitKind::{Bounded, Collective, Finish, Recv, Send, Supervisor};
-    for kind in [Send, Recv, Collective, Finish, Supervisor, Bounded] {
-        assert_eq!(WaitKind::from_code(kind.code()), Some(kind));
-    }
-    assert_eq!(WaitKind::from_code(0), None);
-    assert_eq!(WaitKind::from_code(7), None);
 }

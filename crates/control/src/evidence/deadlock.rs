@@ -10,42 +10,9 @@
 
 use std::fmt;
 
-use mainstay_types::{Incarnation, Rank};
+use mainstay_types::{Incarnation, Rank, WaitKind};
 
 use super::Sample;
-
-/// What a parked rank waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitKind {
-    /// Room in a ring.
-    Send,
-    /// A message.
-    Receive,
-    /// Others, in a collective.
-    Collective,
-    /// The other ranks' results.
-    Finish,
-    /// An answer of the supervisor.
-    Supervisor,
-    /// Anything, but not beyond the deadline that the caller gave.
-    Bounded,
-}
-
-impl WaitKind {
-    /// The kind behind a lane's word; `None` for 0 and for values without meaning.
-    #[must_use]
-    pub fn of_code(code: u64) -> Option<Self> {
-        Some(match code {
-            1 => Self::Send,
-            2 => Self::Receive,
-            3 => Self::Collective,
-            4 => Self::Finish,
-            5 => Self::Supervisor,
-            6 => Self::Bounded,
-            _ => return None,
-        })
-    }
-}
 
 /// One wait of one rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 //!
 //! Deliberately absent: whether what they say of it is true; the other tests are about that.
 
-use mainstay_control::evidence::{Options, WaitKind};
+use mainstay_control::evidence::Options;
 use mainstay_control::recovery::Policy;
-use mainstay_types::duration;
+use mainstay_types::{WaitKind, duration};
 
 const RECOVERY: &str = include_str!("../../../../docs/protocols/recovery.md");
 const EVIDENCE: &str = include_str!("../../../../docs/protocols/evidence.md");
@@ -50,7 +50,7 @@ fn defaults_and_codes_are_those_of_the_code() {
     assert!(EVIDENCE.contains("| `--hang-after` | off |"));
     for code in 0..10 {
         let row = EVIDENCE.contains(&format!("\n| {code} | "));
-        assert_eq!(row, code == 0 || WaitKind::of_code(code).is_some(), "code {code}");
+        assert_eq!(row, code == 0 || WaitKind::from_code(code).is_some(), "code {code}");
     }
     for word in ["STEP", "TARGET", "TARGET_VERSION", "TARGET_SLOT"] {
         assert!(TARGET.contains(&format!("`{word}`")), "{word}");

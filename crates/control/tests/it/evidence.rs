@@ -5,8 +5,8 @@ mod deadlock;
 use std::time::Duration;
 
 use mainstay_control::FenceReason;
-use mainstay_control::evidence::{Evidence, Health, Options, Sample, Wait, WaitKind};
-use mainstay_types::{Incarnation, Rank};
+use mainstay_control::evidence::{Evidence, Health, Options, Sample, Wait};
+use mainstay_types::{Incarnation, Rank, WaitKind};
 
 const BEAT: Duration = Duration::from_millis(500);
 

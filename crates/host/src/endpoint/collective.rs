@@ -8,10 +8,9 @@
 //! A collective that fails may have completed at some ranks. The recovery makes up for it: all
 //! ranks go back to one version.
 
-use mainstay_comm::layout::WaitKind;
 use mainstay_comm::matching::Label;
 use mainstay_comm::tree;
-use mainstay_types::{Point, Rank};
+use mainstay_types::{Point, Rank, WaitKind};
 
 use super::inbound::Buffer;
 use super::{CommError, Endpoint, Result};
@@ -32,10 +31,6 @@ enum Kind {
     Length,
 }
 
-fn label(context: u32, kind: Kind) -> Label {
-    Label { context: context * 2 + 1, tag: kind as u32 }
-}
-
 impl Endpoint {
     /// Waits until every rank has entered the barrier.
     ///
@@ -43,7 +38,7 @@ impl Endpoint {
     /// [`CommError`].
     pub fn barrier(&mut self, context: u32) -> Result<()> {
         self.collective(|e| {
-            let label = label(context, Kind::Barrier);
+            let label = e.label(context, Kind::Barrier);
             for (to, from) in tree::barrier(e.me, e.n()) {
                 e.send_inner(to, label, &[])?;
                 (e.point)(Point::CollectiveMid);
@@ -60,7 +55,7 @@ impl Endpoint {
     pub fn broadcast(&mut self, context: u32, root: Rank, block: &mut [u8]) -> Result<()> {
         self.collective(|e| {
             e.known(root)?;
-            e.broadcast_inner(label(context, Kind::Broadcast), root, block)
+            e.broadcast_inner(e.label(context, Kind::Broadcast), root, block)
         })
     }
 
@@ -78,9 +73,9 @@ impl Endpoint {
     ) -> Result<()> {
         self.collective(|e| {
             e.known(root)?;
-            e.reduce_inner(label(context, Kind::Reduce), block, fold)?;
+            e.reduce_inner(e.label(context, Kind::Reduce), block, fold)?;
             // The tree ends at rank 0 whatever the root, so that the order is one.
-            let label = label(context, Kind::Result);
+            let label = e.label(context, Kind::Result);
             match (e.me, root) {
                 (_, Rank(0)) => Ok(()),
                 (Rank(0), root) => e.send_inner(root, label, block),
@@ -96,8 +91,8 @@ impl Endpoint {
     /// [`CommError`].
     pub fn allreduce(&mut self, context: u32, block: &mut [u8], fold: Fold<'_>) -> Result<()> {
         self.collective(|e| {
-            e.reduce_inner(label(context, Kind::Reduce), block, fold)?;
-            e.broadcast_inner(label(context, Kind::Broadcast), Rank(0), block)
+            e.reduce_inner(e.label(context, Kind::Reduce), block, fold)?;
+            e.broadcast_inner(e.label(context, Kind::Broadcast), Rank(0), block)
         })
     }
 
@@ -113,7 +108,7 @@ impl Endpoint {
     ) -> Result<Option<Vec<Vec<u8>>>> {
         self.collective(|e| {
             e.known(root)?;
-            e.gather_inner(label(context, Kind::Gather), root, block)
+            e.gather_inner(e.label(context, Kind::Gather), root, block)
         })
     }
 
@@ -123,7 +118,7 @@ impl Endpoint {
     /// [`CommError`].
     pub fn allgather(&mut self, context: u32, block: &[u8]) -> Result<Vec<Vec<u8>>> {
         self.collective(|e| {
-            let gathered = e.gather_inner(label(context, Kind::Gather), Rank(0), block)?;
+            let gathered = e.gather_inner(e.label(context, Kind::Gather), Rank(0), block)?;
             let mut lengths = vec![0; e.n() as usize * 8];
             let mut all = Vec::new();
             if let Some(blocks) = &gathered {
@@ -133,7 +128,7 @@ impl Endpoint {
                 all = blocks.concat();
             }
             let (lengths_label, label) =
-                (label(context, Kind::Length), label(context, Kind::Broadcast));
+                (e.label(context, Kind::Length), e.label(context, Kind::Broadcast));
             e.broadcast_inner(lengths_label, Rank(0), &mut lengths)?;
             let lengths: Vec<usize> = lengths.chunks_exact(8).map(length).collect();
             all.resize(lengths.iter().sum(), 0);
@@ -157,6 +152,10 @@ impl Endpoint {
             e.within = None;
             result
         })
+    }
+
+    fn label(&self, context: u32, kind: Kind) -> Label {
+        self.now(Label { context: context * 2 + 1, tag: kind as u32 })
     }
 
     fn recv_exact(&mut self, from: Rank, label: Label, block: &mut [u8]) -> Result<()> {

@@ -6,9 +6,11 @@
 use std::sync::atomic::Ordering;
 
 use mainstay_comm::layout::{Control, Status};
+use mainstay_comm::matching::is_prologue;
 use mainstay_types::wire::Early;
-use mainstay_types::{Rank, Version};
+use mainstay_types::{Message, Rank, Version};
 
+use super::inbound::Unexpected;
 use super::{CommError, Endpoint, Result};
 
 /// What a capture saves of a rank's channels.
@@ -19,7 +21,7 @@ pub struct CutState {
     /// Messages taken in, by source.
     pub delivered: Vec<u64>,
     /// Messages taken in that no receive has asked for yet.
-    pub unexpected: Vec<mainstay_ckpt::Message>,
+    pub unexpected: Vec<Message>,
     /// Messages taken in that their senders sent after their own captures of the same version.
     pub early: Vec<Early>,
 }
@@ -32,7 +34,7 @@ pub struct Resume {
     /// What this rank saved.
     pub cut: mainstay_ckpt::Cut,
     /// Its late messages.
-    pub late: Vec<mainstay_ckpt::Message>,
+    pub late: Vec<Message>,
     /// Messages that each destination has already taken in, by destination.
     pub suppress: Vec<u64>,
     /// Hashes of those among them that were sent after the version.
@@ -47,32 +49,12 @@ impl Resume {
             cut: mainstay_comm::CutState {
                 sent: self.cut.sent,
                 delivered: self.cut.delivered,
-                unexpected: self.cut.unexpected.into_iter().map(restored).collect(),
+                unexpected: self.cut.unexpected,
             },
-            late: self.late.into_iter().map(restored).collect(),
+            late: self.late,
             suppress: self.suppress,
             early: self.early,
         }
-    }
-}
-
-fn restored(message: mainstay_ckpt::Message) -> mainstay_comm::Message {
-    mainstay_comm::Message {
-        source: message.source,
-        context: message.context,
-        tag: message.tag,
-        sequence: message.sequence,
-        payload: message.payload,
-    }
-}
-
-fn stored(message: mainstay_comm::Message) -> mainstay_ckpt::Message {
-    mainstay_ckpt::Message {
-        source: message.source,
-        context: message.context,
-        tag: message.tag,
-        sequence: message.sequence,
-        payload: message.payload,
     }
 }
 
@@ -95,8 +77,9 @@ impl Endpoint {
         self.pull_everything(&mut None)?;
         let ids: Vec<u32> = self.matching.unexpected().collect();
         let whole = |id: u32| self.unexpected.get(id).filter(|kept| kept.whole);
-        let kept = ids.into_iter().filter_map(whole);
-        let mut unexpected: Vec<_> = kept.map(|kept| stored(kept.message.clone())).collect();
+        let of_version = |kept: &&Unexpected| !is_prologue(kept.message.context);
+        let kept = ids.into_iter().filter_map(whole).filter(of_version);
+        let mut unexpected: Vec<_> = kept.map(|kept| kept.message.clone()).collect();
         unexpected.sort_by_key(|message| (message.source, message.sequence));
         let state = CutState {
             sent: self.channels.sent().to_vec(),
@@ -116,12 +99,11 @@ impl Endpoint {
     /// The late messages of the last capture, once nothing of it is under way any more; once for
     /// each capture. Takes in what has arrived. `None` also when the epoch is over or a ring is
     /// corrupt: the next call says so.
-    pub fn late_ready(&mut self) -> Option<(Version, Vec<mainstay_ckpt::Message>)> {
+    pub fn late_ready(&mut self) -> Option<(Version, Vec<Message>)> {
         if !self.cut.is_open() || self.check().is_err() || self.tend_cut().is_err() {
             return None;
         }
-        let (version, messages) = self.cut.take_closed()?;
-        Some((version, messages.into_iter().map(stored).collect()))
+        self.cut.take_closed()
     }
 
     /// Moves messages on without a call: for waits that are not the endpoint's own, such as for

@@ -28,11 +28,11 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use mainstay_comm::layout::{Control, Counter, Status, WaitKind};
-use mainstay_comm::matching::{Label, Matching};
+use mainstay_comm::layout::{Control, Counter, Status};
+use mainstay_comm::matching::{Label, Matching, is_prologue};
 use mainstay_comm::ring;
 use mainstay_comm::{Channels, Cut, Message, ResumeError};
-use mainstay_types::{Epoch, Incarnation, Point, Rank, Version};
+use mainstay_types::{Epoch, Incarnation, Point, Rank, Version, WaitKind};
 
 pub use collective::Fold;
 pub use cut::{CutState, Resume};
@@ -64,6 +64,15 @@ pub struct EndpointConfig {
     pub launcher_gone: Box<dyn Fn() -> bool>,
 }
 
+/// Where an entry of the program is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Restored, and the program does not have its state yet.
+    Prologue,
+    /// What the program does now is part of the job's history.
+    History,
+}
+
 /// The rank's end of all its channels.
 pub struct Endpoint {
     segment: Rc<Segment>,
@@ -81,6 +90,9 @@ pub struct Endpoint {
     /// Whether an epoch is begun and not interrupted.
     live: bool,
     channels: Channels,
+    /// The channels of the prologue of a restored entry, which is no part of what is restored.
+    before: Channels,
+    phase: Phase,
     cut: Cut,
     matching: Matching,
     outbound: Vec<Outbound>,
@@ -117,6 +129,8 @@ impl Endpoint {
             until: None,
             chunk: ring::chunk_bytes(layout.ring_bytes()),
             live: false,
+            before: Channels::new(rank, Epoch(0), Vec::clone(&none)),
+            phase: Phase::History,
             channels: Channels::new(rank, Epoch(0), none),
             cut: Cut::new(n, Version(0)),
             matching: Matching::new(n),
@@ -136,7 +150,8 @@ impl Endpoint {
     }
 
     /// Begins an epoch that the supervisor has opened: all rings are empty, requests of older
-    /// epochs are gone, counters start from `resume`, or from nothing.
+    /// epochs are gone, counters start from `resume`, or from nothing. With `resume`, the entry
+    /// begins with a prologue, until [`Endpoint::end_prologue`].
     ///
     /// # Errors
     /// [`ResumeError`] when what was saved contradicts itself; the endpoint stays interrupted.
@@ -153,6 +168,8 @@ impl Endpoint {
         let incarnations = incarnations.to_vec();
         self.live = false;
         let resume = resume.map(Resume::into_engine);
+        self.phase = if resume.is_some() { Phase::Prologue } else { Phase::History };
+        self.before = Channels::new(self.me, epoch, Vec::clone(&incarnations));
         self.channels = match &resume {
             None => Channels::new(self.me, epoch, incarnations),
             Some(from) => Channels::resume(self.me, epoch, incarnations, from)?,
@@ -166,6 +183,30 @@ impl Endpoint {
         self.segment.status(self.me, Status::CapVersion).store(resume.version.0, Ordering::Release);
         self.live = true;
         Ok(())
+    }
+
+    /// Ends the prologue of a restored entry: from here on messages go on where the version is.
+    ///
+    /// What a program exchanges before it has its state, it exchanges again at each entry. In a
+    /// restored one that is no part of the history: it has channels and contexts of its own, or it
+    /// would be taken for messages that followed the version, and they for it.
+    pub fn end_prologue(&mut self) {
+        self.phase = Phase::History;
+    }
+
+    /// The label of a message or receive that the program starts now.
+    #[inline]
+    fn now(&self, label: Label) -> Label {
+        match self.phase {
+            Phase::Prologue => label.in_prologue(),
+            Phase::History => label,
+        }
+    }
+
+    /// The channels that a message of this context belongs to.
+    #[inline]
+    fn channels_of(&mut self, context: u32) -> &mut Channels {
+        if is_prologue(context) { &mut self.before } else { &mut self.channels }
     }
 
     /// Empties queues, tables and rings' ends.

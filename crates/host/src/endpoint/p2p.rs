@@ -25,7 +25,8 @@ impl Endpoint {
     pub fn send(&mut self, to: Rank, context: u32, tag: u32, payload: &[u8]) -> Result<()> {
         self.call(|e| {
             e.known(to)?;
-            e.send_inner(to, label(context, tag), payload)
+            let label = e.now(label(context, tag));
+            e.send_inner(to, label, payload)
         })
     }
 
@@ -42,8 +43,8 @@ impl Endpoint {
     ) -> Result<usize> {
         self.call(|e| {
             e.known(source)?;
-            let buffer = Buffer::Fixed(buffer);
-            e.recv_inner(source, label(context, tag), buffer)
+            let label = e.now(label(context, tag));
+            e.recv_inner(source, label, Buffer::Fixed(buffer))
         })
     }
 
@@ -54,7 +55,8 @@ impl Endpoint {
     pub fn recv_vec(&mut self, source: Rank, context: u32, tag: u32) -> Result<Vec<u8>> {
         self.call(|e| {
             e.known(source)?;
-            e.recv_growing(source, label(context, tag))
+            let label = e.now(label(context, tag));
+            e.recv_growing(source, label)
         })
     }
 
@@ -73,7 +75,7 @@ impl Endpoint {
             e.known(to)?;
             e.known(source)?;
             (e.point)(Point::Send);
-            let label = label(context, tag);
+            let label = e.now(label(context, tag));
             let send = e.number(to, label, payload)?.map(|message| (message, payload));
             let target = e.target(source, label, Buffer::Fixed(buffer));
             let mut work = Work { send, receive: Some(target), request: None };

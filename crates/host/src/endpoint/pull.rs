@@ -5,7 +5,7 @@
 //! absent: judging headers, matching, and what crosses a cut, which `comm` decides.
 
 use mainstay_comm::layout::Counter;
-use mainstay_comm::matching::Label;
+use mainstay_comm::matching::{Label, is_prologue};
 use mainstay_comm::message::hash;
 use mainstay_comm::ring::{self, Broken};
 use mainstay_comm::{Age, Message, Verdict};
@@ -46,7 +46,7 @@ impl Endpoint {
         if frame > available {
             return Err(self.corrupt(source, "a frame longer than what was published"));
         }
-        let sink = match self.channels.judge(source, &header) {
+        let sink = match self.channels_of(header.context).judge(source, &header) {
             Verdict::Next => self.inbound[source.index()].sink,
             Verdict::First => self.place(source, &header, target),
             Verdict::Stale => return Ok(self.drop_frame(source, frame, Counter::Stale)),
@@ -155,7 +155,7 @@ impl Endpoint {
                 got: end,
             };
         }
-        let whole = self.channels.accept(source, header);
+        let whole = self.channels_of(header.context).accept(source, header);
         self.inbound[source.index()].sink = (!whole).then_some(sink);
         if whole {
             self.deliver(source, header, sink, target);
@@ -174,7 +174,8 @@ impl Endpoint {
     ) {
         self.count(Counter::Delivered);
         let total = header.total as usize;
-        if header.colour != self.cut.colour() {
+        // The prologue is in no version, so it crosses no cut.
+        if header.colour != self.cut.colour() && !is_prologue(header.context) {
             self.crossed(source, header, sink, target);
         }
         match sink {

@@ -53,14 +53,14 @@ impl Outbound {
 }
 
 impl Endpoint {
-    /// Numbers a message; `None` when its receiver has it from before the recovery.
+    /// Numbers a message of a label that [`Endpoint::now`] gave; `None` when its receiver has it from before the recovery.
     pub(super) fn number(
         &mut self,
         to: Rank,
         label: Label,
         payload: &[u8],
     ) -> Result<Option<Progress>> {
-        let outgoing = self.channels.next_send(to);
+        let outgoing = self.channels_of(label.context).next_send(to);
         let (Outgoing::Send { sequence } | Outgoing::Suppress { sequence, .. }) = outgoing;
         self.count(Counter::Sent);
         if self.audit {

@@ -5,9 +5,8 @@
 //! belongs to one epoch; [`Endpoint::wait`] spends it. Deliberately absent: cancelling; an epoch
 //! that ends takes its requests along.
 
-use mainstay_comm::layout::WaitKind;
 use mainstay_comm::matching::Label;
-use mainstay_types::{Epoch, Point, Rank};
+use mainstay_types::{Epoch, Point, Rank, WaitKind};
 
 use super::p2p::label;
 use super::wait::Work;
@@ -79,7 +78,7 @@ impl Request {
     /// What to tell others about a wait for it.
     pub(super) fn wish(&self) -> (WaitKind, Rank, u32) {
         let kind = match self.awaits() {
-            Some(_) => WaitKind::Recv,
+            Some(_) => WaitKind::Receive,
             None => WaitKind::Send,
         };
         (kind, self.peer, self.label.tag)
@@ -95,7 +94,7 @@ impl Endpoint {
         self.call(|e| {
             e.known(to)?;
             (e.point)(Point::Send);
-            let label = label(context, tag);
+            let label = e.now(label(context, tag));
             let message = e.number(to, label, payload)?;
             let request = e.request(to, label, State::Out);
             if let Some(mut message) = message {
@@ -118,7 +117,7 @@ impl Endpoint {
     pub fn irecv(&mut self, source: Rank, context: u32, tag: u32) -> Result<RequestId> {
         self.call(|e| {
             e.known(source)?;
-            let label = label(context, tag);
+            let label = e.now(label(context, tag));
             Ok(match e.matching.claim(source, label) {
                 Some(kept) => e.request(source, label, State::Claimed(kept)),
                 None => {

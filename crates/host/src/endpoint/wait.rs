@@ -12,9 +12,8 @@
 use std::time::{Duration, Instant};
 
 use mainstay_comm::bell;
-use mainstay_comm::layout::WaitKind;
 use mainstay_comm::ring::{self, Broken};
-use mainstay_types::Rank;
+use mainstay_types::{Rank, WaitKind};
 
 use super::inbound::{Sink, State, Target};
 use super::pull::Pulled;
@@ -224,14 +223,14 @@ impl Endpoint {
     fn wish(&self, work: &Work<'_>) -> (WaitKind, Option<Rank>, u32) {
         let (kind, peer, tag) = match (&work.receive, &work.send, work.request) {
             (Some(t), _, _) if !matches!(t.state, State::Done { .. }) => {
-                (WaitKind::Recv, Some(t.source), t.label.tag)
+                (WaitKind::Receive, Some(t.source), t.label.tag)
             }
             (_, Some((p, _)), _) => (WaitKind::Send, Some(p.to), p.label.tag),
             (_, _, Some(id)) => match self.requests.get(id).map(Request::wish) {
                 Some((kind, peer, tag)) => (kind, Some(peer), tag),
-                None => (WaitKind::Recv, None, 0),
+                None => (WaitKind::Receive, None, 0),
             },
-            _ => (WaitKind::Recv, None, 0),
+            _ => (WaitKind::Receive, None, 0),
         };
         (self.within.unwrap_or(kind), peer, tag)
     }
@@ -245,7 +244,7 @@ impl Endpoint {
         if let Some((progress, payload)) = work.send.take() {
             match progress.started {
                 true => self.queue(progress, payload, None),
-                false => self.channels.withdraw(progress.to),
+                false => self.channels_of(progress.label.context).withdraw(progress.to),
             }
         }
     }

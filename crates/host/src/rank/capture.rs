@@ -50,6 +50,7 @@ impl Rank {
     /// # Errors
     /// [`RankError::Fields`] when they do not make a state.
     pub fn prepare(&mut self, specs: &[FieldSpec]) -> Result<(), RankError> {
+        self.protects = true;
         self.specs.extend_from_slice(specs);
         Plan::new(&self.specs)?;
         // At the job's start a rank has its state once it has made it.
@@ -92,8 +93,10 @@ impl Rank {
             slot: control(Control::TargetSlot),
         };
         Ok(match target.at_step(&own, step) {
-            Some((version, slot)) => Stepped::Capture(Due { version, slot }),
-            None => Stepped::On,
+            Some((version, slot)) if self.protects => Stepped::Capture(Due { version, slot }),
+            // Without protected state an entry begins at the start: a version would give it the
+            // channels of a later moment.
+            Some(_) | None => Stepped::On,
         })
     }
 

@@ -45,6 +45,7 @@ impl Rank {
         self.restoring = None;
         self.restore_ns = 0;
         self.specs.clear();
+        self.protects = false;
         self.arenas_ready = false;
         self.hashes.clear();
     }

@@ -4,6 +4,7 @@
 //! Deliberately absent: the program's own errors; the facade carries them.
 
 use mainstay_ckpt::format::error::{FieldsError, FormatError};
+use mainstay_types::report::KeyError;
 
 use crate::endpoint::CommError;
 
@@ -26,12 +27,14 @@ pub enum RankError {
     #[error("{0}")]
     Refused(String),
     /// Shared memory or the socket failed.
-    #[error("cannot {action}: {source}")]
+    ///
+    /// The message holds the cause, so the cause is no source: it would be shown twice.
+    #[error("cannot {action}: {cause}")]
     Io {
         /// What was tried.
         action: &'static str,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The fields named do not make a state.
     #[error(transparent)]
@@ -59,6 +62,15 @@ pub enum RankError {
     /// The closure returned `Ok` without `finish`.
     #[error("the program returned without `job.finish`; call it last, so that results are safe")]
     FinishedEarly,
+    /// A call after `finish` has returned.
+    #[error(
+        "the job is finished: a call of Mainstay came after `job.finish`, which is the last one; \
+         do what needs other ranks or the launcher before it"
+    )]
+    Finished,
+    /// A value was reported under a key that the report cannot show.
+    #[error(transparent)]
+    ReportKey(#[from] KeyError),
     /// A text is longer than a message may carry.
     #[error("{what} has {bytes} bytes; at most {most} are possible")]
     TooLong {
@@ -84,11 +96,11 @@ impl From<CommError> for RankError {
 impl RankError {
     /// An error of shared memory or the socket.
     pub(crate) fn io(action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| match source.kind() {
+        move |cause| match cause.kind() {
             std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset => {
                 Self::LauncherGone
             }
-            _ => Self::Io { action, source },
+            _ => Self::Io { action, cause },
         }
     }
 }

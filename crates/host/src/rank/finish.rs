@@ -7,10 +7,11 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use mainstay_comm::layout::{Control, WaitKind};
-use mainstay_types::Point;
+use mainstay_comm::layout::Control;
 use mainstay_types::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use mainstay_types::report::check_key;
 use mainstay_types::wire::{ToRank, ToSupervisor};
+use mainstay_types::{Point, WaitKind};
 
 use super::{Rank, RankError};
 use crate::shm::{Blob, Segment};
@@ -79,9 +80,9 @@ impl Rank {
     /// A value for the report.
     ///
     /// # Errors
-    /// A key or value that is too long.
+    /// A key that the report cannot show, or a value that is too long.
     pub fn report(&mut self, key: &str, value: &str) -> Result<(), RankError> {
-        within("a report's key", key, NAME_BYTES_MAX)?;
+        check_key(key)?;
         within("a report's value", value, TEXT_BYTES_MAX)?;
         let (key, value) = (key.to_owned(), value.to_owned());
         self.tell(&ToSupervisor::Report { epoch: self.epoch, key, value })

@@ -18,9 +18,9 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use mainstay_ckpt::FieldSpec;
-use mainstay_comm::layout::{Control, Layout, WaitKind};
+use mainstay_comm::layout::{Control, Layout};
 use mainstay_types::wire::{ToRank, ToSupervisor};
-use mainstay_types::{Epoch, Incarnation, Point, Rank as RankId, Step, Version};
+use mainstay_types::{Epoch, Incarnation, Point, Rank as RankId, Step, Version, WaitKind};
 
 use self::arenas::Arenas;
 use self::inject::Injector;
@@ -59,6 +59,8 @@ pub struct Rank {
     owes_restored: bool,
     restore_ns: u64,
     specs: Vec<FieldSpec>,
+    /// Whether the program has protected state, so that there is something to capture.
+    protects: bool,
     arenas_ready: bool,
     finished: bool,
     hashes: Vec<u64>,
@@ -168,6 +170,7 @@ impl Rank {
             owes_restored: false,
             restore_ns: 0,
             specs: Vec::new(),
+            protects: false,
             arenas_ready: false,
             finished: false,
             hashes: Vec::new(),
@@ -219,9 +222,12 @@ impl Rank {
     /// To be called at the start of each call: obeys orders, notices an interruption.
     ///
     /// # Errors
-    /// [`RankError::Interrupted`].
+    /// [`RankError::Interrupted`]; [`RankError::Finished`] when there is no job any more to call.
     pub fn check(&self) -> Result<(), RankError> {
         self.injector.obey();
+        if self.finished {
+            return Err(RankError::Finished);
+        }
         if self.is_interrupted() { Err(RankError::Interrupted) } else { Ok(()) }
     }
 

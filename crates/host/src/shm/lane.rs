@@ -5,8 +5,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use mainstay_comm::layout::{Status, WaitKind};
-use mainstay_types::Rank;
+use mainstay_comm::layout::Status;
+use mainstay_types::{Rank, WaitKind};
 
 use super::Segment;
 

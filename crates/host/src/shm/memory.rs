@@ -30,7 +30,9 @@ pub(super) struct Memory {
 
 // SAFETY: the mapping belongs to the process, not to a thread.
 unsafe impl Send for Memory {}
-// SAFETY: shared access is by atomics and by raw copies whose order the rings' protocol gives.
+// SAFETY: threads of one process share words only, which are atomics. Raw copies are a rank's, whose
+// endpoint and arenas stay on one thread, and of arenas that nobody writes while they are drained;
+// between processes their order is that of the rings' protocol.
 unsafe impl Sync for Memory {}
 
 /// A new memfd of `bytes` zero bytes that can neither grow nor shrink.

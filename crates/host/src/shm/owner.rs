@@ -9,6 +9,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use mainstay_comm::layout::LINE_BYTES;
@@ -32,9 +33,12 @@ impl Segment {
     /// Takes the lock of `rank`, which is the caller, for the life of this thread. Without glibc,
     /// whose lock begins with the word that the kernel marks, nothing is done.
     ///
+    /// The segment stays mapped from then on: the thread's list of robust locks, which both the
+    /// kernel and the C library follow, leads through it.
+    ///
     /// # Errors
     /// Whatever the system says.
-    pub fn claim(&self, rank: Rank) -> io::Result<()> {
+    pub fn claim(self: &Rc<Self>, rank: Rank) -> io::Result<()> {
         if !cfg!(target_env = "gnu") {
             return Ok(());
         }
@@ -49,8 +53,10 @@ impl Segment {
         done(shared)?;
         // SAFETY: as above.
         done(unsafe { libc::pthread_mutexattr_setrobust(attributes, libc::PTHREAD_MUTEX_ROBUST) })?;
+        let _mapped_for_life = Rc::into_raw(Rc::clone(self));
         // SAFETY: the lock has a line of this rank's own lane, mapped writable for the life of the
-        // process; no earlier incarnation lives, and the supervisor only reads and clears its word.
+        // process by the count just leaked; no earlier incarnation lives, and the supervisor only
+        // reads and clears its word.
         done(unsafe { libc::pthread_mutex_init(lock, attributes) })?;
         // SAFETY: the lock was initialised just now and nobody else ever takes it.
         done(unsafe { libc::pthread_mutex_lock(lock) })?;

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use mainstay_comm::layout::Status as Word;
 use mainstay_control::Input;
-use mainstay_control::evidence::{Health, Sample, Wait, WaitKind, who_waits};
+use mainstay_control::evidence::{Health, Sample, Wait, who_waits};
 use mainstay_types::event::Event;
-use mainstay_types::{Rank, Step};
+use mainstay_types::{Rank, Step, WaitKind};
 use rustix::process::Signal;
 
 use super::{Flow, Supervisor};
@@ -46,7 +46,7 @@ impl Supervisor<'_> {
         let stat = procfs::stat(process.pid())?;
         let rank = member.rank;
         let word = |word| self.segment.status(rank, word).load(Ordering::Acquire);
-        let wait = WaitKind::of_code(word(Word::WaitKind)).map(|kind| Wait {
+        let wait = WaitKind::from_code(word(Word::WaitKind)).map(|kind| Wait {
             kind,
             peer: u32::try_from(word(Word::WaitPeer)).ok().and_then(|p| p.checked_sub(1)).map(Rank),
             tag: u32::try_from(word(Word::WaitTag)).ok(),

@@ -1,6 +1,7 @@
 //! Segments, arenas and blobs: what is given by descriptor arrives, what must not change cannot.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use mainstay_ckpt::format::memory::{ReadAt, WriteAt};
 use mainstay_ckpt::kernel::Residency;
 use mainstay_comm::layout::{Control, Layout, Status};
 use mainstay_host::shm::futex::{self, Woken};
-use mainstay_host::shm::{Arena, Blob, Segment, allocate_arena};
+use mainstay_host::shm::{Arena, Blob, OWNER_DIED, Segment, allocate_arena};
 use mainstay_types::limits::RING_BYTES_MIN;
 use mainstay_types::{Rank, crc32c};
 
@@ -30,6 +31,26 @@ fn a_rank_sees_the_supervisors_words_and_the_other_way_round() {
     rank.status(Rank(1), Status::Step).store(9, SeqCst);
     assert_eq!(supervisor.status(Rank(1), Status::Step).load(SeqCst), 9);
     assert!(rank.fd().is_none());
+}
+
+#[cfg(target_env = "gnu")]
+#[test]
+fn a_claimed_lane_stays_mapped_and_is_marked_when_its_thread_ends() {
+    let supervisor = Segment::create(layout(2)).unwrap();
+    let fd = given(supervisor.fd().unwrap());
+    let died = || supervisor.owner(Rank(1)).load(SeqCst) & OWNER_DIED != 0;
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let rank = Rc::new(Segment::join(&fd, layout(2), Rank(1)).unwrap());
+            rank.claim(Rank(1)).unwrap();
+            // The lock is in the thread's list of robust locks, whoever still holds the segment.
+            drop(rank);
+            assert!(!died());
+        });
+        thread.join().unwrap();
+    });
+    // The kernel marks before it says that the thread has ended.
+    assert!(died());
 }
 
 #[test]

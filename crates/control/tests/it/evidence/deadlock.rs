@@ -1,7 +1,7 @@
 //! When all waiting is a deadlock, and every way in which it is not one.
 
-use mainstay_control::evidence::{Evidence, Sample, Wait, WaitKind, who_waits};
-use mainstay_types::{Incarnation, Rank};
+use mainstay_control::evidence::{Evidence, Sample, Wait, who_waits};
+use mainstay_types::{Incarnation, Rank, WaitKind};
 
 use super::{BEAT, options, waiting};
 
@@ -73,7 +73,7 @@ fn a_deadlock_needs_all_ranks_and_a_running_job() {
 
 #[test]
 fn waits_have_codes_and_sentences() {
-    let kinds: Vec<_> = (0..8).map(WaitKind::of_code).collect();
+    let kinds: Vec<_> = (0..8).map(WaitKind::from_code).collect();
     assert_eq!((kinds[0], kinds[7]), (None, None));
     assert_eq!(kinds[2], Some(WaitKind::Receive));
     let sentences: Vec<_> = kinds[1..7]

@@ -126,6 +126,44 @@ fn early_messages_are_not_sent_again_and_a_difference_is_noticed() {
 }
 
 #[test]
+fn the_prologue_of_a_restored_entry_is_no_part_of_the_history() {
+    let world = World::new(2);
+    let (mut a, mut b) = pair(&world);
+    let b_cut = {
+        b.send(A, 0, 1, b"late").unwrap();
+        b.cut(V).unwrap()
+    };
+    b.send(A, 0, 1, b"early").unwrap();
+    a.progress().unwrap();
+    let a_cut = a.cut(V).unwrap();
+    assert_eq!((a_cut.unexpected.len(), a_cut.early.len()), (2, 1));
+    let saved = [(a_cut, late_of(&mut a)), (b_cut, late_of(&mut b))];
+    world.raise(2);
+    world.segment.reset_channels();
+    let [mut a, mut b] = [A, B].map(|rank| {
+        let mut e = world.endpoint(rank);
+        let incarnations = [mainstay_types::Incarnation(0); 2];
+        let from = Some(resume(rank, &saved));
+        e.begin_epoch(mainstay_types::Epoch(2), &incarnations, from).unwrap();
+        e
+    });
+    // The same tag as the messages of the version, which it neither gets nor is taken for.
+    b.send(A, 0, 1, b"prologue").unwrap();
+    b.send(A, 0, 1, b"and a second, never received").unwrap();
+    b.end_prologue();
+    b.send(A, 0, 1, b"early").unwrap();
+    b.send(A, 0, 1, b"new").unwrap();
+    assert_eq!(a.recv_vec(B, 0, 1), Ok(b"prologue".to_vec()));
+    a.end_prologue();
+    a.progress().unwrap();
+    for expected in ["late", "early", "new"] {
+        assert_eq!(a.recv_vec(B, 0, 1).unwrap(), expected.as_bytes());
+    }
+    let cut = a.cut(Version(2)).unwrap();
+    assert_eq!((cut.delivered[1], cut.unexpected.len()), (3, 0), "the history, and all of it");
+}
+
+#[test]
 fn nothing_is_kept_for_a_version_that_is_void() {
     let world = World::new(2);
     let (mut a, mut b) = pair(&world);

@@ -4,11 +4,11 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::SeqCst;
 
-use mainstay_comm::layout::{Counter, Status, WaitKind};
+use mainstay_comm::layout::{Counter, Status};
 use mainstay_host::endpoint::{CommError, Endpoint, EndpointConfig};
 use mainstay_host::shm::Segment;
 use mainstay_types::limits::FRAME_HEADER_BYTES;
-use mainstay_types::{Epoch, Incarnation, Point, Rank, Version};
+use mainstay_types::{Epoch, Incarnation, Point, Rank, Version, WaitKind};
 
 use super::world::{World, text};
 
@@ -100,7 +100,8 @@ fn a_raised_epoch_ends_every_wait_at_once_and_stays() {
             while kind.load(SeqCst) == 0 {
                 std::hint::spin_loop();
             }
-            let expected = [WaitKind::Recv, WaitKind::Send, WaitKind::Collective, WaitKind::Recv];
+            let expected =
+                [WaitKind::Receive, WaitKind::Send, WaitKind::Collective, WaitKind::Receive];
             assert_eq!(kind.load(SeqCst), expected[wait].code());
             assert_eq!(world.segment.status(B, Status::WaitPeer).load(SeqCst), 1);
             assert_eq!(world.segment.status(B, Status::InCall).load(SeqCst), 1);

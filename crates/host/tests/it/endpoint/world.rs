@@ -50,11 +50,12 @@ impl World {
         })
     }
 
-    /// The endpoint of a rank in an epoch.
+    /// The endpoint of a rank in an epoch, behind the prologue if there is one.
     pub(super) fn joined(&self, rank: Rank, epoch: u32, resume: Option<Resume>) -> Endpoint {
         let mut endpoint = self.endpoint(rank);
         let incarnations = vec![Incarnation(0); self.n as usize];
         endpoint.begin_epoch(Epoch(epoch), &incarnations, resume).unwrap();
+        endpoint.end_prologue();
         endpoint
     }
 
