@@ -16,6 +16,8 @@ pub(crate) struct Built {
     pub(crate) mainstay: PathBuf,
     /// The program `held` of this package.
     pub(crate) held: PathBuf,
+    /// The program `steps`.
+    pub(crate) steps: PathBuf,
 }
 
 /// The root of the repository.
@@ -34,6 +36,7 @@ impl Built {
         Ok(Self {
             mainstay: build(&root().join("Cargo.toml"), &["-p", "mainstay-cli"], "mainstay")?,
             held: build(&bench, &["--bin", "held"], "held")?,
+            steps: build(&bench, &["--bin", "steps"], "steps")?,
         })
     }
 }

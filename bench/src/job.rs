@@ -3,7 +3,7 @@
 //! Invariant: a run that did not go as asked is an error with its last words, never a number.
 //! Deliberately absent: what a suite makes of the events.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -13,6 +13,13 @@ use crate::build::Built;
 
 /// The events of a run that succeeded.
 pub(crate) struct Events(Vec<Value>);
+
+/// A directory on the disk that holds the build, for one run at a time.
+pub(crate) fn directory() -> PathBuf {
+    let beside = std::env::current_exe().ok();
+    let folder = beside.as_deref().and_then(|exe| exe.parent()).unwrap_or(".".as_ref());
+    folder.join(format!("bench-checkpoints-{}", std::process::id()))
+}
 
 /// Runs `mainstay run` with these arguments, in a checkpoint directory of its own.
 ///

@@ -13,6 +13,7 @@
 )]
 
 mod build;
+mod checkpoint;
 mod host;
 mod job;
 mod recovery;
@@ -39,11 +40,14 @@ struct Context {
 type Measure = fn(&Context) -> Result<Report, Failure>;
 
 /// The suites: a name, what it measures, and the function that does.
-const SUITES: &[(&str, &str, Measure)] = &[(
-    "recovery",
-    "phases of a recovery, and the restore against a plain copy",
-    recovery::measure,
-)];
+const SUITES: &[(&str, &str, Measure)] = &[
+    (
+        "checkpoint",
+        "a step without a version against a load, the blocking part of one against a plain copy",
+        checkpoint::measure,
+    ),
+    ("recovery", "phases of a recovery, and the restore against a plain copy", recovery::measure),
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

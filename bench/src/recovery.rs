@@ -8,8 +8,6 @@
 //! Invariant: a run in which the version was not restored from memory by all ranks is an error.
 //! Deliberately absent: a job's input; each incarnation loads its own.
 
-use std::path::PathBuf;
-
 use serde_json::Value;
 
 use crate::job::{self, Events, number};
@@ -94,7 +92,7 @@ pub(crate) fn measure(context: &Context) -> Result<Report, Failure> {
 }
 
 fn one(context: &Context, case: &Case) -> Result<Run, Failure> {
-    let directory = directory();
+    let directory = job::directory();
     let wait_for = if case.published { directory.as_path() } else { "-".as_ref() };
     let numbers = [case.mib.0, case.mib.1, VICTIM, case.kernel_ms, COMMIT, KILL, STEPS];
     let mut program = vec![context.built.held.display().to_string()];
@@ -104,13 +102,6 @@ fn one(context: &Context, case: &Case) -> Result<Run, Failure> {
     let inject = format!("kill:{VICTIM}@step={KILL}");
     let options = ["-n", &n, "--ckpt-every", &every, "--inject", &inject];
     Run::read(&job::run(&context.built, &options, &directory, &program)?)
-}
-
-/// A directory on the disk that holds the build, for one run at a time.
-fn directory() -> PathBuf {
-    let beside = std::env::current_exe().ok();
-    let folder = beside.as_deref().and_then(|exe| exe.parent()).unwrap_or(".".as_ref());
-    folder.join(format!("bench-checkpoints-{}", std::process::id()))
 }
 
 impl Run {

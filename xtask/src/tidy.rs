@@ -100,7 +100,7 @@ fn report(findings: Vec<Finding>) -> Result<usize, Failure> {
 
 fn sources(findings: &mut Vec<Finding>) -> Result<Vec<Source>, Failure> {
     let mut sources = Vec::new();
-    for room in ["crates", "apps", "xtask"] {
+    for room in ["crates", "apps", "xtask", "fuzz"] {
         for path in workspace::files(&workspace::root().join(room), "rs")? {
             let (text, path) = (workspace::read(&path)?, workspace::relative(&path));
             match scan::scan(&text) {

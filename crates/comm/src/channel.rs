@@ -12,6 +12,9 @@ use mainstay_types::{Epoch, Incarnation, Rank};
 
 use crate::message::Resume;
 
+/// Most messages that a restored channel may have seen: as many again are left to number.
+const COUNTER_MAX: u64 = 1 << 63;
+
 /// What to do with a frame whose header is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -54,6 +57,13 @@ pub enum ResumeError {
         /// How many entries it has.
         found: usize,
     },
+    /// A counter says more messages than any program sends, so that it could not count on.
+    Counter {
+        /// Which table.
+        what: &'static str,
+        /// The count.
+        found: u64,
+    },
     /// A late message does not follow what was delivered before it.
     Late {
         /// Its source.
@@ -69,6 +79,9 @@ impl std::fmt::Display for ResumeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Size { what, found } => write!(f, "the table of {what} has {found} entries"),
+            Self::Counter { what, found } => {
+                write!(f, "the table of {what} counts {found}, more than any program sends")
+            }
             Self::Late { source, sequence } => {
                 write!(f, "late message {sequence} of rank {source} leaves a gap")
             }
@@ -133,8 +146,15 @@ impl Channels {
             true => Ok(values.to_vec()),
             false => Err(ResumeError::Size { what, found: values.len() }),
         };
-        channels.sent = table("sent messages", &from.cut.sent)?;
-        channels.delivered = table("delivered messages", &from.cut.delivered)?;
+        let counters = |what, values: &[u64]| {
+            let values = table(what, values)?;
+            match values.iter().copied().find(|count| *count > COUNTER_MAX) {
+                None => Ok(values),
+                Some(found) => Err(ResumeError::Counter { what, found }),
+            }
+        };
+        channels.sent = counters("sent messages", &from.cut.sent)?;
+        channels.delivered = counters("delivered messages", &from.cut.delivered)?;
         channels.suppress = table("suppressed messages", &from.suppress)?;
         channels.early.clone_from(&from.early);
         for message in from.cut.unexpected.iter().chain(&from.late) {

@@ -1,11 +1,14 @@
 //! Durations as users write them: `500ms`, `2s`, `5m`, `24h`, `7d`, `5y`.
 //!
-//! Invariant: what [`format()`] prints, [`parse`] reads back to within its printed precision.
+//! Invariants: what [`format()`] prints, [`parse`] reads back to within its printed precision; what
+//! is written exactly to the nanosecond is read so, however long it is.
 
 use std::time::Duration;
 
 /// Longer ones are mistakes, and would overflow where they are added up.
 const LONGEST: Duration = Duration::from_secs(1_000_000 * 365 * 86_400);
+/// Digits behind the point that are looked at: more than a nanosecond of a year needs.
+const DECIMALS_MAX: usize = 18;
 
 /// Reads a duration with its unit.
 ///
@@ -17,21 +20,36 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     };
     let unit_at = text.find(|c: char| c != '.' && !c.is_ascii_digit()).ok_or_else(bad)?;
     let (number, unit) = text.split_at(unit_at);
-    let number: f64 = number.parse().map_err(|_| bad())?;
-    let seconds = match unit {
-        "us" => 1e-6,
-        "ms" => 1e-3,
-        "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        "d" => 86_400.0,
-        "y" => 365.25 * 86_400.0,
+    let unit_ns: u128 = match unit.strip_prefix(' ').unwrap_or(unit) {
+        "us" | "µs" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" | "min" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        "d" => 86_400_000_000_000,
+        // 365.25 days.
+        "y" => 31_557_600_000_000_000,
         _ => return Err(bad()),
     };
-    match Duration::try_from_secs_f64(number * seconds) {
-        Ok(duration) if duration <= LONGEST => Ok(duration),
-        Ok(_) | Err(_) => Err(bad()),
+    let ns = times(number, unit_ns).ok_or_else(bad)?;
+    let seconds = u64::try_from(ns / 1_000_000_000).map_err(|_| bad())?;
+    let duration = Duration::from_secs(seconds) + Duration::from_nanos((ns % 1_000_000_000) as u64);
+    if duration <= LONGEST { Ok(duration) } else { Err(bad()) }
+}
+
+/// A decimal number times `unit`, to the nearest whole. In integers: doubles have too few digits
+/// for the nanoseconds of a month.
+fn times(number: &str, unit: u128) -> Option<u128> {
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !(digits(whole) && digits(part)) || whole.len() + part.len() == 0 {
+        return None;
     }
+    let value = |text: &str| if text.is_empty() { Some(0) } else { text.parse::<u128>().ok() };
+    let part = &part[..part.len().min(DECIMALS_MAX)];
+    let scale = 10_u128.pow(part.len() as u32);
+    let part = value(part)?.checked_mul(unit)?.checked_add(scale / 2)? / scale;
+    value(whole)?.checked_mul(unit)?.checked_add(part)
 }
 
 /// A duration for people, three digits and a unit.
@@ -59,10 +77,50 @@ mod tests {
         assert_eq!(parse("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse("1.5s"), Ok(Duration::from_millis(1500)));
         assert_eq!(parse("24h"), Ok(Duration::from_secs(86_400)));
-        for bad in ["", "5", "s", "-1s", "1e400y", "5 parsecs", "1..2s", "∞s", "9999999y"] {
+        for bad in [
+            "",
+            "5",
+            "s",
+            ".s",
+            "-1s",
+            "1e400y",
+            "5 parsecs",
+            "5  s",
+            "1..2s",
+            "1.2.3s",
+            "∞s",
+            "9999999y",
+            "999999999999999999999999999999999999999999y",
+        ] {
             let error = parse(bad).unwrap_err();
             assert!(error.contains("24h"), "{bad}: {error}");
         }
         assert_eq!(format(Duration::from_micros(1500)), "1.5 ms");
+    }
+
+    #[test]
+    fn every_nanosecond_is_read_as_written() {
+        assert_eq!(parse("0.001us"), Ok(Duration::from_nanos(1)));
+        assert_eq!(parse(".0005us"), Ok(Duration::from_nanos(1)));
+        assert_eq!(parse("1.us"), Ok(Duration::from_micros(1)));
+        // Doubles lose the last digit of both.
+        assert_eq!(parse("9007199254740.993us"), Ok(Duration::from_nanos(9_007_199_254_740_993)));
+        assert_eq!(parse("4503599627.370497001s"), {
+            Ok(Duration::new(4_503_599_627, 370_497_001))
+        });
+        assert_eq!(parse("1000000.5y").ok(), None);
+        assert_eq!(parse(&format!("0.{}1y", "0".repeat(400))), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn what_is_printed_is_read_back() {
+        for ns in [0, 400, 700_000, 999_700, 1_500_000, 250_000_000, 9_999_000_000] {
+            let time = Duration::from_nanos(ns);
+            for time in [time, time * 100, time * 100_000] {
+                let printed = format(time);
+                let read = parse(&printed).unwrap();
+                assert!(read.abs_diff(time) <= time / 20 + Duration::from_nanos(500), "{printed}");
+            }
+        }
     }
 }

@@ -152,7 +152,10 @@ impl fmt::Display for Injection {
         }
         match self.when {
             When::Step(step) => write!(f, "@step={step}")?,
-            When::Time(after) => write!(f, "@time={}us", after.as_micros())?,
+            When::Time(after) => match (after.as_nanos() / 1000, after.as_nanos() % 1000) {
+                (us, 0) => write!(f, "@time={us}us")?,
+                (us, ns) => write!(f, "@time={us}.{ns:03}us")?,
+            },
             When::Point(point, 1) => write!(f, "@point={}", point.name())?,
             When::Point(point, nth) => write!(f, "@point={}#{nth}", point.name())?,
         }
@@ -231,7 +234,14 @@ fn parse_moment(moment: &str) -> Result<When, String> {
             let step = step.parse().ok().filter(|step| *step > 0);
             Ok(When::Step(Step(step.ok_or("the step is not a number from 1")?)))
         }
-        Some(("time", after)) => Ok(When::Time(duration::parse(after)?)),
+        Some(("time", after)) => {
+            let after = duration::parse(after)?;
+            // Ranks are told nanoseconds in 64 bits.
+            match u64::try_from(after.as_nanos()) {
+                Ok(_) => Ok(When::Time(after)),
+                Err(_) => Err("the time is more than 584 years".to_owned()),
+            }
+        }
         Some(("point", point)) => {
             let (name, nth) = point.split_once('#').unwrap_or((point, "1"));
             let nth = nth.parse().ok().filter(|nth| *nth > 0);
@@ -247,7 +257,7 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_read_back() {
-        let text = "kill:2@step=50,stop:*@time=1500us,exit:1:3@point=send#2:x4,\
+        let text = "kill:2@step=50,stop:*@time=1500us,stop:1@time=0.025us,exit:1:3@point=send#2:x4,\
                     segv:0@point=captured:always,panic:3@step=1";
         let list = parse(text).unwrap();
         let printed: Vec<_> = list.iter().map(ToString::to_string).collect();
@@ -276,6 +286,7 @@ mod tests {
             "kill:1@point=nowhere",
             "kill:1@point=send#0",
             "kill:1@time=soon",
+            "kill:1@time=585y",
             "kill:1@step=1:x0",
             "kill:1@step=1:often",
             "kill:-1@step=1",

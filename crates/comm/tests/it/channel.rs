@@ -141,6 +141,11 @@ fn a_restore_that_contradicts_itself_is_refused_by_name() {
     assert_eq!(refused(|r| r.cut.sent.push(0)), size("sent messages", 3));
     assert_eq!(refused(|r| r.cut.delivered.clear()), size("delivered messages", 0));
     assert_eq!(refused(|r| r.suppress.clear()), size("suppressed messages", 0));
+    // The next message of a channel needs a number.
+    let counter = |what, found| ResumeError::Counter { what, found };
+    assert_eq!(refused(|r| r.cut.sent[0] = u64::MAX), counter("sent messages", u64::MAX));
+    let delivered = refused(|r| (r.cut.delivered[1], r.late) = (u64::MAX - 1, Vec::new()));
+    assert_eq!(delivered, counter("delivered messages", u64::MAX - 1));
     let source = refused(|r| r.cut.unexpected[0].source = Rank(2));
     assert_eq!(source, ResumeError::Source(Rank(2)));
     assert!(source.to_string().contains("rank 2"));
