@@ -20,7 +20,9 @@ pub use format::image::{Captured, Expected, Image, ImageWriter, read_late};
 pub use format::kind::Kind;
 pub use format::manifest::{Difference, Identity, InputEntry, Manifest, Program, RankEntry};
 pub use format::memory::{ReadAt, Unreadable, WriteAt};
-pub use format::message::{Message, decode_messages, encode_messages, messages_bytes};
+pub use format::message::{
+    Late, Message, decode_late, decode_messages, encode_late, encode_messages, messages_bytes,
+};
 pub use format::name::{
     FileName, aside_name, highest_version, manifest_name, parse_name, shard_name,
 };

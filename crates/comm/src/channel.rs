@@ -157,12 +157,12 @@ impl Channels {
         channels.delivered = counters("delivered messages", &from.cut.delivered)?;
         channels.suppress = table("suppressed messages", &from.suppress)?;
         channels.early.clone_from(&from.early);
-        for message in from.cut.unexpected.iter().chain(&from.late) {
+        for message in from.cut.unexpected.iter().chain(&from.late.messages) {
             if message.source.index() >= n {
                 return Err(ResumeError::Source(message.source));
             }
         }
-        for message in &from.late {
+        for message in &from.late.messages {
             let (source, sequence) = (message.source, message.sequence);
             let delivered = &mut channels.delivered[source.index()];
             if delivered.checked_add(1) != Some(sequence) {

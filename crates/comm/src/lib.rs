@@ -9,6 +9,7 @@
 pub mod bell;
 pub mod channel;
 pub mod cut;
+pub mod journal;
 pub mod layout;
 pub mod matching;
 pub mod message;
@@ -18,4 +19,5 @@ pub mod words;
 
 pub use channel::{Channels, Outgoing, ResumeError, Verdict};
 pub use cut::{Age, Cut};
+pub use journal::Journal;
 pub use message::{CutState, Message, Resume};

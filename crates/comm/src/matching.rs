@@ -1,15 +1,21 @@
-//! Which message belongs to which receive: MPI's rule of source, context and tag.
+//! Which message belongs to which receive: MPI's rule of source, context and tag, wildcards
+//! included.
 //!
 //! Receives that wait are *posted*, messages that wait are *unexpected*; both are known here by
-//! numbers of the caller's. Invariant: of one source, context and tag the earliest message goes
-//! to the earliest receive, whatever came first (no overtaking). Deliberately absent: payload,
-//! and receives from any source; a wildcard would be one more list, merged by `order`.
+//! numbers of the caller's. Invariants: a message goes to the receive posted first among those
+//! that it matches; a receive takes the message that came first among those that match it; of one
+//! source and context messages come in the order in which they were sent (no overtaking).
+//! Deliberately absent: payload; what makes a choice among sources repeatable (see
+//! [`crate::journal`]).
+//!
+//! # Source
+//! MPI: A Message-Passing Interface Standard 5.0, section 3.5.
 
 use std::collections::VecDeque;
 
 use mainstay_types::Rank;
 
-/// What a receive names besides its source.
+/// What a message carries besides its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Label {
     /// The communicator.
@@ -36,8 +42,54 @@ pub fn is_prologue(context: u32) -> bool {
     context & PROLOGUE != 0
 }
 
+/// What a receive asks for. `None` is any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The source.
+    pub source: Option<Rank>,
+    /// The communicator.
+    pub context: u32,
+    /// The tag.
+    pub tag: Option<u32>,
+}
+
+impl Wanted {
+    /// A message of this source and label, and nothing else.
+    #[must_use]
+    pub fn exactly(source: Rank, label: Label) -> Self {
+        Self { source: Some(source), context: label.context, tag: Some(label.tag) }
+    }
+
+    /// The same in the prologue of a restored entry.
+    #[must_use]
+    pub fn in_prologue(self) -> Self {
+        Self { context: self.context | PROLOGUE, ..self }
+    }
+
+    /// Whether a message is what it asks for.
+    #[inline]
+    #[must_use]
+    pub fn matches(&self, source: Rank, label: Label) -> bool {
+        self.source.is_none_or(|wanted| wanted == source) && self.takes(label)
+    }
+
+    #[inline]
+    fn takes(&self, label: Label) -> bool {
+        self.context == label.context && self.tag.is_none_or(|wanted| wanted == label.tag)
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct Posted {
+    order: u64,
+    wanted: Wanted,
+    id: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    /// When it came among all; one that is given back came before all others.
+    order: i64,
     label: Label,
     id: u32,
 }
@@ -45,8 +97,14 @@ struct Entry {
 /// The queues of one rank.
 #[derive(Clone, Debug)]
 pub struct Matching {
-    posted: Vec<VecDeque<Entry>>,
-    unexpected: Vec<VecDeque<Entry>>,
+    /// Receives that name their source, by it.
+    posted: Vec<VecDeque<Posted>>,
+    /// Receives from any source.
+    anyone: VecDeque<Posted>,
+    unexpected: Vec<VecDeque<Kept>>,
+    posts: u64,
+    first: i64,
+    last: i64,
 }
 
 impl Matching {
@@ -55,75 +113,114 @@ impl Matching {
     pub fn new(n: u32) -> Self {
         Self {
             posted: Rank::all(n).map(|_| VecDeque::new()).collect(),
+            anyone: VecDeque::new(),
             unexpected: Rank::all(n).map(|_| VecDeque::new()).collect(),
+            posts: 0,
+            first: 0,
+            last: 0,
         }
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.posted.iter_mut().for_each(VecDeque::clear);
+        self.anyone.clear();
         self.unexpected.iter_mut().for_each(VecDeque::clear);
     }
 
     /// A message begins to arrive: takes the earliest posted receive that it matches.
     #[inline]
     pub fn arrive(&mut self, source: Rank, label: Label) -> Option<u32> {
-        take(&mut self.posted[source.index()], label)
-    }
-
-    /// The earliest posted receive that a message would match, left where it is.
-    #[inline]
-    #[must_use]
-    pub fn expects(&self, source: Rank, label: Label) -> Option<u32> {
-        find(&self.posted[source.index()], label)
+        let named = earliest(&self.posted[source.index()], label);
+        if self.anyone.is_empty() {
+            let (at, _) = named?;
+            return self.posted[source.index()].remove(at).map(|posted| posted.id);
+        }
+        let anyone = earliest(&self.anyone, label);
+        let (queue, at) = match (named, anyone) {
+            (Some((at, order)), other) if other.is_none_or(|(_, theirs)| order < theirs) => {
+                (&mut self.posted[source.index()], at)
+            }
+            (_, other) => (&mut self.anyone, other?.0),
+        };
+        queue.remove(at).map(|posted| posted.id)
     }
 
     /// Keeps a message that no receive waits for.
     pub fn keep(&mut self, source: Rank, label: Label, id: u32) {
-        self.unexpected[source.index()].push_back(Entry { label, id });
+        self.last += 1;
+        self.unexpected[source.index()].push_back(Kept { order: self.last, label, id });
     }
 
-    /// Keeps a message before all others of its source: a receive took it and failed.
+    /// Keeps a message before all others: a receive took it and failed.
     pub fn give_back(&mut self, source: Rank, label: Label, id: u32) {
-        self.unexpected[source.index()].push_front(Entry { label, id });
+        self.first -= 1;
+        self.unexpected[source.index()].push_front(Kept { order: self.first, label, id });
     }
 
     /// A receive begins: takes the earliest unexpected message that it matches.
     #[inline]
-    pub fn claim(&mut self, source: Rank, label: Label) -> Option<u32> {
-        take(&mut self.unexpected[source.index()], label)
+    pub fn claim(&mut self, wanted: &Wanted) -> Option<u32> {
+        let (source, at) = self.find(wanted)?;
+        self.unexpected[source].remove(at).map(|kept| kept.id)
     }
 
     /// The earliest unexpected message that a receive would match, left where it is.
     #[inline]
     #[must_use]
-    pub fn has(&self, source: Rank, label: Label) -> Option<u32> {
-        find(&self.unexpected[source.index()], label)
+    pub fn has(&self, wanted: &Wanted) -> Option<u32> {
+        let (source, at) = self.find(wanted)?;
+        Some(self.unexpected[source][at].id)
+    }
+
+    #[inline]
+    fn find(&self, wanted: &Wanted) -> Option<(usize, usize)> {
+        let first = |queue: &VecDeque<Kept>| queue.iter().position(|kept| wanted.takes(kept.label));
+        if let Some(source) = wanted.source {
+            return first(&self.unexpected[source.index()]).map(|at| (source.index(), at));
+        }
+        let each = self.unexpected.iter().enumerate();
+        let firsts = each.filter_map(|(source, queue)| {
+            let at = first(queue)?;
+            Some((queue[at].order, (source, at)))
+        });
+        firsts.min().map(|(_, place)| place)
     }
 
     /// Posts a receive that no unexpected message matches.
-    pub fn post(&mut self, source: Rank, label: Label, id: u32) {
-        self.posted[source.index()].push_back(Entry { label, id });
+    pub fn post(&mut self, wanted: Wanted, id: u32) {
+        self.posts += 1;
+        let posted = Posted { order: self.posts, wanted, id };
+        match wanted.source {
+            Some(source) => self.posted[source.index()].push_back(posted),
+            None => self.anyone.push_back(posted),
+        }
     }
 
-    /// Whether receives from this source are posted.
+    /// Takes a posted receive back; false if it is not posted any more.
+    pub fn cancel(&mut self, id: u32) -> bool {
+        let mut queues = self.posted.iter_mut().chain([&mut self.anyone]);
+        queues.any(|queue| {
+            let at = queue.iter().position(|posted| posted.id == id);
+            at.and_then(|at| queue.remove(at)).is_some()
+        })
+    }
+
+    /// Whether a message from this source may be what a posted receive waits for.
     #[inline]
     #[must_use]
     pub fn awaits(&self, source: Rank) -> bool {
-        !self.posted[source.index()].is_empty()
+        !self.posted[source.index()].is_empty() || !self.anyone.is_empty()
     }
 
     /// The unexpected messages, by source.
     pub fn unexpected(&self) -> impl Iterator<Item = u32> + '_ {
-        self.unexpected.iter().flatten().map(|entry| entry.id)
+        self.unexpected.iter().flatten().map(|kept| kept.id)
     }
 }
 
-fn find(queue: &VecDeque<Entry>, label: Label) -> Option<u32> {
-    queue.iter().find(|e| e.label == label).map(|e| e.id)
-}
-
-fn take(queue: &mut VecDeque<Entry>, label: Label) -> Option<u32> {
-    let at = queue.iter().position(|entry| entry.label == label)?;
-    queue.remove(at).map(|entry| entry.id)
+/// Place and order of the first posted receive that takes a message.
+fn earliest(queue: &VecDeque<Posted>, label: Label) -> Option<(usize, u64)> {
+    let at = queue.iter().position(|posted| posted.wanted.takes(label))?;
+    Some((at, queue[at].order))
 }

@@ -4,7 +4,7 @@
 //! Deliberately absent: bytes on disk; `ckpt` encodes.
 
 use mainstay_types::wire::Early;
-use mainstay_types::{Version, crc32c_append};
+use mainstay_types::{Late, Version, crc32c_append};
 
 pub use mainstay_types::Message;
 
@@ -26,8 +26,8 @@ pub struct Resume {
     pub version: Version,
     /// What this rank saved.
     pub cut: CutState,
-    /// Its late messages.
-    pub late: Vec<Message>,
+    /// Its late messages, and what it had chosen.
+    pub late: Late,
     /// Messages that each destination has already taken in, by destination.
     pub suppress: Vec<u64>,
     /// Hashes of those among them that were sent after the version.

@@ -6,6 +6,7 @@
 //! I/O, and any knowledge of who sends what when.
 
 pub mod cause;
+pub mod choice;
 pub mod codec;
 pub mod duration;
 pub mod event;
@@ -21,6 +22,7 @@ pub mod wait;
 pub mod wire;
 
 pub use cause::Cause;
+pub use choice::{Determinant, Determinants, Late, Outcome};
 pub use codec::{DecodeError, Reader, Writer};
 pub use ids::{Epoch, Incarnation, JobId, Rank, Step, Version};
 pub use message::Message;

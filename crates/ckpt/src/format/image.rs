@@ -10,7 +10,7 @@ use mainstay_types::{DecodeError, Epoch, Incarnation, Rank, Step, Version};
 use super::error::FormatError;
 use super::header::{HEADER_BYTES, Header, image_bytes_of};
 use super::memory::{ReadAt, Unreadable, WriteAt};
-use super::message::{Message, decode_messages, messages_bytes};
+use super::message::{Late, decode_late, messages_bytes};
 use super::plan::Plan;
 use super::table::{Cut, FieldEntry, Table};
 use super::{PAGE_BYTES, TABLE_BYTES_MAX, align};
@@ -223,7 +223,7 @@ impl Image {
     }
 }
 
-/// Reads the late messages of a version.
+/// Reads what a rank handed in late for a version.
 ///
 /// # Errors
 /// A checksum other than `crc`, or bytes that are not messages.
@@ -232,9 +232,9 @@ pub fn read_late<M: ReadAt + ?Sized>(
     at: u64,
     bytes: u64,
     crc: u32,
-) -> Result<Vec<Message>, FormatError> {
+) -> Result<Late, FormatError> {
     if bytes == 0 {
-        return Ok(Vec::new());
+        return Ok(Late::default());
     }
     if at.checked_add(bytes).is_none_or(|end| end > memory.bytes()) {
         let why = format!("the late messages are cut short at {}", memory.bytes());
@@ -249,5 +249,5 @@ pub fn read_late<M: ReadAt + ?Sized>(
             stored: crc,
         }));
     }
-    Ok(decode_messages(&blob)?)
+    Ok(decode_late(&blob)?)
 }

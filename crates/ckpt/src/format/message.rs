@@ -1,11 +1,14 @@
-//! Messages inside an image: those taken in and not yet received, and late ones.
+//! Messages inside an image, taken in and not yet received; and what a rank hands in late: messages
+//! and what it chose.
 //!
 //! Invariants: one encoding; a payload is believed only with its checksum; nothing is allocated
 //! beyond what the input holds. Deliberately absent: matching and order, which `comm` decides.
 
-use mainstay_types::{DecodeError, Rank, Reader, Writer, crc32c};
+use mainstay_types::{
+    DecodeError, Determinant, Determinants, Outcome, Rank, Reader, Writer, crc32c,
+};
 
-pub use mainstay_types::Message;
+pub use mainstay_types::{Late, Message};
 
 /// Bytes of a message in front of its payload.
 const HEAD_BYTES: u64 = 32;
@@ -34,6 +37,68 @@ pub fn decode_messages(bytes: &[u8]) -> Result<Vec<Message>, DecodeError> {
     let messages = get(&mut r)?;
     r.end("messages")?;
     Ok(messages)
+}
+
+/// What is handed in late, as bytes; none if there is nothing.
+#[must_use]
+pub fn encode_late(late: &Late) -> Vec<u8> {
+    if late.is_empty() {
+        return Vec::new();
+    }
+    let mut w = Writer::new();
+    put(&mut w, &late.messages);
+    w.u64(late.determinants.calls).count(late.determinants.entries.len());
+    for Determinant { call, outcome } in &late.determinants.entries {
+        w.u64(*call);
+        match outcome {
+            Outcome::Message { source, tag } => w.u8(1).u32(source.0).u32(*tag),
+            Outcome::Request(place) => w.u8(2).u32(*place).u32(0),
+        };
+    }
+    w.into_bytes()
+}
+
+/// Reads what was handed in late, and requires that nothing follows it.
+///
+/// # Errors
+/// Anything that [`encode_late`] does not write.
+pub fn decode_late(bytes: &[u8]) -> Result<Late, DecodeError> {
+    if bytes.is_empty() {
+        return Ok(Late::default());
+    }
+    let mut r = Reader::new(bytes);
+    let messages = get(&mut r)?;
+    let calls = r.u64("number of choices")?;
+    let count = r.count(17, usize::MAX, "number of determinants")?;
+    let entries = (0..count).map(|_| determinant(&mut r, calls)).collect::<Result<_, _>>()?;
+    r.end("late messages")?;
+    let late = Late { messages, determinants: Determinants { calls, entries } };
+    match late.is_empty() {
+        true => Err(DecodeError::Unknown { what: "late messages", value: 0, at: 0 }),
+        false => Ok(late),
+    }
+}
+
+fn determinant(r: &mut Reader<'_>, calls: u64) -> Result<Determinant, DecodeError> {
+    let call = r.u64("number of a choice")?;
+    if call >= calls {
+        return Err(DecodeError::Unknown {
+            what: "number of a choice",
+            value: call,
+            at: r.at() - 8,
+        });
+    }
+    let kind = r.u8("kind of a choice")?;
+    let (first, second) = (r.u32("outcome of a choice")?, r.u32("tag of a choice")?);
+    let outcome = match (kind, second) {
+        (1, tag) => Outcome::Message { source: Rank(first), tag },
+        (2, 0) => Outcome::Request(first),
+        _ => {
+            let (what, value) = ("kind of a choice", kind.into());
+            return Err(DecodeError::Unknown { what, value, at: r.at() - 9 });
+        }
+    };
+    Ok(Determinant { call, outcome })
 }
 
 pub(super) fn put(w: &mut Writer, messages: &[Message]) {

@@ -86,6 +86,7 @@ impl Ledger {
             sent,
             delivered,
             early,
+            any_chooses,
         } = input
         else {
             return Ok(());
@@ -119,7 +120,7 @@ impl Ledger {
             ..part.entry
         };
         record.blocked_max = record.blocked_max.max(blocked);
-        let fits = if record.all_captured() { record.find_late() } else { Ok(()) };
+        let fits = if record.all_captured() { record.find_late(any_chooses) } else { Ok(()) };
         self.settle(version, fits, effects);
         Ok(())
     }

@@ -52,6 +52,8 @@ pub enum Input {
         delivered: Vec<u64>,
         /// Messages taken in that were sent after the sender's capture.
         early: Vec<Early>,
+        /// Whether, by the time this came, any rank had made a call whose outcome depends on timing.
+        any_chooses: bool,
     },
     /// A rank's late messages are complete.
     Late {

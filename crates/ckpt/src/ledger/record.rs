@@ -49,8 +49,10 @@ pub struct Record {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) captured: bool,
-    /// Whether its late messages are needed and not there. Known once all are captured.
+    /// Whether it has to hand in what came late, and has not. Known once all are captured.
     pub(super) lacks_late: bool,
+    /// Whether there are late messages among that.
+    pub(super) has_late: bool,
     pub(super) late: Option<(u64, u32)>,
     /// The levels whose copy is torn, missing or rotten.
     pub(super) bad: BTreeSet<Level>,
@@ -189,7 +191,8 @@ impl Record {
         part.late = Some((bytes, crc));
         (part.entry.late_bytes, part.entry.late_crc) = (bytes, if bytes == 0 { 0 } else { crc });
         if all {
-            let needed = part.lacks_late;
+            // Without late messages it may still hand in what it chose.
+            let needed = part.has_late;
             part.lacks_late = false;
             fits(rank, needed, bytes)?;
         }
@@ -201,14 +204,18 @@ impl Record {
     }
 
     /// Finds, once all are captured, who has late messages: a rank that had not taken in, at its
-    /// capture, all that its peers had sent it at theirs.
-    pub(super) fn find_late(&mut self) -> Result<(), VoidReason> {
+    /// capture, all that its peers had sent it at theirs. If any rank chooses, all hand in their
+    /// choices.
+    pub(super) fn find_late(&mut self, any_chooses: bool) -> Result<(), VoidReason> {
         for d in 0..self.parts.len() {
             let delivered = &self.parts[d].entry.delivered;
             let mut pairs = self.parts.iter().zip(delivered);
             let needed = pairs.any(|(source, taken)| *taken < source.entry.sent[d]);
             match self.parts[d].late {
-                None => self.parts[d].lacks_late = needed,
+                None => {
+                    self.parts[d].has_late = needed;
+                    self.parts[d].lacks_late = needed || any_chooses;
+                }
                 Some((bytes, _)) => fits(rank_of(d), needed, bytes)?,
             }
         }
@@ -224,11 +231,13 @@ fn rank_of(index: usize) -> Rank {
     Rank(u32::try_from(index).expect("ranks are below RANKS_MAX"))
 }
 
+/// Without late messages a rank may hand in what it chose, so any number of bytes fits.
 fn fits(rank: Rank, needed: bool, bytes: u64) -> Result<(), VoidReason> {
-    let why = match (needed, bytes) {
-        (true, 0) => "its late messages are missing",
-        (false, 1..) => "it has late messages that nobody sent",
-        (true, 1..) | (false, 0) => return Ok(()),
-    };
-    Err(VoidReason::Contradiction { rank, why })
+    match (needed, bytes) {
+        (true, 0) => {
+            let why = "its late messages are missing";
+            Err(VoidReason::Contradiction { rank, why })
+        }
+        (true, 1..) | (false, _) => Ok(()),
+    }
 }

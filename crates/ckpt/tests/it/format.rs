@@ -2,11 +2,13 @@
 
 use mainstay_ckpt::{
     Captured, Cut, FieldSpec, FormatError, Global, Header, Identity, Image, ImageWriter,
-    InputEntry, Kind, Manifest, Message, Plan, Program, RankEntry, Residency, decode_messages,
-    encode_messages,
+    InputEntry, Kind, Late, Manifest, Message, Plan, Program, RankEntry, Residency, decode_late,
+    decode_messages, encode_late,
 };
 use mainstay_types::wire::Early;
-use mainstay_types::{Epoch, Incarnation, JobId, Rank, Step, Version, crc32c};
+use mainstay_types::{
+    Determinant, Determinants, Epoch, Incarnation, JobId, Outcome, Rank, Step, Version, crc32c,
+};
 
 use crate::random::Random;
 
@@ -75,7 +77,11 @@ pub(crate) fn write(memory: &mut [u8], plan: &Plan, data: &[Vec<u8>]) -> Capture
 }
 
 pub(crate) fn late() -> Vec<u8> {
-    encode_messages(&[message(0, 5, b"late payload"), message(2, 10, &[0; 40])])
+    let messages = vec![message(0, 5, b"late payload"), message(2, 10, &[0; 40])];
+    let entry = |call, outcome| Determinant { call, outcome };
+    let entries =
+        vec![entry(0, Outcome::Message { source: Rank(2), tag: 7 }), entry(3, Outcome::Request(1))];
+    encode_late(&Late { messages, determinants: Determinants { calls: 5, entries } })
 }
 
 pub(crate) fn manifest() -> Manifest {
@@ -195,8 +201,8 @@ fn mutated_bytes_never_panic_and_a_right_checksum_alone_is_not_believed() {
         let mut bytes = late();
         let at = random.below(bytes.len() as u64) as usize;
         bytes[at] = random.next() as u8;
-        if let Ok(messages) = decode_messages(&bytes) {
-            assert_eq!(encode_messages(&messages), bytes);
+        if let Ok(late) = decode_late(&bytes) {
+            assert_eq!(encode_late(&late), bytes);
         }
     }
 }
@@ -210,6 +216,7 @@ fn noise_is_neither_manifest_nor_image_nor_messages() {
         assert!(Manifest::decode(&noise).is_err());
         assert!(Image::open(noise.as_slice()).is_err());
         assert!(decode_messages(&noise).is_err() || noise == [0; 4]);
+        assert!(decode_late(&noise).is_err() || noise.is_empty());
     }
 }
 

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use mainstay_ckpt::format::restore::verify_shard;
-use mainstay_ckpt::{Image, Manifest, decode_messages};
+use mainstay_ckpt::{Image, Manifest, decode_late};
 use mainstay_types::crc32c;
 
 use crate::format::{image, late, manifest};
@@ -66,10 +66,10 @@ fn golden_shard() {
 #[test]
 fn golden_messages() {
     let bytes = golden("late.messages", &late());
-    assert_eq!(decode_messages(&bytes).unwrap().len(), 2);
+    assert_eq!(decode_late(&bytes).unwrap().messages.len(), 2);
     // Alone, headers of messages are covered by the checksum beside them only.
     let crc = crc32c(&bytes);
-    every_damage_is_seen(&bytes, &|bytes| crc32c(bytes) == crc && decode_messages(bytes).is_ok());
+    every_damage_is_seen(&bytes, &|bytes| crc32c(bytes) == crc && decode_late(bytes).is_ok());
 }
 
 #[test]

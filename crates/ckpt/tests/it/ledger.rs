@@ -201,8 +201,27 @@ fn contradictions_void_the_version_and_name_the_rank() {
     let missing = "its late messages are missing";
     contradicts(&[zero.clone(), one.clone(), late(1, 1, 0)], 1, missing);
     contradicts(&[late(1, 1, 0), zero.clone(), one.clone()], 1, missing);
-    let nobody = "it has late messages that nobody sent";
-    contradicts(&[zero, one, late(0, 1, 5)], 0, nobody);
+}
+
+/// Where ranks choose among messages, all hand in what they chose, late messages or none.
+#[test]
+fn choices_are_waited_for_from_everybody() {
+    let none = [0, 0];
+    let chooses = |rank| {
+        let mut part = captured(rank, 1, &none, &none);
+        if let Input::Captured { any_chooses, .. } = &mut part {
+            *any_chooses = true;
+        }
+        part
+    };
+    let mut l = ledger(2, 1);
+    tell(&mut l, propose(1, 10));
+    // What counts is what is seen with the last part.
+    assert_eq!(tell(&mut l, captured(0, 1, &none, &none)), []);
+    assert_eq!(tell(&mut l, chooses(1)), []);
+    assert_eq!(tell(&mut l, late(0, 1, 5)), []);
+    let committed = tell(&mut l, late(1, 1, 0));
+    assert!(committed.contains(&Effect::Committed { version: Version(1) }), "{committed:?}");
 }
 
 #[test]

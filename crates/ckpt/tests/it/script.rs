@@ -43,6 +43,7 @@ pub(crate) fn captured(rank: u32, version: u64, sent: &[u64], delivered: &[u64])
         sent: sent.to_vec(),
         delivered: delivered.to_vec(),
         early: vec![],
+        any_chooses: false,
     }
 }
 

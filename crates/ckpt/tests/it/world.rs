@@ -182,6 +182,7 @@ impl World {
             sent: vec![0; self.n as usize],
             delivered: vec![0; self.n as usize],
             early: vec![],
+            any_chooses: false,
         }
     }
 

@@ -78,11 +78,13 @@ pub enum Status {
     WaitTag,
     /// The last version captured.
     CapVersion,
+    /// 1 once it has made a call whose outcome depends on timing.
+    Chooses,
 }
 
 impl Status {
     /// Every word, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Step,
         Self::Calls,
         Self::InCall,
@@ -91,6 +93,7 @@ impl Status {
         Self::WaitPeer,
         Self::WaitTag,
         Self::CapVersion,
+        Self::Chooses,
     ];
 
     /// The step is polled by the supervisor and the version by peers: a line each.
@@ -105,6 +108,7 @@ impl Status {
             Self::WaitPeer => LINE_BYTES + 32,
             Self::WaitTag => LINE_BYTES + 40,
             Self::CapVersion => 2 * LINE_BYTES,
+            Self::Chooses => 2 * LINE_BYTES + 8,
         }
     }
 }

@@ -3,7 +3,7 @@
 use mainstay_comm::{Channels, CutState, Message, Outgoing, Resume, ResumeError, Verdict};
 use mainstay_types::frame::Header;
 use mainstay_types::wire::Early;
-use mainstay_types::{Epoch, Incarnation, Rank, Version};
+use mainstay_types::{Epoch, Incarnation, Late, Rank, Version};
 
 const ME: Rank = Rank(1);
 const A: Rank = Rank(0);
@@ -107,7 +107,7 @@ fn saved() -> Resume {
     Resume {
         version: Version(3),
         cut: CutState { sent: vec![4, 0], delivered: vec![7, 0], unexpected: vec![message(A, 7)] },
-        late: vec![message(A, 8), message(A, 9)],
+        late: Late { messages: vec![message(A, 8), message(A, 9)], ..Late::default() },
         suppress: vec![6, 0],
         early: vec![Early { peer: A, sequence: 6, hash: 77 }],
     }
@@ -135,8 +135,8 @@ fn a_restore_that_contradicts_itself_is_refused_by_name() {
         resume(&from).unwrap_err()
     };
     let late = |sequence| ResumeError::Late { source: A, sequence };
-    assert_eq!(refused(|r| drop(r.late.remove(0))), late(9));
-    assert_eq!(refused(|r| r.late[1].sequence = 8), late(8));
+    assert_eq!(refused(|r| drop(r.late.messages.remove(0))), late(9));
+    assert_eq!(refused(|r| r.late.messages[1].sequence = 8), late(8));
     let size = |what, found| ResumeError::Size { what, found };
     assert_eq!(refused(|r| r.cut.sent.push(0)), size("sent messages", 3));
     assert_eq!(refused(|r| r.cut.delivered.clear()), size("delivered messages", 0));
@@ -144,7 +144,7 @@ fn a_restore_that_contradicts_itself_is_refused_by_name() {
     // The next message of a channel needs a number.
     let counter = |what, found| ResumeError::Counter { what, found };
     assert_eq!(refused(|r| r.cut.sent[0] = u64::MAX), counter("sent messages", u64::MAX));
-    let delivered = refused(|r| (r.cut.delivered[1], r.late) = (u64::MAX - 1, Vec::new()));
+    let delivered = refused(|r| (r.cut.delivered[1], r.late) = (u64::MAX - 1, Late::default()));
     assert_eq!(delivered, counter("delivered messages", u64::MAX - 1));
     let source = refused(|r| r.cut.unexpected[0].source = Rank(2));
     assert_eq!(source, ResumeError::Source(Rank(2)));

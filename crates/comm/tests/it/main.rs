@@ -2,6 +2,7 @@
 
 mod channel;
 mod cut;
+mod journal;
 mod layout;
 mod matching;
 mod random;

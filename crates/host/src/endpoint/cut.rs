@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use mainstay_comm::layout::{Control, Status};
 use mainstay_comm::matching::is_prologue;
 use mainstay_types::wire::Early;
-use mainstay_types::{Message, Rank, Version};
+use mainstay_types::{Late, Message, Rank, Version};
 
 use super::inbound::Unexpected;
 use super::{CommError, Endpoint, Result};
@@ -33,8 +33,8 @@ pub struct Resume {
     pub version: Version,
     /// What this rank saved.
     pub cut: mainstay_ckpt::Cut,
-    /// Its late messages.
-    pub late: Vec<Message>,
+    /// Its late messages, and what it had chosen.
+    pub late: Late,
     /// Messages that each destination has already taken in, by destination.
     pub suppress: Vec<u64>,
     /// Hashes of those among them that were sent after the version.
@@ -87,6 +87,7 @@ impl Endpoint {
             unexpected,
             early: self.cut.capture(version),
         };
+        self.journal.capture();
         for (to, sent) in Rank::all(self.n()).zip(&state.sent) {
             let word = self.segment.cap_sent(self.me, to);
             word.store(*sent, Ordering::Relaxed);
@@ -96,14 +97,15 @@ impl Endpoint {
         Ok(state)
     }
 
-    /// The late messages of the last capture, once nothing of it is under way any more; once for
-    /// each capture. Takes in what has arrived. `None` also when the epoch is over or a ring is
-    /// corrupt: the next call says so.
-    pub fn late_ready(&mut self) -> Option<(Version, Vec<Message>)> {
+    /// The late messages of the last capture, and the choices that belong to it, once nothing of it
+    /// is under way any more; once for each capture. Takes in what has arrived. `None` also when
+    /// the epoch is over or a ring is corrupt: the next call says so.
+    pub fn late_ready(&mut self) -> Option<(Version, Late)> {
         if !self.cut.is_open() || self.check().is_err() || self.tend_cut().is_err() {
             return None;
         }
-        self.cut.take_closed()
+        let (version, messages) = self.cut.take_closed()?;
+        Some((version, Late { messages, determinants: self.journal.close() }))
     }
 
     /// Moves messages on without a call: for waits that are not the endpoint's own, such as for
@@ -131,6 +133,7 @@ impl Endpoint {
             return;
         }
         if self.is_void() {
+            self.journal.abandon();
             return self.cut.abandon();
         }
         for source in Rank::all(self.n()) {

@@ -45,6 +45,12 @@ pub enum CommError {
         /// Its number on the channel.
         sequence: u64,
     },
+    /// After a restore a choice is made where another kind of choice was made before.
+    #[error(
+        "a receive from any source, a probe or a test comes in another order than before the \
+         recovery: the program is not deterministic"
+    )]
+    Strayed,
     /// Requests are outstanding where none may be.
     #[error("{count} requests are outstanding; wait for them before a checkpoint")]
     Outstanding {

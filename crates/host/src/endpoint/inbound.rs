@@ -4,7 +4,7 @@
 //! copied. Deliberately absent: which sink a message gets; `pull` asks the matching.
 
 use mainstay_comm::Message;
-use mainstay_comm::matching::Label;
+use mainstay_comm::matching::{Label, Wanted};
 use mainstay_comm::ring::Consumer;
 use mainstay_types::Rank;
 
@@ -40,8 +40,9 @@ pub(super) struct Unexpected {
 /// The receive of the call under way.
 #[derive(Debug)]
 pub(super) struct Target<'a> {
-    pub(super) source: Rank,
-    pub(super) label: Label,
+    pub(super) wanted: Wanted,
+    /// Source and label of its message, once one is found.
+    pub(super) met: Option<(Rank, Label)>,
     pub(super) buffer: Buffer<'a>,
     pub(super) state: State,
 }

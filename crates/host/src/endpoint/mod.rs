@@ -13,6 +13,7 @@
 //! Unexpected messages are kept up to [`UNEXPECTED_BYTES_MAX`] a rank. Beyond that a ring is read
 //! on only for messages that a receive waits for, so their sender waits.
 
+mod choice;
 mod collective;
 mod cut;
 mod error;
@@ -29,14 +30,15 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mainstay_comm::layout::{Control, Counter, Status};
-use mainstay_comm::matching::{Label, Matching, is_prologue};
+use mainstay_comm::matching::{Label, Matching, Wanted, is_prologue};
 use mainstay_comm::ring;
-use mainstay_comm::{Channels, Cut, Message, ResumeError};
+use mainstay_comm::{Channels, Cut, Journal, Message, ResumeError};
 use mainstay_types::{Epoch, Incarnation, Point, Rank, Version, WaitKind};
 
 pub use collective::Fold;
 pub use cut::{CutState, Resume};
 pub use error::{CommError, Result};
+pub use p2p::{Arrived, From};
 pub use request::RequestId;
 
 use crate::shm::Segment;
@@ -94,7 +96,12 @@ pub struct Endpoint {
     before: Channels,
     phase: Phase,
     cut: Cut,
+    journal: Journal,
     matching: Matching,
+    /// What a probe waits for, which is kept beyond the limit of unexpected bytes.
+    probing: Option<Wanted>,
+    /// Whose ring is looked at next where anyone's will do.
+    next_source: u32,
     outbound: Vec<Outbound>,
     inbound: Vec<Inbound>,
     unexpected: Table<Unexpected>,
@@ -133,7 +140,10 @@ impl Endpoint {
             phase: Phase::History,
             channels: Channels::new(rank, Epoch(0), none),
             cut: Cut::new(n, Version(0)),
+            journal: Journal::default(),
             matching: Matching::new(n),
+            probing: None,
+            next_source: 0,
             outbound: Outbound::all(n, layout.ring_bytes()),
             inbound: Inbound::all(n, layout.ring_bytes()),
             unexpected: Table::new(),
@@ -176,11 +186,15 @@ impl Endpoint {
         };
         let resume = resume.unwrap_or_default();
         self.cut = Cut::new(n, resume.version);
+        self.journal = Journal::resume(resume.late.determinants);
         self.forget();
-        for message in resume.cut.unexpected.into_iter().chain(resume.late) {
+        for message in resume.cut.unexpected.into_iter().chain(resume.late.messages) {
             self.keep_restored(message);
         }
         self.segment.status(self.me, Status::CapVersion).store(resume.version.0, Ordering::Release);
+        if self.journal.follows() {
+            self.segment.status(self.me, Status::Chooses).store(1, Ordering::SeqCst);
+        }
         self.live = true;
         Ok(())
     }

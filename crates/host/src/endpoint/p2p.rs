@@ -1,10 +1,10 @@
 //! Blocking sends and receives.
 //!
-//! Invariant: a receive takes the earliest message of its source, context and tag; a failed one
-//! takes none. Deliberately absent: receives from any source.
+//! Invariant: a receive takes the earliest message that it matches; a failed one takes none.
+//! Deliberately absent: what a choice among sources has to come to; see `choice`.
 
 use mainstay_comm::Message;
-use mainstay_comm::matching::Label;
+use mainstay_comm::matching::{Label, Wanted};
 use mainstay_types::{Point, Rank};
 
 use super::inbound::{Buffer, Sink, State, Target, Unexpected};
@@ -14,6 +14,26 @@ use super::{Endpoint, Result};
 /// The label of a program's message: even contexts are the programs', odd ones of collectives.
 pub(super) fn label(context: u32, tag: u32) -> Label {
     Label { context: context * 2, tag }
+}
+
+/// From whom, and with which tag, a message may be. `None` is any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct From {
+    /// The source.
+    pub source: Option<Rank>,
+    /// The tag.
+    pub tag: Option<u32>,
+}
+
+/// A message that was found or received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// Its source.
+    pub source: Rank,
+    /// Its tag.
+    pub tag: u32,
+    /// Its length.
+    pub bytes: usize,
 }
 
 impl Endpoint {
@@ -48,6 +68,26 @@ impl Endpoint {
         })
     }
 
+    /// Receives a message, perhaps from any source or of any tag, into `buffer`.
+    ///
+    /// # Errors
+    /// As [`Endpoint::recv_into`].
+    pub fn recv_from(&mut self, from: From, context: u32, buffer: &mut [u8]) -> Result<Arrived> {
+        self.call(|e| e.recv_chosen(from, context, Buffer::Fixed(buffer)))
+    }
+
+    /// Receives a message of any length, perhaps from any source or of any tag.
+    ///
+    /// # Errors
+    /// As [`Endpoint::recv_vec`].
+    pub fn recv_vec_from(&mut self, from: From, context: u32) -> Result<(Arrived, Vec<u8>)> {
+        self.call(|e| {
+            let mut bytes = Vec::new();
+            let arrived = e.recv_chosen(from, context, Buffer::Growing(&mut bytes))?;
+            Ok((arrived, bytes))
+        })
+    }
+
     /// Receives a message of any length.
     ///
     /// # Errors
@@ -77,10 +117,11 @@ impl Endpoint {
             (e.point)(Point::Send);
             let label = e.now(label(context, tag));
             let send = e.number(to, label, payload)?.map(|message| (message, payload));
-            let target = e.target(source, label, Buffer::Fixed(buffer));
-            let mut work = Work { send, receive: Some(target), request: None };
+            let wanted = Wanted::exactly(source, label);
+            let target = e.target(wanted, Buffer::Fixed(buffer));
+            let mut work = Work { send, receive: Some(target), ..Work::default() };
             e.drive(&mut work)?;
-            Ok(e.received(&mut work))
+            Ok(e.received(&mut work).bytes)
         })
     }
 
@@ -104,8 +145,12 @@ impl Endpoint {
         label: Label,
         buffer: Buffer<'_>,
     ) -> Result<usize> {
-        let mut work =
-            Work { receive: Some(self.target(source, label, buffer)), ..Work::default() };
+        Ok(self.recv_wanted(Wanted::exactly(source, label), buffer)?.bytes)
+    }
+
+    #[inline]
+    pub(super) fn recv_wanted(&mut self, wanted: Wanted, buffer: Buffer<'_>) -> Result<Arrived> {
+        let mut work = Work { receive: Some(self.target(wanted, buffer)), ..Work::default() };
         self.drive(&mut work)?;
         Ok(self.received(&mut work))
     }
@@ -118,19 +163,26 @@ impl Endpoint {
 
     /// A receive that begins: of an unexpected message if one matches, unless it does not fit.
     #[inline]
-    fn target<'a>(&mut self, source: Rank, label: Label, buffer: Buffer<'a>) -> Target<'a> {
-        let mut target = Target { source, label, buffer, state: State::Waiting };
-        if let Some(id) = self.matching.has(source, label) {
+    fn target<'a>(&mut self, wanted: Wanted, buffer: Buffer<'a>) -> Target<'a> {
+        let mut target = Target { wanted, met: None, buffer, state: State::Waiting };
+        if let Some(id) = self.matching.has(&wanted) {
             let bytes = self.unexpected_len(id);
+            target.met = Some(self.whose(id));
             target.state = match target.buffer.room(bytes) {
                 None => State::TooLong(bytes as u64),
                 Some(_) => {
-                    self.matching.claim(source, label);
+                    self.matching.claim(&wanted);
                     State::Claimed(id)
                 }
             };
         }
         target
+    }
+
+    /// Source and label of an unexpected message.
+    pub(super) fn whose(&self, id: u32) -> (Rank, Label) {
+        let message = &self.unexpected.get(id).expect("kept").message;
+        (message.source, Label { context: message.context, tag: message.tag })
     }
 
     /// Bytes of an unexpected message, here or still arriving.
@@ -161,26 +213,26 @@ impl Endpoint {
         target.state = State::Done { sequence, total };
     }
 
-    /// The length of the message that the call waited for, which is now the program's.
+    /// The message that the call waited for, which is now the program's.
     #[inline]
-    fn received(&mut self, work: &mut Work<'_>) -> usize {
-        let Some(target) = &mut work.receive else {
-            return 0;
-        };
-        let State::Done { sequence, total } = target.state else {
+    fn received(&mut self, work: &mut Work<'_>) -> Arrived {
+        let done = work.receive.as_mut().and_then(|target| match (target.state, target.met) {
+            (State::Done { sequence, total }, Some(met)) => Some((target, sequence, total, met)),
+            _ => None,
+        });
+        let Some((target, sequence, total, (source, label))) = done else {
             unreachable!("a call that waits for a message ends with it or fails")
         };
         if self.audit {
-            let (source, label) = (target.source, target.label);
             let bytes = target.buffer.room(total).expect("it fitted");
             self.hash_in(false, source, label, sequence, bytes);
         }
-        total
+        Arrived { source, tag: label.tag, bytes: total }
     }
 
     /// A call fails whose message is here or arriving: it becomes an unexpected one.
     pub(super) fn orphan(&mut self, target: &mut Target<'_>) {
-        let (source, label) = (target.source, target.label);
+        let Some((source, label)) = target.met else { return };
         let (sequence, total, got) = match target.state {
             State::Filling { sequence, total, got } => (sequence, total, got),
             State::Done { sequence, total } => (sequence, total, total),
@@ -192,8 +244,15 @@ impl Endpoint {
         let bytes = target.buffer.room(total).expect("it fitted");
         payload[..got].copy_from_slice(&bytes[..got]);
         let message = Message { source, context: label.context, tag: label.tag, sequence, payload };
+        self.disown(message, whole);
+    }
+
+    /// A message that a receive had taken, or has begun to, becomes an unexpected one.
+    pub(super) fn disown(&mut self, message: Message, whole: bool) {
+        let (source, label) =
+            (message.source, Label { context: message.context, tag: message.tag });
+        self.unexpected_bytes += message.payload.len() as u64;
         let id = self.unexpected.insert(Unexpected { message, whole });
-        self.unexpected_bytes += total as u64;
         match whole {
             true => self.matching.give_back(source, label, id),
             false => {

@@ -87,14 +87,15 @@ impl Endpoint {
         // Posted receives came before the call under way.
         if let Some(id) = self.matching.arrive(source, label) {
             let request = self.requests.get_mut(id).expect("posted");
-            request.begins(header.total as usize);
+            let choice = request.begins((source, label), header.total as usize);
+            self.chose(choice, source, label.tag);
             return Some(Sink::Posted(id));
         }
-        let mine = |t: &&mut Target<'_>| {
-            t.source == source && t.label == label && t.state == State::Waiting
-        };
+        let mine =
+            |t: &&mut Target<'_>| t.state == State::Waiting && t.wanted.matches(source, label);
         if let Some(target) = target.as_mut().filter(mine) {
             let total = usize::try_from(header.total).unwrap_or(usize::MAX);
+            target.met = Some((source, label));
             return match target.buffer.room(total) {
                 Some(_) => {
                     target.state = State::Filling { sequence: header.sequence, total, got: 0 };
@@ -106,7 +107,9 @@ impl Endpoint {
                 }
             };
         }
-        if self.unexpected_bytes + header.total > self.unexpected_bytes_max {
+        // A probe is followed by the receive of what it found, so that may be kept beyond the limit.
+        let probed = || self.probing.is_some_and(|wanted| wanted.matches(source, label));
+        if self.unexpected_bytes + header.total > self.unexpected_bytes_max && !probed() {
             return None;
         }
         Some(Sink::Unexpected(self.keep_unexpected(source, label, header)))

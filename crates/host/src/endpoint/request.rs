@@ -2,13 +2,15 @@
 //!
 //! The endpoint owns what a request needs: the unsent rest of a message, the buffer of a receive.
 //! Requests move on whenever any call waits, and in [`Endpoint::test`]. Invariant: a request
-//! belongs to one epoch; [`Endpoint::wait`] spends it. Deliberately absent: cancelling; an epoch
-//! that ends takes its requests along.
+//! belongs to one epoch; [`Endpoint::wait`] spends it, and so does [`Endpoint::cancel`]. Deliberately
+//! absent: the calls whose outcome depends on timing; see `choice`.
 
-use mainstay_comm::matching::Label;
+use mainstay_comm::Message;
+use mainstay_comm::matching::{Label, Wanted};
 use mainstay_types::{Epoch, Point, Rank, WaitKind};
 
-use super::p2p::label;
+use super::inbound::Sink;
+use super::p2p::{Arrived, From, label};
 use super::wait::Work;
 use super::{CommError, Endpoint, Result};
 
@@ -25,9 +27,12 @@ pub struct RequestId {
 #[derive(Debug)]
 pub(super) struct Request {
     serial: u64,
-    /// The other end.
-    peer: Rank,
-    label: Label,
+    /// What it asks for, or, of a send, to whom it goes.
+    wanted: Wanted,
+    /// Source and label of its message, once one is found.
+    met: Option<(Rank, Label)>,
+    /// The number under which the choice of its message is to be noted.
+    choice: Option<u64>,
     buffer: Vec<u8>,
     state: State,
 }
@@ -49,10 +54,12 @@ enum State {
 }
 
 impl Request {
-    /// Its message, of so many bytes, begins to arrive.
-    pub(super) fn begins(&mut self, total: usize) {
+    /// Its message, of so many bytes, begins to arrive; gives the choice that was made by that.
+    pub(super) fn begins(&mut self, met: (Rank, Label), total: usize) -> Option<u64> {
+        self.met = Some(met);
         self.buffer = vec![0; total];
         self.state = State::Filling;
+        self.choice.take()
     }
 
     /// Its message is whole.
@@ -69,19 +76,20 @@ impl Request {
         &mut self.buffer
     }
 
-    /// The source from which a receive still waits for bytes.
-    pub(super) fn awaits(&self) -> Option<Rank> {
+    /// The source from which a receive still waits for bytes, or anyone; `None` for a send.
+    pub(super) fn awaits(&self) -> Option<Option<Rank>> {
         let arrives = !matches!(self.state, State::Sending | State::Out);
-        arrives.then_some(self.peer)
+        let source = self.met.map(|(source, _)| source).or(self.wanted.source);
+        arrives.then_some(source)
     }
 
     /// What to tell others about a wait for it.
-    pub(super) fn wish(&self) -> (WaitKind, Rank, u32) {
+    pub(super) fn wish(&self) -> (WaitKind, Option<Rank>, u32) {
         let kind = match self.awaits() {
             Some(_) => WaitKind::Receive,
             None => WaitKind::Send,
         };
-        (kind, self.peer, self.label.tag)
+        (kind, self.wanted.source, self.wanted.tag.unwrap_or(0))
     }
 }
 
@@ -96,7 +104,7 @@ impl Endpoint {
             (e.point)(Point::Send);
             let label = e.now(label(context, tag));
             let message = e.number(to, label, payload)?;
-            let request = e.request(to, label, State::Out);
+            let request = e.request(Wanted::exactly(to, label), State::Out);
             if let Some(mut message) = message {
                 let first = e.outbound[to.index()].queue.is_empty();
                 if !(first && e.push(&mut message, payload)?) {
@@ -118,30 +126,37 @@ impl Endpoint {
         self.call(|e| {
             e.known(source)?;
             let label = e.now(label(context, tag));
-            Ok(match e.matching.claim(source, label) {
-                Some(kept) => e.request(source, label, State::Claimed(kept)),
-                None => {
-                    let request = e.request(source, label, State::Posted);
-                    e.matching.post(source, label, request.id);
-                    request
-                }
-            })
+            Ok(e.post(Wanted::exactly(source, label), None))
         })
     }
 
-    /// Whether a request is complete, so that [`Endpoint::wait`] would not wait.
+    /// Starts to receive a message of any length, perhaps from any source or of any tag.
     ///
     /// # Errors
     /// [`CommError`].
-    pub fn test(&mut self, request: RequestId) -> Result<bool> {
+    pub fn irecv_from(&mut self, from: From, context: u32) -> Result<RequestId> {
         self.call(|e| {
-            let id = e.live(request)?;
-            e.flush()?;
-            if !e.is_complete(id) {
-                e.pull_everything(&mut None)?;
-            }
-            Ok(e.is_complete(id))
+            let (wanted, choice) = e.choose_source(from, context)?;
+            Ok(e.post(wanted, choice))
         })
+    }
+
+    fn post(&mut self, wanted: Wanted, choice: Option<u64>) -> RequestId {
+        let Some(kept) = self.matching.claim(&wanted) else {
+            let request = self.request(wanted, State::Posted);
+            if let Some(posted) = self.requests.get_mut(request.id) {
+                posted.choice = choice;
+            }
+            self.matching.post(wanted, request.id);
+            return request;
+        };
+        let met = self.whose(kept);
+        self.chose(choice, met.0, met.1.tag);
+        let request = self.request(wanted, State::Claimed(kept));
+        if let Some(claimed) = self.requests.get_mut(request.id) {
+            claimed.met = Some(met);
+        }
+        request
     }
 
     /// Waits until a request is complete; the message of a receive, nothing of a send.
@@ -149,10 +164,17 @@ impl Endpoint {
     /// # Errors
     /// [`CommError`]. After [`CommError::Timeout`] it can be waited for again.
     pub fn wait(&mut self, request: RequestId) -> Result<Vec<u8>> {
+        Ok(self.complete(request)?.1)
+    }
+
+    /// As [`Endpoint::wait`], with what is known of a received message; nothing of a send.
+    ///
+    /// # Errors
+    /// As [`Endpoint::wait`].
+    pub fn complete(&mut self, request: RequestId) -> Result<(Option<Arrived>, Vec<u8>)> {
         self.call(|e| {
             let id = e.live(request)?;
-            let mut work = Work { request: Some(id), ..Work::default() };
-            e.drive(&mut work)?;
+            e.drive(&mut Work { requests: &[id], ..Work::default() })?;
             Ok(e.spend(id))
         })
     }
@@ -161,6 +183,11 @@ impl Endpoint {
     #[must_use]
     pub fn outstanding(&self) -> usize {
         self.requests.len() + self.queued
+    }
+
+    /// Whether it is a receive for which no message has been found.
+    pub(super) fn is_posted(&self, id: u32) -> bool {
+        self.requests.get(id).is_some_and(|request| matches!(request.state, State::Posted))
     }
 
     pub(super) fn is_complete(&self, id: u32) -> bool {
@@ -172,7 +199,7 @@ impl Endpoint {
     }
 
     /// The message of a complete request, which is gone by that.
-    fn spend(&mut self, id: u32) -> Vec<u8> {
+    fn spend(&mut self, id: u32) -> (Option<Arrived>, Vec<u8>) {
         let request = self.requests.remove(id).expect("a live request");
         let (sequence, payload) = match request.state {
             State::Done { sequence } => (sequence, request.buffer),
@@ -180,26 +207,46 @@ impl Endpoint {
                 let message = self.take_unexpected(kept);
                 (message.sequence, message.payload)
             }
-            State::Out => return Vec::new(),
+            State::Out => return (None, Vec::new()),
             State::Sending | State::Posted | State::Filling => {
                 unreachable!("the wait ended, so the request is complete")
             }
         };
+        let Some((source, label)) = request.met else { unreachable!("a message was found for it") };
         if self.audit {
-            self.hash_in(false, request.peer, request.label, sequence, &payload);
+            self.hash_in(false, source, label, sequence, &payload);
         }
-        payload
+        (Some(Arrived { source, tag: label.tag, bytes: payload.len() }), payload)
     }
 
-    fn request(&mut self, peer: Rank, label: Label, state: State) -> RequestId {
+    /// Ends a receive without a message: one that it has, or that arrives for it, goes back to those
+    /// that nothing has asked for.
+    pub(super) fn give_up_receive(&mut self, id: u32) {
+        let Some(request) = self.requests.remove(id) else { return };
+        self.matching.cancel(id);
+        let Some((source, label)) = request.met else { return };
+        let (sequence, whole) = match request.state {
+            State::Claimed(kept) => return self.matching.give_back(source, label, kept),
+            State::Done { sequence } => (sequence, true),
+            State::Filling => {
+                debug_assert_eq!(self.inbound[source.index()].sink, Some(Sink::Posted(id)));
+                (self.channels_of(label.context).delivered()[source.index()] + 1, false)
+            }
+            State::Sending | State::Out | State::Posted => return,
+        };
+        let Label { context, tag } = label;
+        self.disown(Message { source, context, tag, sequence, payload: request.buffer }, whole);
+    }
+
+    fn request(&mut self, wanted: Wanted, state: State) -> RequestId {
         self.serial += 1;
-        let serial = self.serial;
-        let id = self.requests.insert(Request { serial, peer, label, buffer: Vec::new(), state });
+        let (serial, met, choice, buffer) = (self.serial, None, None, Vec::new());
+        let id = self.requests.insert(Request { serial, wanted, met, choice, buffer, state });
         RequestId { epoch: self.channels.epoch(), serial, id }
     }
 
     /// The request's number, if it is of this epoch and not spent.
-    fn live(&self, request: RequestId) -> Result<u32> {
+    pub(super) fn live(&self, request: RequestId) -> Result<u32> {
         if request.epoch != self.channels.epoch() {
             return Err(CommError::Interrupted);
         }

@@ -12,6 +12,7 @@
 use std::time::{Duration, Instant};
 
 use mainstay_comm::bell;
+use mainstay_comm::matching::Wanted;
 use mainstay_comm::ring::{self, Broken};
 use mainstay_types::{Rank, WaitKind};
 
@@ -34,8 +35,10 @@ const LOOK_AROUND: u32 = 16;
 pub(super) struct Work<'a> {
     pub(super) send: Option<(Progress, &'a [u8])>,
     pub(super) receive: Option<Target<'a>>,
-    /// A request whose completion is waited for.
-    pub(super) request: Option<u32>,
+    /// Requests of which one has to complete.
+    pub(super) requests: &'a [u32],
+    /// A message that has to be there.
+    pub(super) probe: Option<Wanted>,
 }
 
 impl Endpoint {
@@ -102,21 +105,55 @@ impl Endpoint {
             }
         }
         if let Some(target) = &work.receive {
-            let source = target.source;
+            let source = target.met.map(|(source, _)| source).or(target.wanted.source);
             while !is_settled(&work.receive)
-                && self.pull(source, &mut work.receive)? == Pulled::Frame
+                && self.pull_from(source, &mut work.receive)? == Pulled::Frame
             {
                 moved = true;
             }
         }
-        if let Some(id) = work.request
-            && let Some(source) = self.requests.get(id).and_then(Request::awaits)
-        {
-            while !self.is_complete(id) && self.pull(source, &mut work.receive)? == Pulled::Frame {
+        for id in work.requests {
+            let Some(awaited) = self.requests.get(*id).and_then(Request::awaits) else { continue };
+            while !self.is_complete(*id)
+                && self.pull_from(awaited, &mut work.receive)? == Pulled::Frame
+            {
+                moved = true;
+            }
+        }
+        if let Some(wanted) = work.probe {
+            while self.matching.has(&wanted).is_none()
+                && self.pull_from(wanted.source, &mut work.receive)? == Pulled::Frame
+            {
                 moved = true;
             }
         }
         Ok(moved)
+    }
+
+    /// Takes in one frame, of this source or of anyone.
+    #[inline]
+    fn pull_from(
+        &mut self,
+        source: Option<Rank>,
+        target: &mut Option<Target<'_>>,
+    ) -> Result<Pulled> {
+        let Some(source) = source else {
+            return self.pull_one_of_all(target);
+        };
+        self.pull(source, target)
+    }
+
+    /// Takes in one frame, from one source after the other, so that none starves the others.
+    fn pull_one_of_all(&mut self, target: &mut Option<Target<'_>>) -> Result<Pulled> {
+        let n = self.n();
+        for _ in 0..n {
+            let source = Rank(self.next_source % n);
+            self.next_source = (source.0 + 1) % n;
+            if self.pull(source, target)? == Pulled::Frame {
+                return Ok(Pulled::Frame);
+            }
+        }
+        Ok(Pulled::Nothing)
     }
 
     /// Whether the call may return; fails if its message does not fit.
@@ -133,7 +170,10 @@ impl Endpoint {
                 _ => return Ok(false),
             }
         }
-        Ok(work.send.is_none() && work.request.is_none_or(|id| self.is_complete(id)))
+        let requests =
+            work.requests.is_empty() || work.requests.iter().any(|id| self.is_complete(*id));
+        let probe = work.probe.is_none_or(|wanted| self.matching.has(&wanted).is_some());
+        Ok(work.send.is_none() && requests && probe)
     }
 
     /// Takes in what posted receives wait for and what keeps peers from sending.
@@ -221,15 +261,15 @@ impl Endpoint {
 
     /// What to tell others about a wait.
     fn wish(&self, work: &Work<'_>) -> (WaitKind, Option<Rank>, u32) {
-        let (kind, peer, tag) = match (&work.receive, &work.send, work.request) {
-            (Some(t), _, _) if !matches!(t.state, State::Done { .. }) => {
-                (WaitKind::Receive, Some(t.source), t.label.tag)
-            }
-            (_, Some((p, _)), _) => (WaitKind::Send, Some(p.to), p.label.tag),
-            (_, _, Some(id)) => match self.requests.get(id).map(Request::wish) {
-                Some((kind, peer, tag)) => (kind, Some(peer), tag),
+        let receive = |wanted: &Wanted| (WaitKind::Receive, wanted.source, wanted.tag.unwrap_or(0));
+        let (kind, peer, tag) = match (&work.receive, &work.send, work.requests, &work.probe) {
+            (Some(t), ..) if !matches!(t.state, State::Done { .. }) => receive(&t.wanted),
+            (_, Some((p, _)), ..) => (WaitKind::Send, Some(p.to), p.label.tag),
+            (_, _, [id], _) => match self.requests.get(*id).map(Request::wish) {
+                Some(wish) => wish,
                 None => (WaitKind::Receive, None, 0),
             },
+            (.., Some(wanted)) => receive(wanted),
             _ => (WaitKind::Receive, None, 0),
         };
         (self.within.unwrap_or(kind), peer, tag)

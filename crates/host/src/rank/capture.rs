@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use mainstay_ckpt::format::header::Header;
 use mainstay_ckpt::format::image::ImageWriter;
-use mainstay_ckpt::format::message::{encode_messages, messages_bytes};
+use mainstay_ckpt::format::message::{encode_late, messages_bytes};
 use mainstay_ckpt::format::table::Cut;
 use mainstay_ckpt::kernel::Residency;
 use mainstay_ckpt::{FieldSpec, Plan};
@@ -201,10 +201,10 @@ impl Rank {
     }
 
     pub(super) fn hand_in_late(&mut self) -> Result<(), RankError> {
-        let Some((version, messages)) = self.endpoint.late_ready() else {
+        let Some((version, late)) = self.endpoint.late_ready() else {
             return Ok(());
         };
-        let bytes = if messages.is_empty() { Vec::new() } else { encode_messages(&messages) };
+        let bytes = encode_late(&late);
         let blob = Blob::create("mainstay-late", &[&bytes])
             .map_err(RankError::io("keep late messages"))?;
         let message = ToSupervisor::Late {

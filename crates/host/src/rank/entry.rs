@@ -6,7 +6,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
-use mainstay_ckpt::Message;
+use mainstay_ckpt::Late;
 use mainstay_comm::layout::{Control, Status};
 use mainstay_types::wire::{Restore, ToRank, ToSupervisor};
 use mainstay_types::{Epoch, Incarnation, Point, Step};
@@ -123,7 +123,7 @@ impl Rank {
         incarnations: &[Incarnation],
         restore: &Restore,
         reader: ImageReader,
-        late: Vec<Message>,
+        late: Late,
     ) -> Result<ImageReader, String> {
         let resume = Resume {
             version: restore.version,

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use mainstay_ckpt::format::image::{Expected, Image, read_late};
 use mainstay_ckpt::format::memory::{ReadAt, Unreadable};
-use mainstay_ckpt::format::message::Message;
+use mainstay_ckpt::format::message::Late;
 use mainstay_ckpt::kernel::Residency;
 use mainstay_ckpt::{Cut, FieldEntry, FieldSpec};
 use mainstay_types::event::Level;
@@ -87,7 +87,7 @@ impl ImageReader {
         fds: Vec<OwnedFd>,
         arenas: &mut Arenas,
         injector: Rc<Injector>,
-    ) -> Result<(Self, Vec<Message>), String> {
+    ) -> Result<(Self, Late), String> {
         let fresh = arenas.is_empty();
         let mut fds = fds.into_iter();
         let first = fds.next().ok_or("no descriptor of the image came")?;
@@ -104,7 +104,7 @@ impl ImageReader {
         };
         let image = Image::open_expected(source.memory(), &expected).map_err(|e| e.to_string())?;
         let late = if restore.late_bytes == 0 {
-            Vec::new()
+            Late::default()
         } else {
             let fd = fds.next().ok_or("no descriptor of the late messages came")?;
             let shard = Shard::new(fd).map_err(|error| error.to_string())?;

@@ -6,8 +6,10 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use mainstay_comm::layout::Status as Word;
 use mainstay_control::Input;
 use mainstay_types::event::{Event, Level};
 use mainstay_types::wire::{PROTOCOL, ToRank, ToSupervisor};
@@ -215,6 +217,9 @@ impl Supervisor<'_> {
             return self.note(format!("rank {rank} counts the channels of another job"));
         }
         let member = &self.members[rank.index()];
+        // Read after the capture came: what a rank chose before its peer captured is seen here.
+        let chooses = |rank| self.segment.status(rank, Word::Chooses).load(Ordering::SeqCst) != 0;
+        let any_chooses = Rank::all(self.plan.config.n).any(chooses);
         let capture = Capture {
             rank,
             incarnation: member.incarnation,
@@ -227,6 +232,7 @@ impl Supervisor<'_> {
             sent,
             delivered,
             early,
+            any_chooses,
         };
         let arenas = member.arenas.clone();
         let events = self.versions.captured(capture, &arenas);

@@ -37,6 +37,7 @@ pub(crate) struct Capture {
     pub(crate) sent: Vec<u64>,
     pub(crate) delivered: Vec<u64>,
     pub(crate) early: Vec<Early>,
+    pub(crate) any_chooses: bool,
 }
 
 impl Versions {
@@ -102,6 +103,7 @@ impl Versions {
             sent: capture.sent,
             delivered: capture.delivered,
             early: capture.early,
+            any_chooses: capture.any_chooses,
         })
     }
 

@@ -78,6 +78,7 @@ fn commit(versions: &mut Versions, step: u64) -> (Version, Vec<Event>) {
         sent: vec![0],
         delivered: vec![0],
         early: Vec::new(),
+        any_chooses: false,
     };
     (version, versions.captured(capture, &[Some(arena.clone()), Some(arena)]))
 }

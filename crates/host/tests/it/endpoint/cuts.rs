@@ -2,20 +2,20 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use mainstay_ckpt::{Cut, Message};
+use mainstay_ckpt::Cut;
 use mainstay_comm::layout::{Counter, Status};
 use mainstay_host::endpoint::{CommError, CutState, Endpoint, Resume};
 use mainstay_types::wire::Early;
-use mainstay_types::{Rank, Version};
+use mainstay_types::{Late, Rank, Version};
 
 use super::world::{World, text};
 
 const A: Rank = Rank(0);
 const B: Rank = Rank(1);
-const V: Version = Version(1);
+pub(super) const V: Version = Version(1);
 
 /// What the supervisor gives each rank to restore version 1, from what all handed in.
-fn resume(rank: Rank, saved: &[(CutState, Vec<Message>)]) -> Resume {
+pub(super) fn resume(rank: Rank, saved: &[(CutState, Late)]) -> Resume {
     let (state, late) = saved[rank.index()].clone();
     let suppress = saved.iter().map(|(peer, _)| peer.delivered[rank.index()]);
     let early = saved.iter().zip(0..).flat_map(|((peer, _), id)| {
@@ -32,14 +32,14 @@ fn resume(rank: Rank, saved: &[(CutState, Vec<Message>)]) -> Resume {
 }
 
 /// Epoch 2 from version 1.
-fn restored(world: &World, saved: &[(CutState, Vec<Message>)]) -> Vec<Endpoint> {
+pub(super) fn restored(world: &World, saved: &[(CutState, Late)]) -> Vec<Endpoint> {
     world.raise(2);
     world.segment.reset_channels();
     let ranks = Rank::all(u32::try_from(saved.len()).unwrap());
     ranks.map(|rank| world.joined(rank, 2, Some(resume(rank, saved)))).collect()
 }
 
-fn pair(world: &World) -> (Endpoint, Endpoint) {
+pub(super) fn pair(world: &World) -> (Endpoint, Endpoint) {
     world.target(1);
     (world.joined(A, 1, None), world.joined(B, 1, None))
 }
@@ -60,14 +60,14 @@ fn what_is_here_at_a_capture_is_saved_and_what_is_half_here_is_late() {
     a.wait(big).unwrap();
     assert_eq!(b.recv_vec(A, 0, 2), Ok(text(5, 300_000)));
     a.cut(V).unwrap();
-    let late = late_of(&mut b);
+    let late = late_of(&mut b).messages;
     assert_eq!((late.len(), late[0].sequence), (1, 2));
     assert_eq!(late[0].payload, text(5, 300_000));
     assert_eq!(world.segment.counter(B, Counter::Late).load(SeqCst), 1);
 }
 
 /// The late log that [`Endpoint::late_ready`] gives once all have captured.
-fn late_of(e: &mut Endpoint) -> Vec<Message> {
+pub(super) fn late_of(e: &mut Endpoint) -> Late {
     let (version, late) = e.late_ready().expect("every sender has captured");
     assert_eq!(version, V);
     assert_eq!(e.late_ready(), None, "once");
@@ -87,7 +87,7 @@ fn late_messages_are_delivered_after_a_restore_and_numbers_go_on() {
     let a_cut = a.cut(V).unwrap();
     assert_eq!((a_cut.sent[1], b_cut.delivered[0]), (3, 1));
     let late = late_of(&mut b);
-    let numbers: Vec<_> = late.iter().map(|m| (m.source, m.sequence)).collect();
+    let numbers: Vec<_> = late.messages.iter().map(|m| (m.source, m.sequence)).collect();
     assert_eq!(numbers, [(A, 2), (A, 3)]);
     let saved = [(a_cut, late_of(&mut a)), (b_cut, late)];
     let mut ranks = restored(&world, &saved);
@@ -190,8 +190,8 @@ fn a_version_that_contradicts_itself_is_refused() {
     a.send(B, 0, 1, b"late").unwrap();
     let a_cut = a.cut(V).unwrap();
     let mut late = late_of(&mut b);
-    late[0].sequence = 2;
-    let saved = [(a_cut, vec![]), (b_cut, late)];
+    late.messages[0].sequence = 2;
+    let saved = [(a_cut, Late::default()), (b_cut, late)];
     let mut e = world.endpoint(B);
     let incarnations = [mainstay_types::Incarnation(0); 2];
     let bad = e.begin_epoch(mainstay_types::Epoch(1), &incarnations, Some(resume(B, &saved)));
@@ -252,7 +252,7 @@ impl Program {
 struct Saved<'w> {
     world: &'w World,
     cut: Option<(CutState, Program)>,
-    late: Option<Vec<Message>>,
+    late: Option<Late>,
 }
 
 fn fresh(rank: Rank) -> Program {

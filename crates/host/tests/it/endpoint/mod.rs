@@ -5,4 +5,5 @@ mod cuts;
 mod failures;
 mod messages;
 mod requests;
+mod wildcards;
 mod world;
