@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use mainstay_host::supervisor::{Config, Observer, Outcome, Plan, Refusal, supervise};
 use mainstay_types::event::{Event, Summary};
+use mainstay_types::report::one_line;
 use mainstay_types::{Point, exit};
 
 use crate::show::{self, Human, Json, Silent};
@@ -82,7 +83,7 @@ fn ended(json: bool, at: Duration, code: u8, why: &str, options: Option<&args::R
         json.event(at, &Event::Note { text: why.to_owned() });
         json.summary(at, &nothing_ran(code, options));
     } else {
-        show::err(&format!("mainstay: {why}\n"));
+        show::err(&format!("mainstay: {}\n", one_line(why)));
     }
     code
 }
@@ -135,7 +136,7 @@ fn for_people(options: &args::Run, plan: &Plan) -> u8 {
         return exit::STDOUT_CLOSED;
     }
     if options.quiet && !outcome.why.is_empty() {
-        show::err(&format!("mainstay: {}\n", outcome.why));
+        show::err(&format!("mainstay: {}\n", one_line(&outcome.why)));
     }
     let timeline = (!options.quiet).then_some(&human.timeline);
     let report = show::report(&outcome.summary, timeline, &outcome.why_not);
@@ -268,10 +269,11 @@ fn first_difference(a: &[Vec<u64>], b: &[Vec<u64>]) -> Option<String> {
     None
 }
 
-/// How a failed job can be resumed. After a refusal of its input, the same words would come to the
-/// same.
+/// How a failed job can be resumed. After a refusal of its input, before which no rank has failed,
+/// the same words would come to the same.
 fn hint(options: &args::Run, outcome: &Outcome) -> Option<String> {
-    if [exit::OK, exit::DATA].contains(&outcome.summary.exit) {
+    let refused = outcome.summary.exit == exit::DATA && outcome.summary.failures.is_empty();
+    if outcome.summary.exit == exit::OK || refused {
         return None;
     }
     let kept = outcome.kept.as_ref()?;

@@ -166,3 +166,13 @@ fn a_killed_launcher_leaves_no_process_and_its_versions() {
     none_left(&mark);
     assert_eq!(resumed(&d, &["--ckpt-every", "20steps"]).code(0).summary()["bit_identical"], true);
 }
+
+#[test]
+fn a_file_of_an_epoch_that_no_job_reaches_is_refused_by_name() {
+    let scratch = Scratch::new();
+    let (probe, d) = (program("probe"), scratch.join("d"));
+    fs::create_dir(scratch.path().join("d")).unwrap();
+    let name = "v00000001.e4294967294.r0.i0.shard";
+    fs::write(scratch.path().join("d").join(name), b"").unwrap();
+    run(&["-n", "2", "--ckpt-dir", &d, &probe]).code(73).says("epoch 4294967294");
+}

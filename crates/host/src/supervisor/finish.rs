@@ -159,7 +159,7 @@ impl Supervisor<'_> {
                 return;
             }
             let now = sys::now();
-            if now >= until {
+            if now >= until || self.signals.presses_on() {
                 let pids: Vec<_> = orphans.iter().map(|pid| pid.to_string()).collect();
                 let pids = pids.join(", ");
                 return self.note(format!("left behind, killed and still there: processes {pids}"));
