@@ -221,7 +221,11 @@ fn verdict(
 ) -> String {
     summary.twin_digest.clone_from(&twin.summary.result_digest);
     if summary.result_digest.is_none() {
-        return String::new();
+        if summary.exit != exit::OK {
+            return String::new();
+        }
+        (summary.bit_identical, summary.exit) = (Some(false), exit::NOT_IDENTICAL);
+        return "the program hands in no result, so there is nothing to compare".to_owned();
     }
     let why = if options.audit && !summary.failures.is_empty() {
         "a rank failed during the audit, and its log with it: nothing is decided; run it again"
@@ -272,7 +276,8 @@ fn first_difference(a: &[Vec<u64>], b: &[Vec<u64>]) -> Option<String> {
 /// How a failed job can be resumed. After a refusal of its input, before which no rank has failed,
 /// the same words would come to the same.
 fn hint(options: &args::Run, outcome: &Outcome) -> Option<String> {
-    let refused = outcome.summary.exit == exit::DATA && outcome.summary.failures.is_empty();
+    let refusals = [exit::DATA, exit::NOT_FOUND, exit::NOT_EXECUTABLE];
+    let refused = refusals.contains(&outcome.summary.exit) && outcome.summary.failures.is_empty();
     if outcome.summary.exit == exit::OK || refused {
         return None;
     }

@@ -59,6 +59,18 @@ fn a_program_that_is_not_linked_runs_unprotected_with_its_own_code() {
     run(&["-n", "2", "sh", "-c", "exit 3"]).code(3).says("not linked with Mainstay");
     let ended = run(&["-n", "2", "echo", "hello"]).code(0).says("unprotected");
     assert_eq!(ended.stdout.matches("hello\n").count(), 2);
+    // Nothing is proved by such a program, and nothing is resumed.
+    let ended = run(&["-n", "2", "--twin", "true"]).code(76);
+    assert_eq!(ended.stdout.lines().last(), Some("bit-identical: no"));
+}
+
+#[test]
+fn a_panic_while_a_rank_recovers_is_a_panic() {
+    let fault = "kill:2@step=20,panic:1@point=acknowledged";
+    let words = ["-n", "3", "--json", "--ckpt-every", "5steps", "--twin", "--inject", fault];
+    let probe = program("probe");
+    let ended = run(&[&words[..], &[&probe, "steps", "60", "--spin-us", "300"]].concat()).code(0);
+    assert_eq!(ended.summary()["failures"][1]["cause"], "panic", "{}", ended.stdout);
 }
 
 #[test]

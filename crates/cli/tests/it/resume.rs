@@ -133,6 +133,7 @@ fn another_program_arguments_ranks_or_input_are_refused_by_name() {
     fs::copy(&probe, &other).unwrap();
     damage(std::path::Path::new(&other), |bytes| bytes.push(0));
     with("3", &[&[other.as_str()], WORK].concat()).says("another program");
+    with("3", &[&["/bin/echo"], WORK].concat()).says("never joined the job");
     let missing = scratch.join("missing");
     run(&["-n", "3", "--ckpt-dir", &missing, "--resume", &probe]).code(65).says("no directory");
 }

@@ -41,7 +41,7 @@ fn a_twin_and_the_run_after_it_have_the_same_input() {
     let input = "line\n".repeat(50_000);
     let mut run = start_with(&["--twin", "sh", "-c", &script], Stdio::piped());
     run.child().stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let ended = run.end().code(0);
+    let ended = run.end().code(76);
     assert!(ended.stdout.starts_with(&format!("{input}end\n")), "the run as asked");
     let seen = std::fs::read_to_string(scratch.path().join("seen")).unwrap();
     assert_eq!(seen, input.repeat(2), "the twin and the run as asked");
@@ -53,7 +53,7 @@ fn input_that_stays_open_holds_no_twin_up() {
     let mut run = start_with(&["--twin", "sh", "-c", script], Stdio::piped());
     let mut stdin = run.child().stdin.take().unwrap();
     stdin.write_all(b"abc\n").unwrap();
-    let ended = run.end().code(0);
+    let ended = run.end().code(76);
     drop(stdin);
     assert!(ended.stdout.contains("got abc\n"), "{}", ended.stdout);
 }

@@ -123,6 +123,14 @@ impl Supervisor<'_> {
             self.note(failed.clone());
             (code, why) = (exit::DIRECTORY, failed);
         }
+        if code == exit::OK && self.versions.is_unresumed() {
+            why =
+                "nothing was resumed: the program never joined the job, so it is another one than \
+                   wrote the versions; give the same program, or start without --resume"
+                    .to_owned();
+            self.note(why.clone());
+            code = exit::DATA;
+        }
         self.measure.ended(sys::now(), &mut self.summary);
         let signals = &mut self.signals;
         let ended = self.versions.end(code == exit::OK, &mut || signals.presses_on());

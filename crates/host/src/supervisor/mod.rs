@@ -173,6 +173,11 @@ impl Plan {
     }
 }
 
+/// Has this process see errors where signals would end it without a word. To be called first.
+pub fn prepare_process() {
+    sys::ignore_limits_and_stops();
+}
+
 /// Runs a job to its end.
 ///
 /// Must be called on the thread that the process keeps until its end: the ranks die with it.

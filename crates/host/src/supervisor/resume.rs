@@ -54,7 +54,7 @@ pub(crate) fn check(plan: &Plan) -> Result<(), Refusal> {
 }
 
 fn there_if_resumed(plan: &Plan, path: &Path) -> Result<(), Refusal> {
-    if plan.config.resume.is_some() && !path.is_dir() {
+    if plan.config.resume.is_some() && !path.exists() {
         let why = format!("nothing to resume: there is no directory {}", path.display());
         return Err(Refusal { code: exit::DATA, why });
     }

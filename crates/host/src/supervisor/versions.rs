@@ -73,6 +73,8 @@ pub(crate) struct Versions {
     files: BTreeMap<Version, Vec<String>>,
     /// Versions in a row that could not be written.
     unwritten: u64,
+    /// Versions that could not be removed.
+    unpruned: u64,
     notes: Vec<String>,
 }
 
@@ -121,6 +123,7 @@ impl Versions {
             told: BTreeMap::new(),
             files,
             unwritten: 0,
+            unpruned: 0,
             notes: found.notes,
         };
         Ok((versions, first))
@@ -240,6 +243,11 @@ impl Versions {
             ));
         }
         Ok(self.choice.as_ref())
+    }
+
+    /// Whether there is a job to be gone on with, and nobody has asked for its state.
+    pub(crate) fn is_unresumed(&self) -> bool {
+        self.resumed.is_some()
     }
 
     /// All ranks have the state that was chosen.

@@ -105,7 +105,11 @@ impl Versions {
                 Vec::new()
             }
             Report::PruneFailed(why) => {
-                vec![Event::Note { text: format!("an old version is not removed: {why}") }]
+                self.unpruned += 1;
+                let text =
+                    format!("{} old versions are not removed, the last: {why}", self.unpruned);
+                let told = self.unpruned.is_power_of_two();
+                told.then_some(Event::Note { text }).into_iter().collect()
             }
         }
     }
