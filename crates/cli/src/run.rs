@@ -138,6 +138,9 @@ fn for_people(options: &args::Run, plan: &Plan) -> u8 {
     if options.quiet && !outcome.why.is_empty() {
         show::err(&format!("mainstay: {}\n", one_line(&outcome.why)));
     }
+    if !outcome.ran {
+        return outcome.summary.exit;
+    }
     let timeline = (!options.quiet).then_some(&human.timeline);
     let report = show::report(&outcome.summary, timeline, &outcome.why_not);
     if let Some(hint) = &outcome.hint {
@@ -154,6 +157,8 @@ struct Judged {
     why: String,
     why_not: String,
     hint: Option<String>,
+    /// Whether there was a run as asked, to be reported on.
+    ran: bool,
 }
 
 impl Judged {
@@ -161,7 +166,7 @@ impl Judged {
     fn unjudged(options: &args::Run, summary: Summary, why: String) -> Self {
         let policy = mainstay_control::Policy::from(options.policy).name();
         let summary = Summary { policy, result_digest: None, ..summary };
-        Self { summary, why, why_not: String::new(), hint: None }
+        Self { summary, why, why_not: String::new(), hint: None, ran: false }
     }
 }
 
@@ -209,7 +214,7 @@ fn with_twin(options: &args::Run, plan: &Plan, observer: &mut dyn Observer) -> J
     if summary.exit == exit::OK && !summary.not_injected.is_empty() {
         summary.exit = exit::NOT_INJECTED;
     }
-    Judged { summary, why: outcome.why, why_not, hint }
+    Judged { summary, why: outcome.why, why_not, hint, ran: true }
 }
 
 /// Compares with the twin; gives the reason for a `no`.
