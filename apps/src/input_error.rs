@@ -75,6 +75,9 @@ pub enum Fault {
     /// A vector.
     #[error(transparent)]
     Vector(#[from] VectorFault),
+    /// It is to be written over while it is read.
+    #[error("it is an input; give the answer another file")]
+    IsOutput,
 }
 
 /// What can be wrong with a file's bytes.

@@ -105,6 +105,10 @@ enum Mode {
     Swallow(Work),
     /// Protects nothing, and ticks
     Unprotected(Work),
+    /// Counts twenty steps before it has protected state
+    TickFirst(Work),
+    /// Starts a receive before it has protected state, and has it outstanding then
+    Crosses(Work),
     /// Holds a value whose Drop communicates
     DropComm(Work),
     /// Starts a process in the first step and leaves it
@@ -171,6 +175,8 @@ fn enter(job: &Job, mode: &Mode) -> mainstay::Result<()> {
         Mode::Early(work) => contract::early(job, (*work).into()),
         Mode::Swallow(work) => contract::swallow(job, (*work).into()),
         Mode::Unprotected(work) => contract::unprotected(job, (*work).into()),
+        Mode::TickFirst(work) => contract::tick_first(job, (*work).into()),
+        Mode::Crosses(work) => contract::crosses(job, (*work).into()),
         Mode::DropComm(work) => contract::drop_comm(job, (*work).into()),
         Mode::Fork { grandchild: true, work } => {
             contract::fork(job, (*work).into(), Offspring::Grandchild)

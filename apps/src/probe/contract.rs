@@ -44,6 +44,27 @@ pub fn unprotected(job: &Job, load: Load) -> Result<()> {
     job.finish(&work.words)
 }
 
+/// Counts steps before it has its state, then does the work.
+///
+/// # Errors
+/// An interruption.
+pub fn tick_first(job: &Job, load: Load) -> Result<()> {
+    for _ in 0..20 {
+        spin(load.spin);
+        job.tick()?;
+    }
+    steps(job, load)
+}
+
+/// Receives in the work what was sent before it, which only a request can.
+///
+/// # Errors
+/// That a request is outstanding.
+pub fn crosses(job: &Job, load: Load) -> Result<()> {
+    let _never_waited_for = job.world().irecv::<u64>(job.rank(), 98)?;
+    steps(job, load)
+}
+
 /// A value that talks to other ranks when it is dropped, also while an interruption unwinds.
 struct Chatty(Comm);
 

@@ -9,8 +9,8 @@
 //!   r + 1                 checkpoint s  early→ ←late
 //! ```
 //!
-//! Before all that, in each entry, the chain exchanges its ranks' numbers on the same tags: a prologue
-//! whose messages must not be taken for those of a version, nor they for them.
+//! Before all that, in each entry, the chain exchanges its ranks' numbers on the same tags: a
+//! prologue whose messages must not be taken for those of a version, nor they for them.
 //!
 //! Invariants: a message is mixed into the state exactly once, so that a lost, doubled or stale one
 //! changes the answer. The last rank of the chain checkpoints first, so nobody waits in a circle.

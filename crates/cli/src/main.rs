@@ -16,6 +16,7 @@ use clap::Parser;
 use mainstay_types::exit;
 
 fn main() -> ExitCode {
+    mainstay_host::supervisor::prepare_process();
     let words = words::joined(std::env::args_os());
     let json = words::wants_json(&words);
     let cli = match args::Cli::try_parse_from(words) {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use mainstay_host::supervisor::{Config, Observer, Outcome, Plan, Refusal, supervise};
 use mainstay_types::event::{Event, Summary};
+use mainstay_types::report::one_line;
 use mainstay_types::{Point, exit};
 
 use crate::show::{self, Human, Json, Silent};
@@ -82,7 +83,7 @@ fn ended(json: bool, at: Duration, code: u8, why: &str, options: Option<&args::R
         json.event(at, &Event::Note { text: why.to_owned() });
         json.summary(at, &nothing_ran(code, options));
     } else {
-        show::err(&format!("mainstay: {why}\n"));
+        show::err(&format!("mainstay: {}\n", one_line(why)));
     }
     code
 }
@@ -135,7 +136,10 @@ fn for_people(options: &args::Run, plan: &Plan) -> u8 {
         return exit::STDOUT_CLOSED;
     }
     if options.quiet && !outcome.why.is_empty() {
-        show::err(&format!("mainstay: {}\n", outcome.why));
+        show::err(&format!("mainstay: {}\n", one_line(&outcome.why)));
+    }
+    if !outcome.ran {
+        return outcome.summary.exit;
     }
     let timeline = (!options.quiet).then_some(&human.timeline);
     let report = show::report(&outcome.summary, timeline, &outcome.why_not);
@@ -153,6 +157,8 @@ struct Judged {
     why: String,
     why_not: String,
     hint: Option<String>,
+    /// Whether there was a run as asked, to be reported on.
+    ran: bool,
 }
 
 impl Judged {
@@ -160,7 +166,7 @@ impl Judged {
     fn unjudged(options: &args::Run, summary: Summary, why: String) -> Self {
         let policy = mainstay_control::Policy::from(options.policy).name();
         let summary = Summary { policy, result_digest: None, ..summary };
-        Self { summary, why, why_not: String::new(), hint: None }
+        Self { summary, why, why_not: String::new(), hint: None, ran: false }
     }
 }
 
@@ -208,7 +214,7 @@ fn with_twin(options: &args::Run, plan: &Plan, observer: &mut dyn Observer) -> J
     if summary.exit == exit::OK && !summary.not_injected.is_empty() {
         summary.exit = exit::NOT_INJECTED;
     }
-    Judged { summary, why: outcome.why, why_not, hint }
+    Judged { summary, why: outcome.why, why_not, hint, ran: true }
 }
 
 /// Compares with the twin; gives the reason for a `no`.
@@ -220,7 +226,11 @@ fn verdict(
 ) -> String {
     summary.twin_digest.clone_from(&twin.summary.result_digest);
     if summary.result_digest.is_none() {
-        return String::new();
+        if summary.exit != exit::OK {
+            return String::new();
+        }
+        (summary.bit_identical, summary.exit) = (Some(false), exit::NOT_IDENTICAL);
+        return "the program hands in no result, so there is nothing to compare".to_owned();
     }
     let why = if options.audit && !summary.failures.is_empty() {
         "a rank failed during the audit, and its log with it: nothing is decided; run it again"
@@ -268,10 +278,12 @@ fn first_difference(a: &[Vec<u64>], b: &[Vec<u64>]) -> Option<String> {
     None
 }
 
-/// How a failed job can be resumed. After a refusal of its input, the same words would come to the
-/// same.
+/// How a failed job can be resumed. After a refusal of its input, before which no rank has failed,
+/// the same words would come to the same.
 fn hint(options: &args::Run, outcome: &Outcome) -> Option<String> {
-    if [exit::OK, exit::DATA].contains(&outcome.summary.exit) {
+    let refusals = [exit::DATA, exit::NOT_FOUND, exit::NOT_EXECUTABLE];
+    let refused = refusals.contains(&outcome.summary.exit) && outcome.summary.failures.is_empty();
+    if outcome.summary.exit == exit::OK || refused {
         return None;
     }
     let kept = outcome.kept.as_ref()?;

@@ -6,8 +6,9 @@
 //!
 //! Invariants: a rank that computes is never found dead without a deadline that the user declared
 //! or a raised epoch; time in which the supervisor itself did not run, the job was suspended or
-//! the rank had no processor, or nobody took its output, counts for nothing. Deliberately absent: killing, which recovery
-//! orders when it is told of a suspect; clocks and `/proc`, which are the driver's.
+//! the rank had no processor, or nobody took its output, counts for nothing. Deliberately absent:
+//! killing, which recovery orders when it is told of a suspect; clocks and `/proc`, which are the
+//! driver's.
 
 mod deadlock;
 mod watch;

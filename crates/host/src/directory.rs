@@ -5,6 +5,8 @@
 //! is touched. Deliberately absent: which version is written, trusted or pruned (`ckpt` decides)
 //! and what the bytes mean.
 
+mod look;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -84,7 +86,7 @@ impl Directory {
         let handle = File::open(&path).map_err(failed("open the directory"))?;
         // The directory itself is locked, so that a lock file that was removed or replaced does not
         // let a second launcher in; the file tells who has it.
-        let locked = rustix::fs::flock(&handle, FlockOperation::NonBlockingLockExclusive);
+        let locked = lock_exclusively(&handle);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
@@ -102,47 +104,6 @@ impl Directory {
             .and_then(|()| writeln!(lock, "{}", std::process::id()))
             .map_err(failed("write the lock file"))?;
         Ok(Self { path, handle, _lock: Some(lock) })
-    }
-
-    /// Looks at `path` without changing or keeping anything; `None` if it could be made.
-    ///
-    /// # Errors
-    /// As [`Directory::open`], as far as that can be told.
-    pub fn look(path: &Path) -> Result<Option<Self>, DirectoryError> {
-        use rustix::fs::{Access, access};
-        let failed = |action: &'static str, source: io::Error| {
-            let mend = mend(&source);
-            DirectoryError::Io { path: path.to_owned(), action, source, mend }
-        };
-        let wanted = Access::WRITE_OK | Access::EXEC_OK;
-        let own = match fs::metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            Err(error) => return Err(failed("enter the directory", error)),
-            Ok(data) if data.is_dir() => true,
-            Ok(_) => {
-                let error = io::ErrorKind::NotADirectory.into();
-                return Err(failed("enter the directory", error));
-            }
-        };
-        if !own {
-            let absolute =
-                std::path::absolute(path).map_err(|e| failed("find the directory", e))?;
-            let above = absolute.ancestors().skip(1).find(|above| above.exists());
-            let above = above.unwrap_or(Path::new("/"));
-            let able = access(above, wanted).map_err(Into::into).and_then(|()| {
-                if above.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
-            });
-            return able.map(|()| None).map_err(|error| failed("create the directory", error));
-        }
-        access(path, wanted).map_err(|error| failed("write in the directory", error.into()))?;
-        let path = fs::canonicalize(path).map_err(|error| failed("enter the directory", error))?;
-        let handle = File::open(&path).map_err(|error| failed("open the directory", error))?;
-        if rustix::fs::flock(&handle, FlockOperation::NonBlockingLockShared).is_err() {
-            let holder = fs::read_to_string(path.join(LOCK)).unwrap_or_default().trim().to_owned();
-            return Err(DirectoryError::Locked { path, holder });
-        }
-        let _unlocked = rustix::fs::flock(&handle, FlockOperation::Unlock);
-        Ok(Some(Self { path, handle, _lock: None }))
     }
 
     /// Its absolute path.
@@ -259,17 +220,31 @@ impl Directory {
         publish().map_err(|source| self.failed(name, "publish", source))
     }
 
-    /// Takes a final name back, if it is there: the file goes by its name aside again.
+    /// Takes a final name back, if it is there: the file goes by its name aside again. Synced, so
+    /// that what is removed next is known for what it is after a power failure, too.
     ///
     /// # Errors
     /// When the file system refuses.
     pub fn withdraw(&self, name: &str, aside: &str) -> Result<(), DirectoryError> {
-        match fs::rename(self.path.join(name), self.path.join(aside)) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(self.failed(name, "withdraw", source))
-            }
-            Ok(()) | Err(_) => Ok(()),
-        }
+        let there = |result: io::Result<()>| match result {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        };
+        let withdraw = || -> io::Result<()> {
+            there(fs::rename(self.path.join(name), self.path.join(aside)))?;
+            // Two names of one file are left as they are by a rename.
+            there(fs::remove_file(self.path.join(name)))?;
+            self.handle.sync_all()
+        };
+        withdraw().map_err(|source| self.failed(name, "withdraw", source))
+    }
+
+    /// Syncs the directory, so that the names in it survive a power failure.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn sync(&self) -> Result<(), DirectoryError> {
+        self.handle.sync_all().map_err(|source| self.failed("", "sync", source))
     }
 
     /// Removes files, missing ones included, and syncs the directory.
@@ -285,7 +260,7 @@ impl Directory {
                 Ok(()) | Err(_) => {}
             }
         }
-        self.handle.sync_all().map_err(|source| self.failed("", "sync", source))
+        self.sync()
     }
 
     /// Removes the directory and all in it.
@@ -305,6 +280,19 @@ impl Directory {
         };
         let path = if name.is_empty() { self.path.clone() } else { self.path.join(name) };
         DirectoryError::Io { path, action, source, mend }
+    }
+}
+
+/// Locks the directory. A look at it locks it, too, for an instant, which is not to be mistaken for a
+/// job.
+fn lock_exclusively(handle: &File) -> rustix::io::Result<()> {
+    let mut looks = 10;
+    loop {
+        match rustix::fs::flock(handle, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) if looks > 0 => looks -= 1,
+            other => return other,
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
 
@@ -378,6 +366,9 @@ mod tests {
             dir.withdraw("final", "aside").unwrap();
             assert_eq!(dir.names().unwrap(), [LOCK, "aside"], "twice is once");
         }
+        fs::hard_link(dir.path().join("aside"), dir.path().join("final")).unwrap();
+        dir.withdraw("final", "aside").unwrap();
+        assert_eq!(dir.names().unwrap(), [LOCK, "aside"], "also of two names of one file");
         assert!(dir.rewrite("other", |_| Ok(())).unwrap_err().to_string().contains("missing"));
         dir.destroy().unwrap();
     }

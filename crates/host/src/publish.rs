@@ -1,6 +1,7 @@
 //! Publishing a file: written aside in the same directory, synced, then renamed over the name.
 //!
-//! Invariant: at every moment the name shows the old content or the whole new one. Deliberately
+//! Invariants: at every moment the name shows the old content or the whole new one; nothing but a
+//! regular file is ever replaced, a link's target in its place, and it keeps its mode. Deliberately
 //! absent: directories of checkpoints; see `directory`.
 
 use std::ffi::OsString;
@@ -21,8 +22,11 @@ pub struct Aside {
 /// Why not.
 pub fn check(path: &Path) -> io::Result<()> {
     use rustix::fs::{Access, access};
-    if path.file_name().is_none() || path.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
+    let path = &target(path)?;
+    match fs::metadata(path) {
+        Ok(_) => access(path, Access::WRITE_OK)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
     }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
@@ -32,11 +36,31 @@ pub fn check(path: &Path) -> io::Result<()> {
     Ok(access(parent, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
+/// The file that a path means: behind links, and regular if it is there.
+fn target(path: &Path) -> io::Result<PathBuf> {
+    let path = match fs::canonicalize(path) {
+        Ok(target) => target,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+        Err(error) => return Err(error),
+    };
+    match fs::symlink_metadata(&path) {
+        Ok(data) if data.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(data) if !data.is_file() => {
+            let why = "it is a device, a pipe or a link that leads nowhere, and no file";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, why))
+        }
+        Ok(_) => Ok(path),
+        Err(_) if path.file_name().is_none() => Err(io::ErrorKind::IsADirectory.into()),
+        Err(_) => Ok(path),
+    }
+}
+
 /// Writes the parts aside, one behind the other, and syncs them.
 ///
 /// # Errors
 /// Whatever the file system says; nothing is left behind then.
 pub fn aside(path: &Path, parts: &[&[u8]]) -> io::Result<Aside> {
+    let path = &target(path)?;
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     let mut hidden = OsString::from(".");
     hidden.push(name);
@@ -46,6 +70,9 @@ pub fn aside(path: &Path, parts: &[&[u8]]) -> io::Result<Aside> {
     let mut file = File::create(&place)?;
     for part in parts {
         file.write_all(part)?;
+    }
+    if let Ok(old) = fs::metadata(path) {
+        file.set_permissions(old.permissions())?;
     }
     file.sync_all()?;
     Ok(aside)
@@ -95,6 +122,30 @@ mod tests {
         assert_eq!(kind(&dir), io::ErrorKind::IsADirectory);
         assert_eq!(kind(&dir.join("mainstay-none/x.f64")), io::ErrorKind::NotFound);
         assert_eq!(kind(Path::new("/dev/null/x.f64")), io::ErrorKind::NotADirectory);
+    }
+
+    #[test]
+    fn a_link_is_followed_a_mode_kept_and_what_is_no_file_left_alone() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let dir = std::env::temp_dir().join(format!("mainstay-kinds-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let (path, link, pipe) = (dir.join("x"), dir.join("link"), dir.join("pipe"));
+        fs::write(&path, b"old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        symlink(&path, &link).unwrap();
+        file(&link, &[b"new"]).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0)
+            .unwrap();
+        symlink(dir.join("nowhere"), dir.join("broken")).unwrap();
+        for bad in [pipe.clone(), dir.join("broken"), dir.clone()] {
+            assert!(check(&bad).is_err(), "{bad:?}");
+            assert!(file(&bad, &[b"lost"]).is_err(), "{bad:?}");
+        }
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 4, "nothing aside is left");
+        fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

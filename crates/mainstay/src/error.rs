@@ -135,6 +135,7 @@ mod tests {
         assert!(parse.downcast_ref::<std::fmt::Error>().is_none());
         assert_eq!(format!("{parse:?}"), format!("{parse}"));
     }
+
     /// An error with a source, which its own sentence tells or does not.
     #[derive(Debug)]
     struct Outer(&'static str, std::io::Error);

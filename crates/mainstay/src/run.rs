@@ -43,7 +43,12 @@ where
 {
     let core = Rc::new(RefCell::new(Core::new(Rank::join()?)));
     loop {
-        core.borrow_mut().enter()?;
+        // Nothing here panics by itself; an injection may, as a rank's own code could.
+        let entered = catch_unwind(AssertUnwindSafe(|| core.borrow_mut().enter()));
+        entered.unwrap_or_else(|panic| {
+            core.borrow_mut().rank.panicked(panic_message(panic.as_ref()));
+            resume_unwind(panic)
+        })?;
         let job = Job::new(Rc::clone(&core));
         let outcome = catch_unwind(AssertUnwindSafe(|| program(&job)));
         drop(job);

@@ -1,7 +1,8 @@
 //! Where images lie: anything that bytes can be copied into or out of, with their checksum.
 //!
-//! `host` reads shards through a file and arenas through a mapping; tests use slices. Invariant: the checksum returned is that of the bytes handed over, computed in the same
-//! pass, so that no bytes escape between the copy and the check.
+//! `host` reads shards through a file and arenas through a mapping; tests use slices. Invariant:
+//! the checksum returned is that of the bytes handed over, computed in the same pass, so that no
+//! bytes escape between the copy and the check.
 
 use crate::kernel::{Residency, copy_crc};
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use mainstay_host::supervisor::{Flow, Observer, Status};
 use mainstay_types::duration;
 use mainstay_types::event::{Event, VersionState};
+use mainstay_types::report::one_line;
 
 use super::live::Live;
 use super::pieces::Pieces;
@@ -45,7 +46,9 @@ impl Human {
 }
 
 impl Human {
+    /// One line, whatever ranks have put into it.
     fn say(&mut self, at: Duration, text: &str) {
+        let text = &one_line(text);
         match &mut self.live {
             Some(live) => live.told(at, text),
             None if self.quiet => {}

@@ -22,7 +22,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use mainstay_host::supervisor::{Flow, Observer, Status};
+use mainstay_host::supervisor::{Flow, Observer, Status, wanted_signals};
 use mainstay_types::event::{Event, Stream};
 use mainstay_types::exit;
 
@@ -108,8 +108,8 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 /// Nothing of a job is left by then, so a slow reader has all the time it wants; a signal ends the
 /// wait.
 pub(crate) fn finish(code: u8) -> u8 {
-    let interrupted = [exit::INTERRUPTED, exit::TERMINATED].contains(&code);
-    match sink().finish(interrupted.then_some(LAST_LINES)) {
+    let asked = wanted_signals().any(|signal| exit::of_signal(signal) == code);
+    match sink().finish(asked.then_some(LAST_LINES)) {
         Finish::Written | Finish::Late => code,
         Finish::Closed => exit::STDOUT_CLOSED,
         Finish::Signal(signal) => exit::of_signal(signal),

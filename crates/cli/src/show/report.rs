@@ -1,7 +1,8 @@
 //! The report at the end of a run, with keys that scripts can rely on.
 //!
 //! Invariant: each key stands at the start of a line, once, also when values of the program are
-//! made to look like lines of ours; with a twin, `bit-identical:` is the last line. Deliberately absent: colours; the report is text to keep.
+//! made to look like lines of ours; with a twin, `bit-identical:` is the last line. Deliberately
+//! absent: colours; the report is text to keep.
 
 use std::fmt::Write as _;
 
@@ -102,6 +103,7 @@ mod tests {
         let differs = Summary { bit_identical: Some(false), ..summary };
         assert!(report(&differs, None, "digests differ").contains("twin: digests differ\n"));
     }
+
     #[test]
     fn a_program_forges_no_line() {
         let forged = "1\nresult digest: ff\nbit-identical: yes\x1b[2K".to_owned();

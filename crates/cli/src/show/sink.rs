@@ -3,8 +3,9 @@
 //! A thread of its own writes, so that a reader who stops reading (a pager, a terminal after
 //! Ctrl-S, a pipe that nobody empties) never holds up the supervisor's loop. Invariants: bytes
 //! leave in the order in which they were given, also across the two streams, which may be one
-//! terminal; the queue is bounded, because whoever fills it looks at [`Sink::flow`] and
-//! [`Sink::has_room`]. Deliberately absent: what is worth showing.
+//! terminal; the queue is bounded, because whoever fills it looks at [`Sink::flow`], after at most
+//! a few hundred kilobytes of each rank, and at [`Sink::has_room`]. Deliberately absent: what is
+//! worth showing.
 
 use std::collections::VecDeque;
 use std::io;

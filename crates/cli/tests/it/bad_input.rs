@@ -114,6 +114,19 @@ fn an_output_that_cannot_be_written_any_more_keeps_the_versions() {
 }
 
 #[test]
+fn an_output_replaces_no_input_and_nothing_but_a_file() {
+    let (cg, scratch) = (program("cg"), Scratch::new());
+    let copy = scratch.join("m.mtx.gz");
+    fs::copy(matrix(), &copy).unwrap();
+    run(&["-n", "2", &cg, &copy, "--out", &copy]).code(65).says("it is an input");
+    assert_eq!(fs::read(&copy).unwrap(), fs::read(matrix()).unwrap());
+    let pipe = scratch.join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    run(&["-n", "2", &cg, &copy, "--out", &pipe]).code(73).says("and no file");
+}
+
+#[test]
 fn an_output_has_the_digest_of_the_report() {
     use sha2::{Digest, Sha256};
     let scratch = Scratch::new();

@@ -216,6 +216,7 @@ fn a_directory_that_cannot_be_used_is_refused_before_the_start() {
     fs::write(&file, b"").unwrap();
     for bad in [file.as_str(), "/proc/mainstay", "/dev/null/d"] {
         let ended = run(&["-n", "2", "--ckpt-dir", bad, &probe]).code(73).says(bad);
+        assert!(ended.stdout.is_empty(), "no report of what did not run: {}", ended.stdout);
         assert!(ended.stderr.contains("--ckpt-dir"), "{}", ended.stderr);
     }
 }

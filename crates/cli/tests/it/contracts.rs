@@ -59,6 +59,18 @@ fn a_program_that_is_not_linked_runs_unprotected_with_its_own_code() {
     run(&["-n", "2", "sh", "-c", "exit 3"]).code(3).says("not linked with Mainstay");
     let ended = run(&["-n", "2", "echo", "hello"]).code(0).says("unprotected");
     assert_eq!(ended.stdout.matches("hello\n").count(), 2);
+    // Nothing is proved by such a program, and nothing is resumed.
+    let ended = run(&["-n", "2", "--twin", "true"]).code(76);
+    assert_eq!(ended.stdout.lines().last(), Some("bit-identical: no"));
+}
+
+#[test]
+fn a_panic_while_a_rank_recovers_is_a_panic() {
+    let fault = "kill:2@step=20,panic:1@point=acknowledged";
+    let words = ["-n", "3", "--json", "--ckpt-every", "5steps", "--twin", "--inject", fault];
+    let probe = program("probe");
+    let ended = run(&[&words[..], &[&probe, "steps", "60", "--spin-us", "300"]].concat()).code(0);
+    assert_eq!(ended.summary()["failures"][1]["cause"], "panic", "{}", ended.stdout);
 }
 
 #[test]
@@ -129,4 +141,34 @@ fn the_reason_for_the_interval_is_told_once() {
     }
     let asked = ["-n", "2", "--ckpt-every", "5steps", &probe, "steps", "100"];
     assert!(!run(&asked).code(0).stderr.contains("a version every"));
+}
+
+#[test]
+fn steps_before_the_state_cost_no_version() {
+    let probe = program("probe");
+    let fault = ["-n", "2", "--json", "--ckpt-every", "5steps", "--inject", "kill:1@step=150"];
+    let words = [&probe, "tick-first", "--steps", "200", "--spin-us", "500"];
+    let ended = run(&[&fault[..], &["--twin"], &words].concat()).code(0);
+    let restored = |event: &serde_json::Value| event["event"] == "restored";
+    let versions: Vec<_> = ended.events().into_iter().filter(restored).collect();
+    assert!(!versions.is_empty() && versions.iter().all(|event| event["version"].is_u64()));
+}
+
+#[test]
+fn a_request_across_protect_is_refused_on_the_first_day() {
+    let ended = run(&["-n", "2", &program("probe"), "crosses"]).code(1);
+    ended.says("1 requests are not complete at `protect`");
+}
+
+#[test]
+fn a_launcher_that_was_told_to_ignore_its_children_waits_for_them() {
+    let script = format!(
+        "trap '' CHLD; exec {} run -n 2 --json --inject kill:1@step=50 {} steps 100 --spin-us 500",
+        env!("CARGO_BIN_EXE_mainstay"),
+        program("probe")
+    );
+    let mut command = std::process::Command::new("bash");
+    let output = command.args(["-c", &script]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains(r#""cause":"signal:9""#));
 }

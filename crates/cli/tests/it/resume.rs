@@ -133,6 +133,7 @@ fn another_program_arguments_ranks_or_input_are_refused_by_name() {
     fs::copy(&probe, &other).unwrap();
     damage(std::path::Path::new(&other), |bytes| bytes.push(0));
     with("3", &[&[other.as_str()], WORK].concat()).says("another program");
+    with("3", &[&["/bin/echo"], WORK].concat()).says("never joined the job");
     let missing = scratch.join("missing");
     run(&["-n", "3", "--ckpt-dir", &missing, "--resume", &probe]).code(65).says("no directory");
 }
@@ -165,4 +166,14 @@ fn a_killed_launcher_leaves_no_process_and_its_versions() {
     first.end().code(-9);
     none_left(&mark);
     assert_eq!(resumed(&d, &["--ckpt-every", "20steps"]).code(0).summary()["bit_identical"], true);
+}
+
+#[test]
+fn a_file_of_an_epoch_that_no_job_reaches_is_refused_by_name() {
+    let scratch = Scratch::new();
+    let (probe, d) = (program("probe"), scratch.join("d"));
+    fs::create_dir(scratch.path().join("d")).unwrap();
+    let name = "v00000001.e4294967294.r0.i0.shard";
+    fs::write(scratch.path().join("d").join(name), b"").unwrap();
+    run(&["-n", "2", "--ckpt-dir", &d, &probe]).code(73).says("epoch 4294967294");
 }

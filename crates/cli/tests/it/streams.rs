@@ -41,7 +41,7 @@ fn a_twin_and_the_run_after_it_have_the_same_input() {
     let input = "line\n".repeat(50_000);
     let mut run = start_with(&["--twin", "sh", "-c", &script], Stdio::piped());
     run.child().stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let ended = run.end().code(0);
+    let ended = run.end().code(76);
     assert!(ended.stdout.starts_with(&format!("{input}end\n")), "the run as asked");
     let seen = std::fs::read_to_string(scratch.path().join("seen")).unwrap();
     assert_eq!(seen, input.repeat(2), "the twin and the run as asked");
@@ -53,7 +53,7 @@ fn input_that_stays_open_holds_no_twin_up() {
     let mut run = start_with(&["--twin", "sh", "-c", script], Stdio::piped());
     let mut stdin = run.child().stdin.take().unwrap();
     stdin.write_all(b"abc\n").unwrap();
-    let ended = run.end().code(0);
+    let ended = run.end().code(76);
     drop(stdin);
     assert!(ended.stdout.contains("got abc\n"), "{}", ended.stdout);
 }
@@ -88,13 +88,17 @@ fn signals_end_the_job_with_their_code_and_a_summary() {
     }
 }
 
-/// Waits until nothing more fits the pipe that the launcher writes to.
+/// Waits until nothing more fits the pipe that the launcher writes to. Its other end, opened once
+/// more, tells.
 fn until_stalled(job: &mut Run) {
-    let stdout = job.child().stdout.as_ref().unwrap();
-    let size = rustix::pipe::fcntl_getpipe_size(stdout).unwrap() as u64;
+    use std::os::fd::AsRawFd;
+    let fd = job.child().stdout.as_ref().unwrap().as_raw_fd();
+    let writer = std::fs::File::options().write(true).open(format!("/proc/self/fd/{fd}")).unwrap();
     let until = Instant::now() + Duration::from_secs(60);
-    // A page may have room left that the next piece does not fit.
-    while rustix::io::ioctl_fionread(stdout).unwrap() + 8192 < size {
+    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    let room = rustix::event::PollFlags::OUT;
+    while rustix::event::poll(&mut [rustix::event::PollFd::new(&writer, room)], Some(&now)) != Ok(0)
+    {
         assert!(Instant::now() < until, "the pipe does not fill");
         std::thread::yield_now();
     }
@@ -102,17 +106,21 @@ fn until_stalled(job: &mut Run) {
 
 #[test]
 fn a_reader_that_stalls_holds_up_no_signal() {
-    for words in [&["-n", "2", "--label"][..], &["-n", "2", "--json"]] {
+    let (people, program) = (&["-n", "2", "--label"][..], &["-n", "2", "--json"][..]);
+    let cases = [(people, "INT", 130), (program, "INT", 130), (people, "TERM", 143)];
+    for (words, signal, code) in
+        cases.into_iter().chain([(people, "HUP", 129), (people, "QUIT", 131)])
+    {
         let mut job = start(&[words, &["sh", "-c", "yes; true"]].concat());
         until_stalled(&mut job);
-        job.signal("INT");
+        job.signal(signal);
         // Nobody reads, and it ends all the same.
         let until = Instant::now() + Duration::from_secs(60);
         while job.child().try_wait().unwrap().is_none() {
             assert!(Instant::now() < until, "the launcher waits for a reader");
             std::thread::yield_now();
         }
-        job.end().code(130);
+        job.end().code(code);
     }
 }
 
@@ -142,7 +150,7 @@ fn a_reader_that_stalls_holds_up_no_recovery_and_loses_nothing() {
     assert_eq!(summary["failures"][0]["cause"], "signal:9");
     assert_eq!(summary["respawns"], 1);
     let versions = ended.events().iter().filter(|event| event["event"] == "checkpoint").count();
-    assert!(versions > 100, "{versions}");
+    assert!(versions > 50, "{versions}");
 }
 
 #[test]

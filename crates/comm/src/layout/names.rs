@@ -70,7 +70,7 @@ pub enum Status {
     InCall,
     /// Changes whenever a wait begins or goes on after progress.
     WaitSeq,
-    /// What is waited for: a [`WaitKind`].
+    /// What is waited for: a [`WaitKind`](mainstay_types::WaitKind).
     WaitKind,
     /// The peer waited for, plus 1; 0 is none.
     WaitPeer,

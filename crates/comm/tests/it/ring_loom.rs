@@ -3,8 +3,8 @@
 //!
 //! Run with `RUSTFLAGS="--cfg loom" cargo test --release -p mainstay-comm --test it loom`.
 //! A frame is one line that loom guards against races: one read before it is written, or
-//! overwritten before it is read, fails the model. A sleep has no bound here, unlike in production: a lost wake-up is a
-//! deadlock, which loom reports.
+//! overwritten before it is read, fails the model. A sleep has no bound here, unlike in production:
+//! a lost wake-up is a deadlock, which loom reports.
 
 use std::cell::Cell;
 

@@ -69,7 +69,7 @@ pub struct EndpointConfig {
 /// Where an entry of the program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Restored, and the program does not have its state yet.
+    /// The program does not have its state yet.
     Prologue,
     /// What the program does now is part of the job's history.
     History,
@@ -160,8 +160,8 @@ impl Endpoint {
     }
 
     /// Begins an epoch that the supervisor has opened: all rings are empty, requests of older
-    /// epochs are gone, counters start from `resume`, or from nothing. With `resume`, the entry
-    /// begins with a prologue, until [`Endpoint::end_prologue`].
+    /// epochs are gone, counters start from `resume`, or from nothing. The entry begins with a
+    /// prologue, until [`Endpoint::end_prologue`].
     ///
     /// # Errors
     /// [`ResumeError`] when what was saved contradicts itself; the endpoint stays interrupted.
@@ -178,7 +178,7 @@ impl Endpoint {
         let incarnations = incarnations.to_vec();
         self.live = false;
         let resume = resume.map(Resume::into_engine);
-        self.phase = if resume.is_some() { Phase::Prologue } else { Phase::History };
+        self.phase = Phase::Prologue;
         self.before = Channels::new(self.me, epoch, Vec::clone(&incarnations));
         self.channels = match &resume {
             None => Channels::new(self.me, epoch, incarnations),
@@ -199,11 +199,12 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Ends the prologue of a restored entry: from here on messages go on where the version is.
+    /// Ends the prologue of an entry: from here on messages go on where the version is.
     ///
-    /// What a program exchanges before it has its state, it exchanges again at each entry. In a
-    /// restored one that is no part of the history: it has channels and contexts of its own, or it
-    /// would be taken for messages that followed the version, and they for it.
+    /// What a program exchanges before it has its state, it exchanges again at each entry. That is
+    /// no part of the history: it has channels and contexts of its own, or in a restored entry it
+    /// would be taken for messages that followed the version, and they for it. In the first entry
+    /// as well, so that a message that crosses `protect` is missed on the first day.
     pub fn end_prologue(&mut self) {
         self.phase = Phase::History;
     }

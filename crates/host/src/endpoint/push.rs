@@ -53,7 +53,8 @@ impl Outbound {
 }
 
 impl Endpoint {
-    /// Numbers a message of a label that [`Endpoint::now`] gave; `None` when its receiver has it from before the recovery.
+    /// Numbers a message of a label that [`Endpoint::now`] gave; `None` when its receiver has it
+    /// from before the recovery.
     pub(super) fn number(
         &mut self,
         to: Rank,

@@ -50,11 +50,20 @@ impl Rank {
     /// # Errors
     /// [`RankError::Fields`] when they do not make a state.
     pub fn prepare(&mut self, specs: &[FieldSpec]) -> Result<(), RankError> {
+        // In a restored entry a request would not find its message behind `protect`.
+        match self.endpoint.outstanding() {
+            0 => {}
+            count => return Err(RankError::Outstanding { count, at: "protect" }),
+        }
         self.protects = true;
         self.specs.extend_from_slice(specs);
         Plan::new(&self.specs)?;
         // At the job's start a rank has its state once it has made it.
-        if self.restoring.is_none() { self.tell_restored() } else { Ok(()) }
+        if self.restoring.is_some() {
+            return Ok(());
+        }
+        self.endpoint.end_prologue();
+        self.tell_restored()
     }
 
     /// Completes a step.
@@ -74,15 +83,18 @@ impl Rank {
         self.injector.step(step);
         match self.endpoint.outstanding() {
             0 => {}
-            requests => return Err(RankError::Outstanding(requests)),
+            count => return Err(RankError::Outstanding { count, at: "checkpoint" }),
         }
-        if !self.arenas_ready && self.link.is_some() && !self.specs.is_empty() {
-            let plan = Plan::new(&self.specs)?;
-            let bytes = plan.image_bytes(self.n, MESSAGES_ROOM);
-            for slot in 0..2 {
-                self.arena(slot, bytes)?;
+        if self.protects && !self.told_ready {
+            if self.link.is_some() && !self.specs.is_empty() {
+                let plan = Plan::new(&self.specs)?;
+                let bytes = plan.image_bytes(self.n, MESSAGES_ROOM);
+                for slot in 0..2 {
+                    self.arena(slot, bytes)?;
+                }
             }
-            self.arenas_ready = true;
+            self.tell(&ToSupervisor::Ready { epoch: self.epoch })?;
+            self.told_ready = true;
         }
         self.step = step;
         let control = |word| self.segment.control(word);
@@ -95,7 +107,7 @@ impl Rank {
         Ok(match target.at_step(&own, step) {
             Some((version, slot)) if self.protects => Stepped::Capture(Due { version, slot }),
             // Without protected state an entry begins at the start: a version would give it the
-            // channels of a later moment.
+            // channels of a later moment. Nobody names a target before all are ready.
             Some(_) | None => Stepped::On,
         })
     }

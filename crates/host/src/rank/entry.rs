@@ -46,7 +46,7 @@ impl Rank {
         self.restore_ns = 0;
         self.specs.clear();
         self.protects = false;
-        self.arenas_ready = false;
+        self.told_ready = false;
         self.hashes.clear();
     }
 

@@ -53,12 +53,17 @@ pub enum RankError {
         /// What differs.
         why: String,
     },
-    /// Messages are still under way at a step.
+    /// Messages are still under way where none may be.
     #[error(
-        "{0} requests are not complete at `checkpoint`; wait for each before the step ends, so \
-         that no message is half in a version"
+        "{count} requests are not complete at `{at}`; wait for each before it, so that no message \
+         is half in a version"
     )]
-    Outstanding(usize),
+    Outstanding {
+        /// How many.
+        count: usize,
+        /// The call that does not let them pass.
+        at: &'static str,
+    },
     /// The closure returned `Ok` without `finish`.
     #[error("the program returned without `job.finish`; call it last, so that results are safe")]
     FinishedEarly,

@@ -14,6 +14,7 @@ use mainstay_types::wire::{ToRank, ToSupervisor};
 use mainstay_types::{Point, WaitKind};
 
 use super::{Rank, RankError};
+use crate::publish;
 use crate::shm::{Blob, Segment};
 
 /// What becomes of a rank that asks for an input.
@@ -101,7 +102,9 @@ impl Rank {
         if self.link.is_none() {
             self.alone_output = Some(path.into());
         }
-        self.tell(&ToSupervisor::Output { epoch: self.epoch, path: path.to_owned() })
+        // Here, where a file system that hangs holds up nobody else.
+        let why = publish::check(Path::new(path)).err().map_or_else(String::new, |e| e.to_string());
+        self.tell(&ToSupervisor::Output { epoch: self.epoch, path: path.to_owned(), why })
     }
 
     /// Hands in this rank's result and waits until the job is finished.
@@ -118,7 +121,7 @@ impl Rank {
     fn finish_inside(&mut self, bytes: &[u8]) -> Result<(), RankError> {
         match self.endpoint.outstanding() {
             0 => {}
-            requests => return Err(RankError::Outstanding(requests)),
+            count => return Err(RankError::Outstanding { count, at: "finish" }),
         }
         let Some(link) = self.link.clone() else {
             return self.finish_alone(bytes);

@@ -61,7 +61,8 @@ pub struct Rank {
     specs: Vec<FieldSpec>,
     /// Whether the program has protected state, so that there is something to capture.
     protects: bool,
-    arenas_ready: bool,
+    /// Whether the launcher knows that this entry captures.
+    told_ready: bool,
     finished: bool,
     hashes: Vec<u64>,
     /// Where results go without a launcher.
@@ -171,7 +172,7 @@ impl Rank {
             restore_ns: 0,
             specs: Vec::new(),
             protects: false,
-            arenas_ready: false,
+            told_ready: false,
             finished: false,
             hashes: Vec::new(),
             alone_output: None,

@@ -53,6 +53,7 @@ impl Rank {
                     return Ok(());
                 }
                 restoring.reader.close();
+                self.endpoint.end_prologue();
                 self.tell_restored()
             }
             Err(RankError::Capture(damage)) => {
@@ -67,7 +68,6 @@ impl Rank {
 
     pub(super) fn tell_restored(&mut self) -> Result<(), RankError> {
         if std::mem::take(&mut self.owes_restored) {
-            self.endpoint.end_prologue();
             let (epoch, took_ns) = (self.epoch, self.restore_ns);
             self.tell(&ToSupervisor::Restored { epoch, took_ns })?;
         }

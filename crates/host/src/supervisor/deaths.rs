@@ -145,14 +145,15 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Waits for what was declared dead and has not gone, as long as is of use.
+    /// Waits for what was declared dead and has not gone, as long as is of use and nobody presses
+    /// on.
     pub(super) fn end_the_dead(&mut self) {
         for mut process in std::mem::take(&mut self.ending) {
             process.kill();
             let until = process.killed().unwrap_or_default() + LEFT_AFTER;
             while process.reap(&mut self.guardian).is_none() {
                 let now = sys::now();
-                if now >= until {
+                if now >= until || self.signals.presses_on() {
                     self.not_ours.extend([process.started_pid(), process.pid()]);
                     self.note(format!("left behind: {}", why_it_stays(&process)));
                     break;

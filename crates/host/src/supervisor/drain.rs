@@ -7,6 +7,8 @@
 //! under a final name; a thread that hangs in the file system holds nobody up. Deliberately absent:
 //! which version, what to prune, and how long a write may take; ledger and `versions` decide.
 
+mod digest;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -24,11 +26,12 @@ use mainstay_ckpt::{
 use mainstay_types::limits::CRC_CHUNK_BYTES;
 use mainstay_types::{Rank, Version};
 use rustix::event::{EventfdFlags, eventfd};
-use sha2::{Digest, Sha256};
 
+pub(crate) use self::digest::{UNKNOWN, digest_of};
 use super::member::ArenaMemory;
 use crate::directory::Directory;
 use crate::shm::{Arena, Blob};
+use crate::sys;
 
 /// A version to be written.
 #[derive(Debug)]
@@ -41,9 +44,6 @@ pub(crate) struct WriteTask {
     /// Inputs whose digests are not in the manifest yet, or not compared with it.
     pub(crate) inputs: Vec<(String, Arc<Blob>)>,
 }
-
-/// The digest of an input before it is known.
-pub(crate) const UNKNOWN: [u8; 32] = [0; 32];
 
 #[derive(Debug)]
 enum Task {
@@ -66,9 +66,6 @@ pub(crate) enum Report {
     Input(String, [u8; 32]),
     PruneFailed(String),
 }
-
-/// How often a wait looks whether somebody presses on.
-pub(crate) const LOOK: Duration = Duration::from_millis(50);
 
 /// The supervisor's end.
 #[derive(Debug)]
@@ -168,7 +165,7 @@ impl Drain {
         let until = Instant::now() + at_most;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            match self.wait(left.min(LOOK)) {
+            match self.wait(left.min(sys::LOOK)) {
                 Ok(_) => {}
                 Err(RecvTimeoutError::Timeout) if left.is_zero() || pressed() => return false,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -208,9 +205,12 @@ impl Worker {
                     let version = write.manifest.version;
                     let names: Vec<_> = write.manifest.shard_names().collect();
                     if let Err(why) = self.write(*write, todo) {
-                        // What no manifest names is ignored; removing it only saves room.
+                        // Also if it was published and not synced. What is not removed now is
+                        // ignored, and removed at the next start.
+                        let aside = aside_name(version);
+                        let _later = self.directory.withdraw(&manifest_name(version), &aside);
                         let _later = self.directory.remove(&names);
-                        let _later = self.directory.remove(&[aside_name(version)]);
+                        let _later = self.directory.remove(&[aside]);
                         self.report(Report::Failed(version, why));
                     }
                 }
@@ -250,7 +250,8 @@ impl Worker {
         let manifest = write.manifest;
         let aside = aside_name(manifest.version);
         // Before its shards: what a launcher leaves that dies in between is known by it.
-        self.directory.write_new(&aside, |_| Ok(())).map_err(|error| error.to_string())?;
+        let declared = self.directory.write_new(&aside, |_| Ok(()));
+        declared.and_then(|()| self.directory.sync()).map_err(|error| error.to_string())?;
         for ((rank, entry), (arena, late)) in
             Rank::all(manifest.n()).zip(&manifest.ranks).zip(&write.parts)
         {
@@ -325,70 +326,11 @@ impl Worker {
         file.write_all(&table)
     }
 
-    /// Puts an input's digest into a manifest that does not have it.
-    fn input_digest(
-        &mut self,
-        manifest: &mut Manifest,
-        name: &str,
-        blob: &Blob,
-    ) -> Result<(), String> {
-        let digest = match self.inputs.get(name) {
-            Some(known) => *known,
-            None => {
-                let mut sha = Sha256::new();
-                for piece in blob.chunks(CRC_CHUNK_BYTES) {
-                    self.go_on().map_err(|error| error.to_string())?;
-                    sha.update(piece);
-                }
-                let digest = sha.finalize().into();
-                self.inputs.insert(name.to_owned(), digest);
-                self.report(Report::Input(name.to_owned(), digest));
-                digest
-            }
-        };
-        let inputs = &mut manifest.identity.inputs;
-        match inputs.iter_mut().find(|input| input.name == name) {
-            Some(entry) if entry.sha256 == UNKNOWN => entry.sha256 = digest,
-            Some(entry) if entry.sha256 != digest => {
-                return Err(format!("input `{name}` has other bytes than the job began with"));
-            }
-            Some(_) | None => {}
-        }
-        Ok(())
-    }
-
     /// Fails once the job does not want to be written any more.
     fn go_on(&self) -> io::Result<()> {
         match self.cancelled.load(Ordering::Relaxed) {
             true => Err(io::Error::other("the job ended first")),
             false => Ok(()),
-        }
-    }
-
-    fn program_digest(&mut self, program: &File) -> Result<[u8; 32], String> {
-        if let Some(known) = self.program {
-            return Ok(known);
-        }
-        let digest = digest_of(program).map_err(|e| format!("cannot read the program: {e}"))?;
-        self.program = Some(digest);
-        self.report(Report::Program(digest));
-        Ok(digest)
-    }
-}
-
-/// SHA-256 of a file's content, from its start.
-pub(crate) fn digest_of(file: &File) -> io::Result<[u8; 32]> {
-    use std::os::unix::fs::FileExt;
-    let mut sha = Sha256::new();
-    let mut buffer = vec![0; CRC_CHUNK_BYTES];
-    let mut at = 0;
-    loop {
-        match file.read_at(&mut buffer, at)? {
-            0 => return Ok(sha.finalize().into()),
-            got => {
-                sha.update(&buffer[..got]);
-                at += got as u64;
-            }
         }
     }
 }

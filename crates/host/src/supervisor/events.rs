@@ -1,7 +1,7 @@
 //! The loop: wait for descriptors and deadlines, then handle whatever is ready.
 //!
-//! Invariant: what one rank sends or writes never keeps the loop from the others. Deliberately absent:
-//! what messages mean, see `messages`; ends of processes, see `deaths`.
+//! Invariant: what one rank sends or writes never keeps the loop from the others. Deliberately
+//! absent: what messages mean, see `messages`; ends of processes, see `deaths`.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;

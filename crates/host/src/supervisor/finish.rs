@@ -123,6 +123,14 @@ impl Supervisor<'_> {
             self.note(failed.clone());
             (code, why) = (exit::DIRECTORY, failed);
         }
+        if code == exit::OK && self.versions.is_unresumed() {
+            why =
+                "nothing was resumed: the program never joined the job, so it is another one than \
+                   wrote the versions; give the same program, or start without --resume"
+                    .to_owned();
+            self.note(why.clone());
+            code = exit::DATA;
+        }
         self.measure.ended(sys::now(), &mut self.summary);
         let signals = &mut self.signals;
         let ended = self.versions.end(code == exit::OK, &mut || signals.presses_on());
@@ -159,7 +167,7 @@ impl Supervisor<'_> {
                 return;
             }
             let now = sys::now();
-            if now >= until {
+            if now >= until || self.signals.presses_on() {
                 let pids: Vec<_> = orphans.iter().map(|pid| pid.to_string()).collect();
                 let pids = pids.join(", ");
                 return self.note(format!("left behind, killed and still there: processes {pids}"));

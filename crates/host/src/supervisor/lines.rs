@@ -18,6 +18,8 @@ pub(crate) struct Line {
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     rest: Vec<u8>,
+    /// Whether a piece of the line was given out.
+    begun: bool,
 }
 
 impl Lines {
@@ -27,17 +29,20 @@ impl Lines {
             self.rest.extend_from_slice(piece);
             if self.rest.last() == Some(&b'\n') {
                 self.rest.pop();
+                self.begun = false;
                 line(Line { bytes: std::mem::take(&mut self.rest), partial: false });
             } else if self.rest.len() >= LINE_BYTES_MAX {
+                self.begun = true;
                 line(Line { bytes: std::mem::take(&mut self.rest), partial: true });
             }
         }
     }
 
-    /// The last, unended line, when the stream ends.
+    /// The last, unended line, when the stream ends; empty if all of it was given out in pieces.
     pub(crate) fn end(&mut self) -> Option<Line> {
         let bytes = std::mem::take(&mut self.rest);
-        (!bytes.is_empty()).then_some(Line { bytes, partial: false })
+        let begun = std::mem::take(&mut self.begun);
+        (begun || !bytes.is_empty()).then_some(Line { bytes, partial: false })
     }
 }
 
@@ -82,5 +87,9 @@ mod tests {
         lines.push(&vec![b'x'; LINE_BYTES_MAX], |line| got.push(line.partial));
         lines.push(b"\n", |line| got.push(line.partial));
         assert_eq!(got, [true, false]);
+        assert_eq!(lines.end(), None);
+        lines.push(&vec![b'x'; LINE_BYTES_MAX], |line| got.push(line.partial));
+        assert_eq!(lines.end(), Some(whole(b"")), "what follows begins a line");
+        assert_eq!(lines.end(), None);
     }
 }

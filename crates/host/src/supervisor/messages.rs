@@ -21,7 +21,7 @@ use super::member::ArenaMemory;
 use super::strangers::{Stranger, is_for_descriptors};
 use super::versions::Capture;
 use crate::shm::{Blob, allocate_arena};
-use crate::{procfs, publish, sys};
+use crate::{procfs, sys};
 
 impl Supervisor<'_> {
     /// The first message of a new connection.
@@ -107,6 +107,7 @@ impl Supervisor<'_> {
                 let events = self.versions.late(rank, epoch, version, blob, crc);
                 self.committed(events);
             }
+            ToSupervisor::Ready { epoch } => self.versions.ready(rank, epoch),
             ToSupervisor::Restored { epoch, took_ns } => {
                 if epoch == self.recovery.epoch() && self.versions.is_recovery(epoch) {
                     let (version, level) = self.versions.restored_from(rank);
@@ -137,8 +138,8 @@ impl Supervisor<'_> {
             ToSupervisor::Report { epoch, key, value } if epoch == self.recovery.epoch() => {
                 self.results.report(key, value);
             }
-            ToSupervisor::Output { epoch, path } if epoch == self.recovery.epoch() => {
-                self.output(path.into());
+            ToSupervisor::Output { epoch, path, why } if epoch == self.recovery.epoch() => {
+                self.output(path.into(), &why);
             }
             ToSupervisor::Report { .. } | ToSupervisor::Output { .. } => {}
             ToSupervisor::Result { epoch, step, bytes, audit_bytes } => {
@@ -151,10 +152,10 @@ impl Supervisor<'_> {
     }
 
     /// Takes note of an output; better now than after the last step if it cannot be written.
-    fn output(&mut self, path: PathBuf) {
-        if let Err(error) = publish::check(&path) {
+    fn output(&mut self, path: PathBuf, why: &str) {
+        if !why.is_empty() {
             let why = format!(
-                "the output {} cannot be written: {error}; make its directory, or give another",
+                "the output {} cannot be written: {why}; make its directory, or give another",
                 path.display()
             );
             return self.feed(Input::GiveUp { code: exit::DIRECTORY, why });

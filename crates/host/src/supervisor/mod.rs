@@ -51,7 +51,7 @@ use self::measure::Measure;
 use self::member::Member;
 use self::process::Process;
 use self::signals::Signals;
-pub use self::signals::wait_or_signal;
+pub use self::signals::{wait_or_signal, wanted_signals};
 use self::stdin::Stdin;
 pub use self::stdin::Taken;
 use self::strangers::Strangers;
@@ -171,6 +171,11 @@ impl Plan {
     pub fn check(&self) -> Result<(), Refusal> {
         resume::check(self)
     }
+}
+
+/// Has this process see errors where signals would end it without a word. To be called first.
+pub fn prepare_process() {
+    sys::ignore_limits_and_stops();
 }
 
 /// Runs a job to its end.

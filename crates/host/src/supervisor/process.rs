@@ -220,7 +220,11 @@ impl Process {
             return None;
         }
         // A debugger may hold what has ended: then it is there at a later look.
-        let started = ending(self.spawned.child.try_wait().ok()??);
+        let started = match self.spawned.child.try_wait() {
+            Ok(status) => ending(status?),
+            // Somebody else has reaped it, so how it ended is not known.
+            Err(_) => Ending::Signal { signal: libc::SIGKILL, core: false },
+        };
         guardian.remove(self.group);
         let program = self.joined.as_mut().map(|joined| {
             // If the wrapper had not reaped it, it is our child by now.

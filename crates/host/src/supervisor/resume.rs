@@ -1,8 +1,8 @@
 //! What lies in a checkpoint directory when a job starts, and whether it may be gone on from.
 //!
 //! Invariants: versions and epochs of this launch are above all that lie in the directory; published
-//! versions of other jobs are left alone; a mismatch is refused by name, and then nothing in the
-//! directory is touched. Without a name the newest job is meant that this command line can go on
+//! versions of other jobs are left alone; a mismatch is refused by name, and no version is touched
+//! then. Without a name the newest job is meant that this command line can go on
 //! with. Deliberately absent: the choice among versions; the ledger makes it.
 
 mod strays;
@@ -21,6 +21,8 @@ use crate::directory::{Directory, DirectoryError};
 
 /// A version beyond this was not written by a job, and numbers could run out behind it.
 const HIGHEST: Version = Version(u64::MAX / 2);
+/// The same for epochs, and for the launches of a job.
+const HIGHEST_EPOCH: Epoch = Epoch(u32::MAX / 2);
 
 /// The state of a directory at the start of a launch.
 pub(crate) struct Found {
@@ -52,7 +54,7 @@ pub(crate) fn check(plan: &Plan) -> Result<(), Refusal> {
 }
 
 fn there_if_resumed(plan: &Plan, path: &Path) -> Result<(), Refusal> {
-    if plan.config.resume.is_some() && !path.is_dir() {
+    if plan.config.resume.is_some() && !path.exists() {
         let why = format!("nothing to resume: there is no directory {}", path.display());
         return Err(Refusal { code: exit::DATA, why });
     }
@@ -106,6 +108,16 @@ impl Found {
             return Err(Refusal { code: exit::DIRECTORY, why });
         }
         let all = self.manifests(directory, &names);
+        let launch = all.iter().map(|manifest| manifest.identity.launch).max().unwrap_or(0);
+        if self.epoch > HIGHEST_EPOCH || launch > HIGHEST_EPOCH.0 {
+            let why = format!(
+                "{} holds a file of epoch {} and launch {launch}, which no job reaches: remove it \
+                 or give another --ckpt-dir",
+                directory.path().display(),
+                self.epoch
+            );
+            return Err(Refusal { code: exit::DIRECTORY, why });
+        }
         match plan.config.resume {
             None => self.leave_alone(&all),
             Some(resume) => self.resume(plan, resume, &all, directory)?,
@@ -152,8 +164,8 @@ impl Found {
     fn leave_alone(&mut self, all: &[Manifest]) {
         if let Some(last) = all.iter().max_by_key(|manifest| manifest.version) {
             self.notes.push(format!(
-                "the directory holds {} versions of job {} and earlier ones; they are left alone, \
-                 and --resume would go on from them",
+                "the directory holds {} versions, the newest of job {}; they are left alone, and \
+                 --resume would go on from them",
                 all.len(),
                 last.identity.job
             ));
@@ -174,7 +186,6 @@ impl Found {
         for job in newest_first(all).into_iter().filter(|job| wanted(*job)) {
             let of_job: Vec<_> = all.iter().filter(|m| m.identity.job == job).cloned().collect();
             match Candidate::judge(plan, of_job, directory) {
-                // One that is damaged throughout is tried only when it is named, or is the only one.
                 Ok(candidate) if candidate.has_whole() => {
                     let passed = passed.into_iter().map(|(job, why)| {
                         format!("job {job} in the directory is passed over: {why}")

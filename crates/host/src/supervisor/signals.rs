@@ -17,6 +17,11 @@ use crate::sys;
 /// The signals that the launcher acts on.
 const WATCHED: [i32; 6] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT];
 
+/// Those among them that ask for the end.
+pub fn wanted_signals() -> impl Iterator<Item = i32> {
+    WATCHED.into_iter().filter(|signal| ![SIGTSTP, SIGCONT].contains(signal))
+}
+
 #[derive(Debug)]
 pub(crate) struct Signals {
     pipes: Vec<(i32, UnixStream, SigId)>,
@@ -55,7 +60,7 @@ impl Signals {
 
     /// Whether somebody wanted the end since the last call.
     pub(crate) fn presses_on(&mut self) -> bool {
-        self.take().iter().any(|signal| [SIGINT, SIGTERM, SIGHUP].contains(signal))
+        self.take().iter().any(|came| wanted_signals().any(|signal| signal == *came))
     }
 }
 

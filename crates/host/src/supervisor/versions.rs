@@ -5,18 +5,19 @@
 
 mod capture;
 mod disk;
+mod inputs;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mainstay_ckpt::Identity;
 use mainstay_ckpt::ledger::{Choice, Effect, Input, Ledger, VoidReason};
-use mainstay_ckpt::{Identity, InputEntry};
 use mainstay_control::target::{Mode, Pace, Reason};
 use mainstay_types::event::{Checkpoint, Event, Level, VersionState};
 use mainstay_types::{Epoch, JobId, Rank, Step, Version, duration};
@@ -24,7 +25,6 @@ use mainstay_types::{Epoch, JobId, Rank, Step, Version, duration};
 pub(crate) use self::capture::Capture;
 use self::writer::Writer;
 use super::config::{Every, Plan, Refusal};
-use super::drain::UNKNOWN;
 use super::member::ArenaMemory;
 use super::resume::{self, Found};
 use crate::directory::Directory;
@@ -47,6 +47,8 @@ pub(crate) struct Versions {
     first: Epoch,
     /// The epoch in force.
     epoch: Epoch,
+    /// The ranks that capture in this epoch.
+    ready: BTreeSet<Rank>,
     own_directory: bool,
     directory: Option<Arc<Directory>>,
     /// Whether there is or may be a manifest in the directory, of whatever state.
@@ -71,6 +73,8 @@ pub(crate) struct Versions {
     files: BTreeMap<Version, Vec<String>>,
     /// Versions in a row that could not be written.
     unwritten: u64,
+    /// Versions that could not be removed.
+    unpruned: u64,
     notes: Vec<String>,
 }
 
@@ -100,6 +104,7 @@ impl Versions {
             n: config.n,
             first,
             epoch: first,
+            ready: BTreeSet::new(),
             own_directory: plan.own_directory,
             directory: found.directory.map(Arc::new),
             any_manifest: found.any_manifest,
@@ -118,6 +123,7 @@ impl Versions {
             told: BTreeMap::new(),
             files,
             unwritten: 0,
+            unpruned: 0,
             notes: found.notes,
         };
         Ok((versions, first))
@@ -176,7 +182,8 @@ impl Versions {
 
     /// How long until a version is due, if one can be taken.
     pub(crate) fn due_in(&self, now: Duration) -> Option<Duration> {
-        if self.directory.is_none() || !self.ledger.may_propose() {
+        let all_ready = self.ready.len() == self.n as usize;
+        if self.directory.is_none() || !all_ready || !self.ledger.may_propose() {
             return None;
         }
         self.pace.due_in(now)
@@ -189,8 +196,17 @@ impl Versions {
     /// The epoch was raised.
     pub(crate) fn raised(&mut self, epoch: Epoch) -> Vec<Event> {
         self.epoch = epoch;
+        self.ready.clear();
         self.pace.raised();
         self.input(Input::EpochRaised(epoch))
+    }
+
+    /// A rank has protected state, and captures from its next step on. Before all do, a target
+    /// would be passed by one that does not know yet what to capture.
+    pub(crate) fn ready(&mut self, rank: Rank, epoch: Epoch) {
+        if epoch == self.epoch {
+            self.ready.insert(rank);
+        }
     }
 
     /// The epoch was opened.
@@ -210,41 +226,6 @@ impl Versions {
         self.input(Input::CopyBad { version, rank, level, why })
     }
 
-    /// Takes note of an input; gives the reason if the resumed job had another.
-    ///
-    /// Length and CRC are compared at once. SHA-256 takes seconds for gigabytes, so the drain
-    /// computes it, before it writes the first version: nothing of a job is published on bytes that
-    /// it did not begin with.
-    pub(crate) fn input_loaded(
-        &mut self,
-        name: &str,
-        blob: &Arc<Blob>,
-        crc: u32,
-    ) -> Option<String> {
-        let bytes = blob.len() as u64;
-        match self.identity.inputs.iter().find(|input| input.name == name) {
-            Some(was) if was.bytes != bytes || was.crc != crc => return Some(other_input(name)),
-            Some(_) => {}
-            None => {
-                let sha256 = UNKNOWN;
-                self.identity.inputs.push(InputEntry { name: name.to_owned(), bytes, crc, sha256 });
-                self.identity.inputs.sort_by(|a, b| a.name.cmp(&b.name));
-            }
-        }
-        self.inputs.insert(name.to_owned(), Arc::clone(blob));
-        None
-    }
-
-    /// Keeps an input's digest; gives the reason if the resumed job had another.
-    pub(crate) fn input_digest(&mut self, name: &str, sha256: [u8; 32]) -> Option<String> {
-        self.inputs.remove(name);
-        let entry = self.identity.inputs.iter_mut().find(|input| input.name == name)?;
-        if entry.sha256 == UNKNOWN {
-            entry.sha256 = sha256;
-        }
-        (entry.sha256 != sha256).then(|| other_input(name))
-    }
-
     /// The version to open with; `None` is the start of the job.
     pub(crate) fn choose(&mut self) -> Result<Option<&Choice>, String> {
         if let Some(was) = &self.resumed {
@@ -262,6 +243,11 @@ impl Versions {
             ));
         }
         Ok(self.choice.as_ref())
+    }
+
+    /// Whether there is a job to be gone on with, and nobody has asked for its state.
+    pub(crate) fn is_unresumed(&self) -> bool {
+        self.resumed.is_some()
     }
 
     /// All ranks have the state that was chosen.
@@ -375,13 +361,6 @@ impl Versions {
         matches!(why, VoidReason::Contradiction { .. })
             .then(|| Event::Note { text: format!("version {version} is void: {why}") })
     }
-}
-
-fn other_input(name: &str) -> String {
-    format!(
-        "input `{name}` has other bytes than in the job that is resumed: give the input of that \
-         job, or start without --resume"
-    )
 }
 
 /// A descriptor for a rank that restores.

@@ -15,10 +15,13 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 /// Ignores the signals that a background process gets for reading its terminal and that a process
-/// gets for a file beyond its limit: the launcher sees an error instead.
+/// gets for a file beyond its limit: the launcher sees an error instead. Children are to be waited
+/// for, whatever whoever started the launcher thought of its own.
 pub fn ignore_limits_and_stops() {
     // SAFETY: setting a disposition to SIG_IGN installs no code and touches no memory.
     unsafe { libc::signal(libc::SIGTTIN, libc::SIG_IGN) };
+    // SAFETY: as above, for the default.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
     // A file size limit is then an error with a name instead of an end without a word.
     // SAFETY: as above.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };

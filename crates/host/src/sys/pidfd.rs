@@ -23,7 +23,8 @@ struct Info {
 }
 
 /// `_IOWR(0xFF, 11, struct pidfd_info)`.
-const PIDFD_GET_INFO: libc::Ioctl = 0xC040_FF0B;
+#[allow(clippy::cast_possible_wrap, reason = "musl has signed numbers for the same bits")]
+const PIDFD_GET_INFO: libc::Ioctl = 0xC040_FF0B_u32 as libc::Ioctl;
 /// The process has ended and was reaped: `exit_code` is filled.
 const PIDFD_INFO_EXIT: u64 = 1 << 3;
 const _: () = assert!(size_of::<Info>() == 64);

@@ -28,6 +28,11 @@ pub enum ToSupervisor {
         /// The epoch acknowledged.
         epoch: Epoch,
     },
+    /// I complete my first step with protected state: from here on I capture.
+    Ready {
+        /// The epoch.
+        epoch: Epoch,
+    },
     /// I need an arena for a slot. Answered by [`ToRank::Arena`](super::ToRank::Arena).
     Arena {
         /// The epoch of the request.
@@ -85,14 +90,16 @@ pub enum ToSupervisor {
         /// What was wrong.
         why: String,
     },
-    /// I need a named input. Answered by [`ToRank::InputLoad`](super::ToRank::InputLoad) or [`ToRank::InputReady`](super::ToRank::InputReady).
+    /// I need a named input. Answered by [`ToRank::InputLoad`](super::ToRank::InputLoad) or
+    /// [`ToRank::InputReady`](super::ToRank::InputReady).
     Input {
         /// The epoch of the request.
         epoch: Epoch,
         /// Its name.
         name: String,
     },
-    /// I have loaded it; the descriptor holds it. Answered by [`ToRank::InputReady`](super::ToRank::InputReady).
+    /// I have loaded it; the descriptor holds it. Answered by
+    /// [`ToRank::InputReady`](super::ToRank::InputReady).
     InputLoaded {
         /// The epoch of the request.
         epoch: Epoch,
@@ -118,6 +125,8 @@ pub enum ToSupervisor {
         epoch: Epoch,
         /// An absolute path.
         path: String,
+        /// Why nothing can be published there; empty if nothing speaks against it.
+        why: String,
     },
     /// My result; the descriptors hold it, and the audit log if there is one.
     Result {
@@ -184,7 +193,8 @@ impl ToSupervisor {
                 w.u8(8).u32(epoch.0).text(name).u64(*bytes).u32(*crc)
             }
             Self::Report { epoch, key, value } => w.u8(9).u32(epoch.0).text(key).text(cut(value)),
-            Self::Output { epoch, path } => w.u8(10).u32(epoch.0).text(path),
+            Self::Output { epoch, path, why } => w.u8(10).u32(epoch.0).text(path).text(cut(why)),
+            Self::Ready { epoch } => w.u8(15).u32(epoch.0),
             Self::Result { epoch, step, bytes, audit_bytes } => {
                 w.u8(11).u32(epoch.0).u64(step.0).u64(*bytes).u64(*audit_bytes)
             }
@@ -235,7 +245,7 @@ impl ToSupervisor {
             12 => Self::Panicked { message: r.text(TEXT_BYTES_MAX, "panic")? },
             13 => Self::Failed { message: r.text(TEXT_BYTES_MAX, "error")? },
             14 => Self::FinishedEarly,
-            1..=11 => {
+            1..=11 | 15 => {
                 let epoch = Epoch(r.u32("epoch")?);
                 Self::decode_of_epoch(kind, epoch, &mut r)?
             }
@@ -288,7 +298,12 @@ impl ToSupervisor {
                 key: r.text(NAME_BYTES_MAX, "report key")?,
                 value: r.text(TEXT_BYTES_MAX, "report value")?,
             },
-            10 => Self::Output { epoch, path: r.text(TEXT_BYTES_MAX, "output path")? },
+            15 => Self::Ready { epoch },
+            10 => Self::Output {
+                epoch,
+                path: r.text(TEXT_BYTES_MAX, "output path")?,
+                why: r.text(TEXT_BYTES_MAX, "reason")?,
+            },
             _ => Self::Result {
                 epoch,
                 step: Step(r.u64("step")?),

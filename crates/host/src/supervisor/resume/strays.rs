@@ -15,7 +15,7 @@ use crate::directory::Directory;
 /// What no manifest names.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Strays {
-    /// Shards and asides of versions that were never published.
+    /// Shards and asides of versions that were never published, and asides of those that were.
     unpublished: Vec<String>,
     /// Shards whose manifest is not there.
     bereft: Vec<String>,
@@ -46,6 +46,8 @@ impl Strays {
                         strays.versions.insert(version);
                     }
                 }
+                // A second name of the manifest, where publishing takes two steps.
+                Some(FileName::Aside { .. }) => strays.unpublished.push(name.clone()),
                 _ => {}
             }
         }
@@ -101,7 +103,7 @@ mod tests {
         ]
         .map(str::to_owned);
         let found = Strays::among(&names);
-        assert_eq!(found.unpublished, [&*names[7], &*names[6]], "the aside last");
+        assert_eq!(found.unpublished, [&*names[7], &*names[6], &*names[10]], "asides last");
         assert_eq!(found.bereft, [&*names[3], &*names[4]]);
         assert_eq!(found.versions, BTreeSet::from([Version(2)]));
         assert_eq!(Strays::among(&names[..3]), Strays::default());

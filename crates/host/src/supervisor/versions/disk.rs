@@ -17,7 +17,7 @@ use mainstay_types::{Rank, Step, Version, exit};
 use super::Versions;
 use super::writer::Overdue;
 use crate::supervisor::Supervisor;
-use crate::supervisor::drain::{Drain, LOOK, Report, WriteTask};
+use crate::supervisor::drain::{Drain, Report, WriteTask};
 use crate::sys;
 
 /// How long a failed job waits for its newest version to reach the disk.
@@ -105,7 +105,11 @@ impl Versions {
                 Vec::new()
             }
             Report::PruneFailed(why) => {
-                vec![Event::Note { text: format!("an old version is not removed: {why}") }]
+                self.unpruned += 1;
+                let text =
+                    format!("{} old versions are not removed, the last: {why}", self.unpruned);
+                let told = self.unpruned.is_power_of_two();
+                told.then_some(Event::Note { text }).into_iter().collect()
             }
         }
     }
@@ -140,7 +144,7 @@ impl Versions {
             let Some(drain) = self.writer.drain() else {
                 return false;
             };
-            match drain.wait(left.min(LOOK)) {
+            match drain.wait(left.min(sys::LOOK)) {
                 Ok(report) => events.extend(self.report(report)),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return false,

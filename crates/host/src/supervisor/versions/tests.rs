@@ -9,7 +9,7 @@ use mainstay_types::Incarnation;
 use super::*;
 use crate::shm::allocate_arena;
 use crate::supervisor::config::Config;
-use crate::supervisor::drain::Drain;
+use crate::supervisor::drain::{Drain, Report};
 use crate::sys;
 
 fn seconds(seconds: u64) -> Duration {
@@ -215,4 +215,32 @@ fn what_no_manifest_names_is_removed_at_the_start_and_counted() {
     assert_eq!(versions.directory.as_ref().unwrap().names().unwrap(), kept);
     assert_eq!(versions.ledger.next_version(), Version(3), "numbers are not used again");
     versions.end(true, &mut || false);
+}
+
+#[test]
+fn nothing_is_published_on_an_input_of_other_bytes_though_length_and_crc_agree() {
+    let mut versions = versions("input");
+    versions.start_drain();
+    let blob = Arc::new(Blob::create("t", &[b"the input"]).unwrap());
+    assert_eq!(versions.input_loaded("m", &blob, blob.crc()), None);
+    // As if a resumed job had written down another digest for the same length and CRC.
+    versions.identity.inputs[0].sha256 = [7; 32];
+    let (version, _) = commit(&mut versions, 1);
+    let mut told = Vec::new();
+    while versions.ledger.is_draining() {
+        let report = versions.writer.drain().unwrap().wait(seconds(60)).unwrap();
+        if let Report::Input(name, digest) = &report {
+            let why = versions.input_digest(name, *digest).unwrap();
+            assert!(why.contains("input `m` has other bytes"), "{why}");
+            continue;
+        }
+        told.extend(versions.report(report));
+    }
+    assert!(says(&told, &format!("version {version} is not on disk")), "{told:?}");
+    assert!(says(&told, "other bytes than the job began with"), "{told:?}");
+    assert_eq!(versions.ledger.newest_published(), None);
+    // Length or CRC are compared at once.
+    let other = Arc::new(Blob::create("t", &[b"another one"]).unwrap());
+    assert!(versions.input_loaded("m", &other, other.crc()).is_some());
+    versions.end(false, &mut || true);
 }
