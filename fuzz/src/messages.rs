@@ -1,6 +1,6 @@
 //! Late and unexpected messages, as images and shards hold them.
 
-use mainstay_ckpt::{decode_messages, encode_messages, messages_bytes};
+use mainstay_ckpt::{decode_late, decode_messages, encode_late, encode_messages, messages_bytes};
 use mainstay_types::crc32c;
 
 use crate::wire::within;
@@ -20,6 +20,15 @@ pub fn messages(data: &[u8]) -> bool {
                 assert_eq!(encode_messages(&messages), bytes);
                 let payloads = messages.iter().map(|message| message.payload.len());
                 assert!(payloads.sum::<usize>() <= bytes.len());
+            }
+            Err(error) => within(&error, bytes.len()),
+        }
+        match decode_late(bytes) {
+            Ok(late) => {
+                accepted = true;
+                assert_eq!(encode_late(&late), bytes);
+                let entries = &late.determinants.entries;
+                assert!(entries.iter().all(|entry| entry.call < late.determinants.calls));
             }
             Err(error) => within(&error, bytes.len()),
         }

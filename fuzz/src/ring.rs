@@ -16,7 +16,7 @@ use mainstay_host::endpoint::{CommError, Endpoint, EndpointConfig, RequestId, Re
 use mainstay_host::shm::Segment;
 use mainstay_types::frame::Header;
 use mainstay_types::limits::{FRAME_HEADER_BYTES, RING_BYTES_MIN};
-use mainstay_types::{Epoch, Incarnation, Rank, Version, crc32c};
+use mainstay_types::{Epoch, Incarnation, Late, Rank, Version, crc32c};
 
 use crate::source::Source;
 
@@ -126,7 +126,7 @@ impl<'w> Play<'w> {
                 unexpected: Vec::new(),
             };
             let suppress = vec![source.u64(), 0];
-            let (late, early) = (Vec::new(), Vec::new());
+            let (late, early) = (Late::default(), Vec::new());
             resume = Some(Resume { version: Version(0), cut, late, suppress, early });
         }
         endpoint.begin_epoch(Epoch(1), &[Incarnation(0); 2], resume).ok()?;

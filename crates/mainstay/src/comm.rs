@@ -2,13 +2,18 @@
 //!
 //! Invariants: a message is received by source and tag in the order it was sent; the order in which
 //! a reduction combines is a function of the number of ranks alone, so its bits do not depend on
-//! timing. Deliberately absent: wildcards, and collectives in `Drop`.
+//! timing. Deliberately absent: collectives in `Drop`.
+
+mod receive;
+mod request;
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use mainstay_host::endpoint::RequestId;
 
+pub use self::receive::{Any, Source, Status, Tag};
+pub use self::request::Request;
 use crate::job::Handle;
 use crate::{Error, Plain, Result};
 
@@ -99,20 +104,6 @@ impl Comm {
         Ok(endpoint.send(destination, self.context, tag, bytemuck::cast_slice(data))?)
     }
 
-    /// Receives the next message of `source` with `tag` into the front of `data`; gives the number
-    /// of elements.
-    ///
-    /// # Errors
-    /// An interruption, a source that does not exist, a message longer than `data`, or one whose
-    /// bytes are no whole number of elements.
-    pub fn recv<T: Plain>(&self, data: &mut [T], source: usize, tag: u32) -> Result<usize> {
-        let source = self.peer(source)?;
-        let mut core = self.handle.communicating()?;
-        let endpoint = core.rank.endpoint();
-        let got = endpoint.recv_into(source, self.context, tag, bytemuck::cast_slice_mut(data))?;
-        whole::<T>(got)
-    }
-
     /// Starts a send; `data` may be changed at once.
     ///
     /// # Errors
@@ -122,17 +113,6 @@ impl Comm {
         let mut core = self.handle.communicating()?;
         let bytes = bytemuck::cast_slice(data);
         let id = core.rank.endpoint().isend(destination, self.context, tag, bytes)?;
-        Ok(self.request(id))
-    }
-
-    /// Starts to receive the next message of `source` with `tag`; [`Request::wait`] gives it.
-    ///
-    /// # Errors
-    /// As [`Comm::recv`].
-    pub fn irecv<T: Plain>(&self, source: usize, tag: u32) -> Result<Request<T>> {
-        let source = self.peer(source)?;
-        let mut core = self.handle.communicating()?;
-        let id = core.rank.endpoint().irecv(source, self.context, tag)?;
         Ok(self.request(id))
     }
 
@@ -220,41 +200,6 @@ impl Comm {
 impl fmt::Debug for Comm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Comm").field("rank", &self.rank).field("size", &self.size).finish()
-    }
-}
-
-/// A send or a receive that was started. Complete each before the next
-/// [`checkpoint`](crate::Job::checkpoint).
-#[must_use = "a request completes when it is waited for"]
-pub struct Request<T> {
-    handle: Handle,
-    id: RequestId,
-    element: PhantomData<T>,
-}
-
-impl<T: Plain> Request<T> {
-    /// Completes it; gives the message of a receive, nothing for a send.
-    ///
-    /// # Errors
-    /// An interruption, or a message whose bytes are no whole number of elements.
-    pub fn wait(self) -> Result<Vec<T>> {
-        let mut core = self.handle.communicating()?;
-        let bytes = core.rank.endpoint().wait(self.id)?;
-        typed(&bytes)
-    }
-
-    /// Whether it is complete, so that [`Request::wait`] returns at once.
-    ///
-    /// # Errors
-    /// An interruption.
-    pub fn test(&mut self) -> Result<bool> {
-        Ok(self.handle.communicating()?.rank.endpoint().test(self.id)?)
-    }
-}
-
-impl<T> fmt::Debug for Request<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request").field("id", &self.id).finish_non_exhaustive()
     }
 }
 

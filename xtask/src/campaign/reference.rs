@@ -15,6 +15,7 @@ pub(crate) const PROGRAMS: &[(&str, &[&str])] = &[
     ("cg", &["data/bcsstk16.mtx.gz"]),
     ("probe", &["steps", "200", "--spin-us", "500"]),
     ("probe", &["pipeline", "--steps", "200", "--spin-us", "500"]),
+    ("pi-farm", &["--rounds", "150", "--tasks", "16", "--darts", "300", "--deterministic"]),
 ];
 /// So many of them, from the first, use collectives in every step.
 pub(crate) const WITH_COLLECTIVES: usize = 2;

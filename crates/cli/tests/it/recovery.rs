@@ -255,3 +255,19 @@ fn an_audit_tells_a_deterministic_program_from_another() {
     let ended = run(&["-n", "3", "--audit", &probe, "nondet"]).code(76);
     assert!(ended.value("twin").contains("first differ in step"), "{}", ended.stdout);
 }
+
+#[test]
+fn a_farm_whose_order_is_that_of_arrival_ends_right_and_with_an_order_bit_identical() {
+    let farm = program("pi-farm");
+    let options = ["-n", "4", "--max-restarts", "9", "--ckpt-every", "2steps", "--inject"];
+    let work = ["--rounds", "120", "--tasks", "16", "--darts", "100"];
+    // The giver of tasks dies as often as the workers, in the middle of a round.
+    for fault in ["kill:0@point=send#900,kill:2@step=70", "kill:1@point=send#200,kill:0@step=90"] {
+        let free = run(&[&options[..], &[fault, &farm], &work].concat()).code(0);
+        let pi: f64 = free.value("pi").parse().unwrap();
+        assert!((pi - std::f64::consts::PI).abs() < 0.02, "{pi}");
+        assert_eq!(free.stderr.matches("FAILED").count(), 2, "{}", free.stderr);
+        let words = [&options[..], &[fault, "--twin", &farm], &work, &["--deterministic"]];
+        assert_eq!(run(&words.concat()).code(0).value("bit-identical"), "yes");
+    }
+}

@@ -123,8 +123,8 @@ fn random_wildcards_meet_what_a_search_from_the_front_finds() {
     for seed in 0..300 {
         let mut random = Random(seed);
         let mut m = Matching::new(3);
-        let (mut posted, mut kept): (Vec<(Wanted, u32)>, Vec<(Rank, Label, u32)>) =
-            (Vec::new(), Vec::new());
+        let mut posted: Vec<(Wanted, u32)> = Vec::new();
+        let mut kept: Vec<(Rank, Label, u32)> = Vec::new();
         for id in 0..400 {
             let (rank, label) = (Rank(random.below(3) as u32), label(random.below(3) as u32));
             if random.below(2) == 0 {

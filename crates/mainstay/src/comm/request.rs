@@ -1,0 +1,102 @@
+//! Sends and receives that were started.
+//!
+//! Invariant: a request belongs to one entry of the program and is completed, or taken back, once.
+//! Deliberately absent: progress; every call of the endpoint makes some.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use mainstay_host::endpoint::RequestId;
+
+use super::{Status, typed};
+use crate::job::Handle;
+use crate::{Plain, Result};
+
+/// A send or a receive that was started. Complete each before the next
+/// [`checkpoint`](crate::Job::checkpoint).
+#[must_use = "a request completes when it is waited for"]
+pub struct Request<T> {
+    pub(super) handle: Handle,
+    pub(super) id: RequestId,
+    pub(super) element: PhantomData<T>,
+}
+
+impl<T: Plain> Request<T> {
+    /// Completes it; gives the message of a receive, nothing for a send.
+    ///
+    /// # Errors
+    /// An interruption, or a message whose bytes are no whole number of elements.
+    pub fn wait(self) -> Result<Vec<T>> {
+        Ok(self.wait_from()?.0)
+    }
+
+    /// As [`Request::wait`]; tells whose message a receive got.
+    ///
+    /// # Errors
+    /// As [`Request::wait`].
+    pub fn wait_from(self) -> Result<(Vec<T>, Option<Status>)> {
+        let mut core = self.handle.communicating()?;
+        let (arrived, bytes) = core.rank.endpoint().complete(self.id)?;
+        Ok((typed(&bytes)?, arrived.map(Status::from)))
+    }
+
+    /// Whether it is complete, so that [`Request::wait`] returns at once.
+    ///
+    /// # Errors
+    /// An interruption.
+    pub fn test(&mut self) -> Result<bool> {
+        Ok(self.handle.communicating()?.rank.endpoint().test(self.id)?)
+    }
+
+    /// Takes a receive back. One for which a message has come is given back, to be waited for.
+    ///
+    /// # Errors
+    /// An interruption.
+    pub fn cancel(self) -> Result<Option<Self>> {
+        let cancelled = self.handle.communicating()?.rank.endpoint().cancel(self.id)?;
+        Ok((!cancelled).then_some(self))
+    }
+
+    /// Completes all of them; gives their messages in the order of the requests.
+    ///
+    /// # Errors
+    /// As [`Request::wait`].
+    pub fn wait_all(requests: impl IntoIterator<Item = Self>) -> Result<Vec<Vec<T>>> {
+        requests.into_iter().map(Self::wait).collect()
+    }
+
+    /// Completes one of them, which leaves the list, and gives its place and its message; `None` if
+    /// the list is empty.
+    ///
+    /// # Errors
+    /// As [`Request::wait`].
+    pub fn wait_any(requests: &mut Vec<Self>) -> Result<Option<(usize, Vec<T>)>> {
+        let Some(first) = requests.first() else { return Ok(None) };
+        let ids: Vec<_> = requests.iter().map(|request| request.id).collect();
+        let place = first.handle.communicating()?.rank.endpoint().wait_any(&ids)?;
+        Ok(Some((place, requests.remove(place).wait()?)))
+    }
+
+    /// Completes those that need no waiting, which leave the list; gives their messages, each with
+    /// the place that its request had.
+    ///
+    /// # Errors
+    /// As [`Request::wait`].
+    pub fn test_some(requests: &mut Vec<Self>) -> Result<Vec<(usize, Vec<T>)>> {
+        let (mut done, mut left) = (Vec::new(), Vec::new());
+        for (place, mut request) in std::mem::take(requests).into_iter().enumerate() {
+            match request.test()? {
+                true => done.push((place, request.wait()?)),
+                false => left.push(request),
+            }
+        }
+        *requests = left;
+        Ok(done)
+    }
+}
+
+impl<T> fmt::Debug for Request<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("id", &self.id).finish_non_exhaustive()
+    }
+}
