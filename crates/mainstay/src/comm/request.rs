@@ -100,3 +100,50 @@ impl<T> fmt::Debug for Request<T> {
         f.debug_struct("Request").field("id", &self.id).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Any, Request};
+
+    /// A lone rank, whose messages are to itself.
+    #[test]
+    fn requests_complete_together_one_by_one_or_not_at_all() {
+        crate::run(|job| {
+            let world = job.world();
+            let mut slow = world.irecv::<u64>(0, 1)?;
+            let fast = world.irecv::<u64>(Any, 2)?;
+            assert!(!slow.test()?);
+            world.send(&[7_u64, 8], 0, 2)?;
+            let mut both = vec![slow, fast];
+            assert_eq!(Request::wait_any(&mut both)?, Some((1, vec![7, 8])));
+            assert_eq!(Request::test_some(&mut both)?, []);
+            world.send(&[9_u64], 0, 1)?;
+            assert_eq!(Request::test_some(&mut both)?, [(0, vec![9])]);
+            assert_eq!(Request::wait_any(&mut both)?, None);
+
+            let never = world.irecv::<u64>(Any, Any)?;
+            assert!(never.cancel()?.is_none(), "no message has come");
+            let came = world.irecv::<u64>(Any, Any)?;
+            world.send(&[1_u64], 0, 3)?;
+            assert_eq!(world.iprobe(Any, 3)?, None, "it went to the receive");
+            let came = came.cancel()?.expect("a message has come");
+            let (words, status) = came.wait_from()?;
+            assert_eq!((words, status.map(|status| status.tag())), (vec![1], Some(3)));
+
+            let mut room = [0_u64; 2];
+            assert_eq!(world.send_recv((&[4_u64, 5], 0), (&mut room, 0), 6)?, 2);
+            world.send(&room, 0, 9)?;
+            assert_eq!(world.probe(0, Any)?.count::<u64>()?, 2);
+            assert!(world.probe(0, Any)?.count::<[u64; 3]>().is_err());
+            assert_eq!(world.recv_vec::<u64>(Any, 9)?.0, [4, 5]);
+            assert!(world.recv(&mut room, 1, 0).is_err(), "there is no such rank");
+            let all = [10, 11].map(|tag| world.irecv::<u64>(0, tag));
+            world.send(&[2_u64], 0, 11)?;
+            world.send(&[1_u64], 0, 10)?;
+            let all = all.into_iter().collect::<crate::Result<Vec<_>>>()?;
+            assert_eq!(Request::wait_all(all)?, [vec![1], vec![2]]);
+            job.finish([0_u8])
+        })
+        .unwrap();
+    }
+}
