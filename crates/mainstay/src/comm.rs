@@ -4,6 +4,7 @@
 //! a reduction combines is a function of the number of ranks alone, so its bits do not depend on
 //! timing. Deliberately absent: collectives in `Drop`.
 
+mod collective;
 mod receive;
 mod request;
 
@@ -116,72 +117,6 @@ impl Comm {
         Ok(self.request(id))
     }
 
-    /// Returns when every rank has called it.
-    ///
-    /// # Errors
-    /// An interruption.
-    pub fn barrier(&self) -> Result<()> {
-        Ok(self.handle.communicating()?.rank.endpoint().barrier(self.context)?)
-    }
-
-    /// Gives every rank what `root` has in `data`.
-    ///
-    /// # Errors
-    /// An interruption, a root that does not exist, or lengths that differ between ranks.
-    pub fn broadcast<T: Plain>(&self, data: &mut [T], root: usize) -> Result<()> {
-        let root = self.peer(root)?;
-        let mut core = self.handle.communicating()?;
-        let bytes = bytemuck::cast_slice_mut(data);
-        Ok(core.rank.endpoint().broadcast(self.context, root, bytes)?)
-    }
-
-    /// Combines the `data` of all ranks element by element; `root` gets the result.
-    ///
-    /// # Errors
-    /// As [`Comm::broadcast`].
-    pub fn reduce<T: Reducible>(&self, data: &[T], op: Op, root: usize) -> Result<Option<Vec<T>>> {
-        let root = self.peer(root)?;
-        let mut all = data.to_vec();
-        let mut core = self.handle.communicating()?;
-        let bytes = bytemuck::cast_slice_mut(&mut all);
-        core.rank.endpoint().reduce(self.context, root, bytes, &mut fold::<T>(op))?;
-        Ok((root.index() == self.rank).then_some(all))
-    }
-
-    /// Combines the `data` of all ranks element by element; every rank gets the result in place.
-    ///
-    /// # Errors
-    /// As [`Comm::broadcast`].
-    pub fn allreduce<T: Reducible>(&self, data: &mut [T], op: Op) -> Result<()> {
-        let mut core = self.handle.communicating()?;
-        let bytes = bytemuck::cast_slice_mut(data);
-        Ok(core.rank.endpoint().allreduce(self.context, bytes, &mut fold::<T>(op))?)
-    }
-
-    /// Gives `root` the `data` of all ranks, in rank order. Lengths may differ.
-    ///
-    /// # Errors
-    /// An interruption, or a root that does not exist.
-    pub fn gather<T: Plain>(&self, data: &[T], root: usize) -> Result<Option<Vec<T>>> {
-        let root = self.peer(root)?;
-        let mut core = self.handle.communicating()?;
-        let bytes = bytemuck::cast_slice(data);
-        match core.rank.endpoint().gather(self.context, root, bytes)? {
-            Some(blocks) => joined(&blocks).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// Gives every rank the `data` of all ranks, in rank order. Lengths may differ.
-    ///
-    /// # Errors
-    /// An interruption.
-    pub fn allgather<T: Plain>(&self, data: &[T]) -> Result<Vec<T>> {
-        let mut core = self.handle.communicating()?;
-        let bytes = bytemuck::cast_slice(data);
-        joined(&core.rank.endpoint().allgather(self.context, bytes)?)
-    }
-
     fn peer(&self, rank: usize) -> Result<mainstay_types::Rank> {
         match u32::try_from(rank) {
             Ok(peer) if rank < self.size => Ok(mainstay_types::Rank(peer)),
@@ -200,20 +135,6 @@ impl Comm {
 impl fmt::Debug for Comm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Comm").field("rank", &self.rank).field("size", &self.size).finish()
-    }
-}
-
-/// Combines `higher` into `lower`, element by element.
-fn fold<T: Reducible>(op: Op) -> impl FnMut(&mut [u8], &[u8]) {
-    move |lower, higher| {
-        // Message buffers need not be aligned for `T`.
-        for (low, high) in
-            lower.chunks_exact_mut(size_of::<T>()).zip(higher.chunks_exact(size_of::<T>()))
-        {
-            let a: T = bytemuck::pod_read_unaligned(low);
-            let b: T = bytemuck::pod_read_unaligned(high);
-            low.copy_from_slice(bytemuck::bytes_of(&a.combine(b, op)));
-        }
     }
 }
 
@@ -254,7 +175,7 @@ mod tests {
         assert_eq!(250_u8.combine(10, Op::Sum), 4);
         assert_eq!(2.0_f64.combine(f64::NAN, Op::Max), 2.0);
         let mut low = bytemuck::cast_slice(&[1.0_f64, 5.0]).to_vec();
-        fold::<f64>(Op::Min)(&mut low, bytemuck::cast_slice(&[3.0_f64, 2.0]));
+        collective::fold::<f64>(Op::Min)(&mut low, bytemuck::cast_slice(&[3.0_f64, 2.0]));
         assert_eq!(typed::<f64>(&low).unwrap(), [1.0, 2.0]);
     }
 

@@ -22,13 +22,16 @@ pub type Fold<'a> = &'a mut dyn FnMut(&mut [u8], &[u8]);
 
 /// Tags of collectives, one for each kind of message.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     Barrier = 1,
     Broadcast,
     Reduce,
     Result,
     Gather,
     Length,
+    Scatter,
+    Exchange,
+    Scan,
 }
 
 impl Endpoint {
@@ -144,7 +147,7 @@ impl Endpoint {
     }
 
     /// Runs a collective as one call.
-    fn collective<T>(&mut self, body: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub(super) fn collective<T>(&mut self, body: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.call(|e| {
             (e.point)(Point::CollectiveEnter);
             e.within = Some(WaitKind::Collective);
@@ -154,11 +157,11 @@ impl Endpoint {
         })
     }
 
-    fn label(&self, context: u32, kind: Kind) -> Label {
+    pub(super) fn label(&self, context: u32, kind: Kind) -> Label {
         self.now(Label { context: context * 2 + 1, tag: kind as u32 })
     }
 
-    fn recv_exact(&mut self, from: Rank, label: Label, block: &mut [u8]) -> Result<()> {
+    pub(super) fn recv_exact(&mut self, from: Rank, label: Label, block: &mut [u8]) -> Result<()> {
         let expected = block.len() as u64;
         let unequal = |found| CommError::Unequal { peer: from, expected, found };
         match self.recv_inner(from, label, Buffer::Fixed(block)) {
@@ -241,7 +244,7 @@ const ALIGNMENT: usize = 64;
 
 /// A block in pieces of at most `bytes`; an empty block is one empty piece, so that it
 /// synchronises as any other.
-fn pieces(block: &mut [u8], bytes: usize) -> impl Iterator<Item = &mut [u8]> {
+pub(super) fn pieces(block: &mut [u8], bytes: usize) -> impl Iterator<Item = &mut [u8]> {
     let mut rest = Some(block);
     std::iter::from_fn(move || {
         let block = rest.take()?;

@@ -68,6 +68,14 @@ pub enum CommError {
     /// A request that was waited for already.
     #[error("the request is complete and was waited for before")]
     Spent,
+    /// Not one block for each rank.
+    #[error("{found} blocks are given where each of {n} ranks gets one")]
+    Blocks {
+        /// How many there are.
+        found: usize,
+        /// Number of ranks.
+        n: u32,
+    },
     /// Blocks of a collective differ in length where they must not.
     #[error("rank {peer} gives {found} bytes to a collective where {expected} are expected")]
     Unequal {

@@ -17,6 +17,7 @@ mod choice;
 mod collective;
 mod cut;
 mod error;
+mod exchange;
 mod inbound;
 mod p2p;
 mod pull;

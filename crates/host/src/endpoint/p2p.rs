@@ -163,7 +163,7 @@ impl Endpoint {
 
     /// A receive that begins: of an unexpected message if one matches, unless it does not fit.
     #[inline]
-    fn target<'a>(&mut self, wanted: Wanted, buffer: Buffer<'a>) -> Target<'a> {
+    pub(super) fn target<'a>(&mut self, wanted: Wanted, buffer: Buffer<'a>) -> Target<'a> {
         let mut target = Target { wanted, met: None, buffer, state: State::Waiting };
         if let Some(id) = self.matching.has(&wanted) {
             let bytes = self.unexpected_len(id);
@@ -215,7 +215,7 @@ impl Endpoint {
 
     /// The message that the call waited for, which is now the program's.
     #[inline]
-    fn received(&mut self, work: &mut Work<'_>) -> Arrived {
+    pub(super) fn received(&mut self, work: &mut Work<'_>) -> Arrived {
         let done = work.receive.as_mut().and_then(|target| match (target.state, target.met) {
             (State::Done { sequence, total }, Some(met)) => Some((target, sequence, total, met)),
             _ => None,

@@ -142,3 +142,48 @@ fn blocks_that_differ_in_length_are_refused() {
     let unequal = CommError::Unequal { peer: Rank(0), expected: 16, found: 8 };
     assert_eq!(results, [Ok(()), Err(unequal)]);
 }
+
+#[test]
+fn prefixes_fold_from_rank_0_up() {
+    for n in 1..=6 {
+        for elements in [0, 1, 17, 9000] {
+            ranks(n, |e| {
+                let (mut prefix, mut below) = (block(0, elements), None);
+                for rank in 1..=e.rank().0 {
+                    below = Some(prefix.clone());
+                    add(&mut prefix, &block(rank, elements));
+                }
+                let mut mine = block(e.rank().0, elements);
+                let mut before = vec![7; mine.len()];
+                e.scan(0, &mut mine, &mut before, &mut add).unwrap();
+                assert_eq!(mine, prefix, "n={n} of {elements}");
+                assert_eq!(before, below.unwrap_or_else(|| vec![7; mine.len()]));
+            });
+        }
+    }
+}
+
+#[test]
+fn blocks_go_where_they_belong_whatever_their_lengths() {
+    let between = |from: u32, to: u32| {
+        let bytes = [0, 3, 70_000, 300_000][((from * 3 + to) % 4) as usize];
+        text(u64::from(from * 100 + to), bytes)
+    };
+    for n in 1..=5 {
+        ranks(n, |e| {
+            let me = e.rank().0;
+            let mine: Vec<_> = (0..n).map(|to| between(me, to)).collect();
+            let mine: Vec<&[u8]> = mine.iter().map(Vec::as_slice).collect();
+            let got = e.alltoall(2, &mine).unwrap();
+            assert!((0..n).zip(&got).all(|(from, bytes)| *bytes == between(from, me)));
+            for root in Rank::all(n) {
+                let blocks = if root.0 == me { &mine[..] } else { &[] };
+                assert_eq!(e.scatter(2, root, blocks).unwrap(), between(root.0, me));
+            }
+            e.barrier(2).unwrap();
+        });
+    }
+    ranks(1, |e| {
+        assert_eq!(e.alltoall(0, &[]), Err(CommError::Blocks { found: 0, n: 1 }));
+    });
+}
