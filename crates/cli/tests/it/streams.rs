@@ -88,20 +88,44 @@ fn signals_end_the_job_with_their_code_and_a_summary() {
     }
 }
 
-/// Waits until nothing more fits the pipe that the launcher writes to. Its other end, opened once
-/// more, tells.
+/// Whether something more fits a pipe, which its other end, opened once more, tells.
+fn has_room(pipe: &str) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let writer = std::fs::File::options().write(true).open(pipe).unwrap();
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(&writer, PollFlags::OUT)], Some(&now)) != Ok(0)
+}
+
+/// Waits until nothing more fits the pipe that the launcher writes to.
 fn until_stalled(job: &mut Run) {
     use std::os::fd::AsRawFd;
     let fd = job.child().stdout.as_ref().unwrap().as_raw_fd();
-    let writer = std::fs::File::options().write(true).open(format!("/proc/self/fd/{fd}")).unwrap();
+    let pipe = format!("/proc/self/fd/{fd}");
     let until = Instant::now() + Duration::from_secs(60);
-    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-    let room = rustix::event::PollFlags::OUT;
-    while rustix::event::poll(&mut [rustix::event::PollFd::new(&writer, room)], Some(&now)) != Ok(0)
-    {
+    while has_room(&pipe) {
         assert!(Instant::now() < until, "the pipe does not fill");
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn a_reader_that_stalls_holds_back_a_rank_that_prints() {
+    let mut job = start(&["-n", "1", "sh", "-c", "exec yes"]);
+    until_stalled(&mut job);
+    let ranks = job.processes();
+    let (pid, _) = ranks.iter().find(|(_, command)| command.starts_with("yes")).unwrap();
+    let pipe = format!("/proc/{pid}/fd/1");
+    // A launcher that went on taking would make room again and again, and grow.
+    let (until, mut full) = (Instant::now() + Duration::from_secs(30), Instant::now());
+    while full.elapsed() < Duration::from_millis(500) {
+        assert!(Instant::now() < until, "the rank's output is still taken");
+        if has_room(&pipe) {
+            full = Instant::now();
+        }
+        std::thread::yield_now();
+    }
+    job.signal("INT");
+    job.end().code(130);
 }
 
 #[test]
