@@ -11,11 +11,15 @@
 
 pub mod cg;
 pub mod farm;
+pub mod heat;
 pub mod input_error;
 pub mod lines;
 pub mod mtx;
+pub mod picture;
 pub mod probe;
+pub mod raster;
 pub mod rhs;
+mod source;
 pub mod sparse;
 pub mod vector;
 
