@@ -41,6 +41,8 @@ const MARGIN: usize = 28;
 const GAP: usize = 32;
 /// Between a thing and its label.
 const NEAR: usize = 8;
+/// Between the scale and the numbers of its ends, which no label of a tick reaches.
+const ENDS: usize = NEAR + font::MIDDLE - 1;
 /// The width of the scale.
 const BAR_WIDTH: usize = 22;
 /// The least height of the scale.
@@ -106,14 +108,14 @@ impl Picture {
     ) -> Result<Vec<u8>, png::EncodingError> {
         assert_eq!(shades.len(), self.width * self.height, "one shade a pixel");
         let (width, height) = (self.width * self.across, self.height * self.down);
-        let bar_height = (height - (height.min(2 * (font::HEIGHT + NEAR)))).max(BAR_MIN);
+        let bar_height = (height - (height.min(2 * (font::HEIGHT + ENDS)))).max(BAR_MIN);
         let ticks = scale::ticks(range.0, range.1, bar_height / 64);
         let (least, most) = scale::ends(range.0, range.1, &ticks);
         let ends = [format!("max {most}"), format!("min {least}")];
         let labels = ticks.iter().map(|(_, label)| BAR_WIDTH + 2 * NEAR + font::width(label));
         let beside = labels.chain(ends.iter().map(|end| font::width(end))).max().unwrap_or(0);
-        let bar_top = MARGIN + font::HEIGHT + NEAR;
-        let below = height.max(bar_height + 2 * (font::HEIGHT + NEAR)) + MARGIN + 2 * NEAR;
+        let bar_top = MARGIN + font::HEIGHT + ENDS;
+        let below = height.max(bar_height + 2 * (font::HEIGHT + ENDS)) + MARGIN + 2 * NEAR;
         let has_missing = shades.contains(&MISSING);
         let legend = font::width(caption) + if has_missing { legend_width() } else { 0 };
         let left = width.max(legend);
@@ -124,7 +126,7 @@ impl Picture {
         let bar = (bar_left, bar_top, bar_height);
         bar_of(&mut canvas, bar, range, &ticks);
         canvas.text(bar_left, MARGIN, &ends[0]);
-        canvas.text(bar_left, bar_top + bar_height + NEAR, &ends[1]);
+        canvas.text(bar_left, bar_top + bar_height + ENDS, &ends[1]);
         canvas.text(MARGIN, below, caption);
         if has_missing {
             let swatch = MARGIN + font::width(caption) + GAP;

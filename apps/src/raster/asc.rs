@@ -14,7 +14,7 @@
 //! numbers have no meaning; what is written reads back to the same bits. Deliberately absent: cells
 //! that are not square.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use super::words::Words;
 use super::{Place, Raster, RasterFault, VALUE_MAX, check_size, shown};
@@ -187,8 +187,12 @@ pub fn header_text((rows, columns): (usize, usize), place: Option<Place>, nodata
     let word = |centred| if centred { "center" } else { "corner" };
     let (x_word, y_word) = (word(centred.0), word(centred.1));
     format!(
-        "ncols {columns}\nnrows {rows}\nxll{x_word} {x:?}\nyll{y_word} {y:?}\ncellsize {cell:?}\n\
-         NODATA_value {nodata:?}\n"
+        "ncols {columns}\nnrows {rows}\nxll{x_word} {}\nyll{y_word} {}\ncellsize {}\n\
+         NODATA_value {}\n",
+        Digits(x),
+        Digits(y),
+        Digits(cell),
+        Digits(nodata)
     )
 }
 
@@ -197,8 +201,19 @@ pub fn row_text(text: &mut String, row: &[f64], nodata: f64) {
     for (column, value) in row.iter().enumerate() {
         let gap = if column > 0 { " " } else { "" };
         let value = if value.is_nan() { nodata } else { *value };
-        // Writing to a string cannot fail. `?` writes the shortest digits that read back the same.
-        let _written = write!(text, "{gap}{value:?}");
+        // Writing to a string cannot fail.
+        let _written = write!(text, "{gap}{}", Digits(value));
     }
     text.push('\n');
+}
+
+/// The shortest digits that read back to the same bits, with an exponent where zeros would be many.
+struct Digits(f64);
+
+impl fmt::Display for Digits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(value) = self;
+        let is_plain = *value == 0.0 || (1e-5..1e15).contains(&value.abs());
+        if is_plain { write!(f, "{value}") } else { write!(f, "{value:e}") }
+    }
 }
