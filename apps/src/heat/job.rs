@@ -50,7 +50,8 @@ impl State for Heat {
 pub struct Neighbours {
     world: Comm,
     layout: Layout,
-    peers: Vec<(Side, usize)>,
+    /// With the side that is shared, but between ranks without cells.
+    peers: Vec<(Option<Side>, usize)>,
     packed: Vec<f64>,
 }
 
@@ -59,8 +60,9 @@ impl Neighbours {
     #[must_use]
     pub fn new(world: Comm, layout: Layout) -> Self {
         let rank = world.rank();
-        let peer = |side| layout.neighbour(rank, side).map(|peer| (side, peer));
-        let peers = Side::ALL.into_iter().filter_map(peer).collect();
+        let peer = |side| layout.neighbour(rank, side).map(|peer| (Some(side), peer));
+        let peers = Side::ALL.into_iter().filter_map(peer);
+        let peers = peers.chain(layout.followed(rank).map(|peer| (None, peer))).collect();
         Self { world, layout, peers, packed: Vec::new() }
     }
 
@@ -71,11 +73,14 @@ impl Neighbours {
     pub fn exchange(&mut self, u: &[f64], stencil: &mut Stencil) -> Result<()> {
         let mut sends = Vec::with_capacity(self.peers.len());
         for (side, peer) in &self.peers {
-            stencil.edge(u, *side, &mut self.packed);
+            self.packed.clear();
+            if let Some(side) = side {
+                stencil.edge(u, *side, &mut self.packed);
+            }
             sends.push(self.world.isend(&self.packed, *peer, EDGE)?);
         }
         for (side, peer) in &self.peers {
-            let halo = stencil.halo(*side);
+            let halo = side.map_or(&mut [][..], |side| stencil.halo(side));
             let received = self.world.recv(halo, *peer, EDGE)?;
             debug_assert_eq!(received, halo.len(), "blocks that touch have equal sides");
         }

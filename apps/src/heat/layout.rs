@@ -119,6 +119,16 @@ impl Layout {
         }
     }
 
+    /// The ranks that `rank` keeps step with although they share no cells: those that own nothing
+    /// follow each other behind the last that does. Alone they would be through with all steps at
+    /// once, and no step would be left at which the whole job can be captured.
+    pub fn followed(&self, rank: usize) -> impl Iterator<Item = usize> {
+        let last = self.grid.0 * self.grid.1 - 1;
+        let before = rank.checked_sub(1).filter(|before| *before >= last);
+        let behind = (rank >= last && rank + 1 < self.ranks).then_some(rank + 1);
+        before.into_iter().chain(behind)
+    }
+
     fn position(&self, rank: usize) -> Option<(usize, usize)> {
         let (down, across) = self.grid;
         (rank < down * across).then_some((rank / across, rank % across))

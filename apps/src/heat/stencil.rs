@@ -86,9 +86,8 @@ impl Stencil {
         self.span_ends.push(self.spans.len());
     }
 
-    /// What the neighbour on a side needs of the block `u`.
+    /// Adds what the neighbour on a side needs of the block `u`.
     pub fn edge(&self, u: &[f64], side: Side, packed: &mut Vec<f64>) {
-        packed.clear();
         let width = self.width.max(1);
         match side {
             Side::North => packed.extend_from_slice(&u[..self.width]),

@@ -33,6 +33,7 @@ fn field(raster: &Raster, ranks: usize, steps: u64, together: usize) -> Vec<f64>
                     Side::East => Side::West,
                 };
                 assert_eq!(layout.neighbour(peer, mirror), Some(rank));
+                packed.clear();
                 parts[rank].1.edge(&parts[rank].0.u, side, &mut packed);
                 parts[peer].1.halo(mirror).copy_from_slice(&packed);
             }
@@ -171,10 +172,13 @@ fn blocks_are_as_square_as_they_can_be() {
     assert_eq!(grid((100, 100), 2), (2, 1), "rows need no packing");
     assert_eq!(grid((1, 100), 4), (1, 4));
     assert_eq!(grid((100, 1), 4), (4, 1));
+    assert!((0..4).all(|rank| Layout::new((9, 9), 4).followed(rank).next().is_none()));
     // Seven have no place in 3 by 3, six have; the last two of eight own nothing.
     let layout = Layout::new((3, 3), 8);
     assert_eq!(layout.grid(), (3, 2));
     assert_eq!((layout.block(6).cells(), layout.neighbour(6, Side::North)), (0, None));
+    let followed = |rank| layout.followed(rank).collect::<Vec<_>>();
+    assert_eq!((4..8).map(followed).collect::<Vec<_>>(), [vec![], vec![6], vec![5, 7], vec![6]]);
     let cells: usize = (0..8).map(|rank| layout.block(rank).cells()).sum();
     assert_eq!(cells, 9);
 }

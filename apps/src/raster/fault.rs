@@ -117,7 +117,10 @@ pub enum RasterFault {
         max: f64,
     },
     /// A value of a PGM beyond the greatest that its header names.
-    #[error("`{found}` is not a whole number up to {max}, the maximum that the header names")]
+    #[error(
+        "`{found}` is not a whole number up to {max}, the maximum of the header; correct the one or \
+         the other"
+    )]
     Grey {
         /// As in the file.
         found: String,

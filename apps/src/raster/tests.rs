@@ -192,7 +192,7 @@ fn a_pgm_that_is_none_is_told_with_its_place() {
         (b"P2 1 1 9 -1", "1:10: `-1` is not a whole number up to 9"),
         (b"P2 1 1 9 nan", "1:10: `nan` is not a whole number up to 9"),
         (b"P5 1000000000 1000000000 255\n", "1:26: 1000000000 columns by 1000000000 rows are"),
-        (b"P5 3 2 9\n\x01\x02", "1:8: the header claims 3 columns by 2 rows, and the file can"),
+        (b"P5 300 2 9\n\x01\x02", "1:10: the header claims 300 columns by 2 rows, and the file"),
         (b"P5 12 1 9\n\x01\x02", " the file ends after 2 of 12 cells; copy it again"),
         (b"P5 2 1 9\n\x01\x0a", " `10 (byte 10)` is not a whole number up to 9"),
         (b"P5 2 1 300\n\x00\x01\x02\x00", " `512 (byte 13)` is not a whole number up to 300"),
