@@ -28,7 +28,8 @@ fn plain(old: &[f64], new: &mut [f64], columns: usize) {
 }
 
 fn raster(side: usize, holes_every: usize) -> Raster {
-    let is_hole = |cell: usize| holes_every > 0 && cell.wrapping_mul(7919) % holes_every == 0;
+    let is_hole =
+        |cell: usize| holes_every > 0 && cell.wrapping_mul(7919).is_multiple_of(holes_every);
     let cell = |cell: usize| if is_hole(cell) { f64::NAN } else { (cell % 1000) as f64 };
     let cells = (0..side * side).map(cell).collect();
     Raster::new((side, side), None, cells).unwrap_or_else(|fault| panic!("{fault}"))

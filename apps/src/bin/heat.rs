@@ -45,7 +45,7 @@ Examples:
       on one rank, without protection; a grid of terrain, as if its heights were temperatures
   mainstay run -n 4 heat data/jacksboro.asc.gz --steps 10000 --out later.png
       on four ranks; `sha256sum later.png` gives the result digest of the report
-  mainstay run -n 4 --inject kill:2@step=500 --twin heat data/jacksboro.asc.gz
+  mainstay run -n 4 --ckpt-every 100steps --inject kill:2@step=500 --twin heat data/jacksboro.asc.gz
       a rank is killed in its 500th step, and the field has the same bits
   heat photo.pgm --steps 0 --out start.asc
       no step at all: turns one format into another

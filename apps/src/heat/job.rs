@@ -28,10 +28,13 @@ impl Heat {
     #[must_use]
     pub fn new(raster: &Raster, layout: &Layout, rank: usize) -> Self {
         let block = layout.block(rank);
-        let row = |row| &raster.row(row)[block.columns.clone()];
+        let mut u = Vec::with_capacity(block.cells());
+        for row in block.rows.clone() {
+            u.extend_from_slice(&raster.row(row)[block.columns.clone()]);
+        }
         Self {
             step: 0,
-            u: block.rows.clone().flat_map(row).copied().collect(),
+            u,
             shape: [raster.rows() as u64, raster.columns() as u64],
             offset: [block.rows.start as u64, block.columns.start as u64],
         }

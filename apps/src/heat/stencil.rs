@@ -62,16 +62,19 @@ impl Stencil {
     }
 
     fn find_spans(&mut self, raster: &Raster, row: usize, columns: &Range<usize>) {
-        let is_open = |column: usize| {
-            let rows = [row.wrapping_sub(1), row, row + 1];
-            rows.iter().all(|row| raster.is_present(*row, column))
-                && raster.is_present(row, column - 1)
-                && raster.is_present(row, column + 1)
+        let near = |row: usize| (row < raster.rows()).then(|| &raster.row(row)[columns.clone()]);
+        let rows = (near(row.wrapping_sub(1)), near(row), near(row + 1));
+        let is_open = |at: usize| match rows {
+            (Some(above), Some(here), Some(below)) => {
+                let around = [above[at], here[at - 1], here[at], here[at + 1], below[at]];
+                !around.iter().any(|value| value.is_nan())
+            }
+            _ => false,
         };
         let mut start = None;
         // One beyond the last inner column, which ends the last span.
         for at in 1..self.width {
-            let open = at + 1 < self.width && is_open(columns.start + at);
+            let open = at + 1 < self.width && is_open(at);
             match (start, open) {
                 (None, true) => start = Some(at),
                 (Some(from), false) => {
@@ -115,7 +118,7 @@ impl Stencil {
             let row = &mut upper[i * self.width..];
             self.here.copy_from_slice(row);
             let below = match lower.get(..self.width) {
-                Some(below) => &*below,
+                Some(below) => below,
                 None => &self.halo[Side::South as usize],
             };
             let around = Around {

@@ -153,7 +153,7 @@ fn read_cells(mut words: Words<'_>, header: &Header) -> Result<Raster, InputErro
             Err(_) => return Err(words.fault(RasterFault::Value { found: found() })),
         };
         let is_missing = value == nodata || (value.is_nan() && nodata.is_nan());
-        if !is_missing && !(value.abs() <= VALUE_MAX) {
+        if !is_missing && (value.is_nan() || value.abs() > VALUE_MAX) {
             return Err(words.fault(RasterFault::Range { found: found(), max: VALUE_MAX }));
         }
         cells.push(if is_missing { f64::NAN } else { value });
