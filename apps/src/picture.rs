@@ -109,18 +109,18 @@ impl Picture {
         assert_eq!(shades.len(), self.width * self.height, "one shade a pixel");
         let (width, height) = (self.width * self.across, self.height * self.down);
         let bar_height = (height - (height.min(2 * (font::HEIGHT + ENDS)))).max(BAR_MIN);
-        let ticks = scale::ticks(range.0, range.1, bar_height / 64);
+        let ticks = scale::ticks(range.0, range.1, (bar_height / 64).max(4));
         let (least, most) = scale::ends(range.0, range.1, &ticks);
         let ends = [format!("max {most}"), format!("min {least}")];
         let labels = ticks.iter().map(|(_, label)| BAR_WIDTH + 2 * NEAR + font::width(label));
         let beside = labels.chain(ends.iter().map(|end| font::width(end))).max().unwrap_or(0);
         let bar_top = MARGIN + font::HEIGHT + ENDS;
-        let below = height.max(bar_height + 2 * (font::HEIGHT + ENDS)) + MARGIN + 2 * NEAR;
+        let below = MARGIN + height + 2 * NEAR;
+        let bottom = (below + font::HEIGHT).max(bar_top + bar_height + ENDS + font::HEIGHT);
         let has_missing = shades.contains(&MISSING);
         let legend = font::width(caption) + if has_missing { legend_width() } else { 0 };
         let left = width.max(legend);
-        let mut canvas =
-            Canvas::new(2 * MARGIN + left + GAP + beside, below + font::HEIGHT + MARGIN);
+        let mut canvas = Canvas::new(2 * MARGIN + left + GAP + beside, bottom + MARGIN);
         self.field(&mut canvas, shades);
         let bar_left = MARGIN + left + GAP;
         let bar = (bar_left, bar_top, bar_height);
