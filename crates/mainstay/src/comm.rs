@@ -7,6 +7,7 @@
 mod collective;
 mod receive;
 mod request;
+mod value;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -15,6 +16,7 @@ use mainstay_host::endpoint::RequestId;
 
 pub use self::receive::{Any, Source, Status, Tag};
 pub use self::request::Request;
+pub use self::value::ValueError;
 use crate::job::Handle;
 use crate::{Error, Plain, Result};
 

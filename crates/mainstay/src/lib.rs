@@ -21,7 +21,7 @@ mod protected;
 mod run;
 mod state;
 
-pub use comm::{Any, Comm, Op, Reducible, Request, Source, Status, Tag};
+pub use comm::{Any, Comm, Op, Reducible, Request, Source, Status, Tag, ValueError};
 pub use error::{Error, Result};
 pub use input::Input;
 pub use job::Job;
