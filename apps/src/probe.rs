@@ -11,5 +11,6 @@ pub mod crash;
 pub mod input;
 pub mod load;
 pub mod pipeline;
+pub mod random;
 pub mod wait;
 pub mod wrong;

@@ -12,7 +12,7 @@ use mainstay::Job;
 use mainstay_apps::probe::contract::{self, Offspring};
 use mainstay_apps::probe::crash::{self, Place};
 use mainstay_apps::probe::load::{self, Load};
-use mainstay_apps::probe::{input, pipeline, wait, wrong};
+use mainstay_apps::probe::{input, pipeline, random, wait, wrong};
 
 /// A parallel program that misbehaves on purpose.
 ///
@@ -131,6 +131,8 @@ enum Mode {
     Deadlock(Work),
     /// Messages that cross every cut: late ones and early ones
     Pipeline(Work),
+    /// Every step draws random numbers
+    Random(Work),
     /// Computes for long between two calls, in every tenth step
     LongKernel {
         /// For how long, in milliseconds
@@ -185,6 +187,7 @@ fn enter(job: &Job, mode: &Mode) -> mainstay::Result<()> {
         Mode::Flip { rank, work } => wrong::flip(job, (*work).into(), *rank),
         Mode::Deadlock(work) => wait::deadlock(job, (*work).into()),
         Mode::Pipeline(work) => pipeline::pipeline(job, (*work).into()),
+        Mode::Random(work) => random::random(job, (*work).into()),
         Mode::LongKernel { ms, work } => {
             wait::long_kernel(job, (*work).into(), Duration::from_millis(*ms))
         }

@@ -80,6 +80,9 @@ pub(crate) struct Run {
     /// Run the job twice without faults and name the first step and rank whose messages differ.
     #[arg(long, conflicts_with_all = ["twin", "inject", "resume"])]
     pub(crate) audit: bool,
+    /// Seed of the random numbers that a program draws with `job.rng`. A resumed job keeps its own.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) seed: u64,
     /// Prefix each line of output with its rank.
     #[arg(long)]
     pub(crate) label: bool,

@@ -70,6 +70,8 @@ pub enum Event {
         n: u32,
         /// The recovery policy's name.
         policy: &'static str,
+        /// The seed of its random numbers.
+        seed: u64,
         /// Program and arguments.
         command: Vec<String>,
         /// The checkpoint directory.

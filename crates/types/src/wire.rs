@@ -138,6 +138,7 @@ mod tests {
                 ring_bytes: 65536,
                 may_spin: true,
                 audit: false,
+                seed: 9,
                 injections: injections.into_iter().zip(0..).map(|(i, k)| (k, i)).collect(),
             },
             ToRank::Raised { epoch: Epoch(2) },

@@ -78,9 +78,9 @@ fn some_ms(duration: Option<Duration>) -> Value {
 
 fn body(event: &Event) -> (&'static str, Value) {
     match event {
-        Event::Start { job, n, policy, command, directory } => (
+        Event::Start { job, n, policy, seed, command, directory } => (
             "start",
-            json!({"job": job, "n": n, "policy": policy, "command": command,
+            json!({"job": job, "n": n, "policy": policy, "seed": seed, "command": command,
                    "ckpt_dir": directory}),
         ),
         Event::RankUp { rank, incarnation, pid } => {

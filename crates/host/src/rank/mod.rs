@@ -52,6 +52,8 @@ pub struct Rank {
     /// `None` without a launcher.
     link: Option<Rc<Link>>,
     audit: bool,
+    /// Of the job's random numbers.
+    seed: u64,
     epoch: Epoch,
     step: Step,
     restoring: Option<Restoring>,
@@ -91,9 +93,9 @@ impl Rank {
 
     fn join_launcher(invitation: &Invitation) -> Result<Self, RankError> {
         let (link, welcome, fds) = Link::join(invitation)?;
-        let (n, ring_bytes, may_spin, audit, injections) = match welcome {
-            ToRank::Welcome { n, ring_bytes, may_spin, audit, injections, .. } => {
-                (n, ring_bytes, may_spin, audit, injections)
+        let (n, ring_bytes, may_spin, audit, seed, injections) = match welcome {
+            ToRank::Welcome { n, ring_bytes, may_spin, audit, seed, injections, .. } => {
+                (n, ring_bytes, may_spin, audit, seed, injections)
             }
             ToRank::Refused { why } => return Err(RankError::Join(why)),
             _ => return Err(RankError::Join("the launcher does not welcome".to_owned())),
@@ -112,7 +114,7 @@ impl Rank {
         let _noticed_later = segment.claim(id);
         let injector = Rc::new(Injector::new(Rc::clone(&segment), id, injections));
         let link = Rc::new(link);
-        let rank = Self::assemble(
+        let mut rank = Self::assemble(
             id,
             invitation.incarnation,
             segment,
@@ -120,6 +122,7 @@ impl Rank {
             (may_spin, audit),
             Some(link),
         );
+        rank.seed = seed;
         if invitation.incarnation > Incarnation(0) {
             rank.injector.pass(Point::Respawned);
         }
@@ -165,6 +168,7 @@ impl Rank {
             arenas: Arenas::default(),
             link,
             audit,
+            seed: 0,
             epoch: Epoch(0),
             step: Step(0),
             restoring: None,
@@ -189,6 +193,12 @@ impl Rank {
     #[must_use]
     pub fn size(&self) -> usize {
         self.n as usize
+    }
+
+    /// The seed of the job's random numbers; 0 without a launcher.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// Steps completed in the current logical history.

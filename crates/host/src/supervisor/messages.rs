@@ -79,6 +79,7 @@ impl Supervisor<'_> {
             ring_bytes: self.plan.layout.ring_bytes() as u64,
             may_spin: self.plan.config.n as usize <= procfs::processors(),
             audit: self.plan.config.audit,
+            seed: self.plan.config.seed,
             injections: self.faults.of(rank),
         };
         let segment = Arc::clone(&self.segment);

@@ -307,6 +307,7 @@ impl<'a> Supervisor<'a> {
             job: self.versions.job().to_string(),
             n: self.plan.config.n,
             policy: self.plan.config.policy.name(),
+            seed: self.plan.config.seed,
             command,
             directory: self.versions.path().map_or_else(String::new, |p| p.display().to_string()),
         });

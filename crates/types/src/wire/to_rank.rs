@@ -24,6 +24,8 @@ pub enum ToRank {
         may_spin: bool,
         /// Whether message hashes are to be logged.
         audit: bool,
+        /// The seed of the job's random numbers.
+        seed: u64,
         /// Injections that concern this rank, with the number each has in the job.
         injections: Vec<(u32, Injection)>,
     },
@@ -97,9 +99,9 @@ impl ToRank {
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         match self {
-            Self::Welcome { job, n, ring_bytes, may_spin, audit, injections } => {
+            Self::Welcome { job, n, ring_bytes, may_spin, audit, seed, injections } => {
                 w.u8(0).raw(&job.0).u32(*n).u64(*ring_bytes);
-                w.u8(u8::from(*may_spin)).u8(u8::from(*audit)).count(injections.len());
+                w.u8(u8::from(*may_spin)).u8(u8::from(*audit)).u64(*seed).count(injections.len());
                 for (number, injection) in injections {
                     w.u32(*number);
                     injection.encode(&mut w);
@@ -168,12 +170,12 @@ impl ToRank {
         let mut job = [0; 16];
         job.copy_from_slice(r.raw(16, "job")?);
         let (n, ring_bytes) = (r.u32("ranks")?, r.u64("ring bytes")?);
-        let (may_spin, audit) = (flag(r)?, flag(r)?);
+        let (may_spin, audit, seed) = (flag(r)?, flag(r)?, r.u64("seed")?);
         let count = r.count(20, INJECTIONS_MAX, "injections")?;
         let injections = (0..count)
             .map(|_| Ok((r.u32("injection number")?, Injection::decode(r)?)))
             .collect::<Result<_, DecodeError>>()?;
-        Ok(Self::Welcome { job: JobId(job), n, ring_bytes, may_spin, audit, injections })
+        Ok(Self::Welcome { job: JobId(job), n, ring_bytes, may_spin, audit, seed, injections })
     }
 }
 
