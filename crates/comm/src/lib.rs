@@ -8,6 +8,7 @@
 
 pub mod bell;
 pub mod channel;
+pub mod credits;
 pub mod cut;
 pub mod journal;
 pub mod layout;

@@ -216,6 +216,8 @@ pub struct Summary {
     pub resumed_from: Option<Version>,
     /// Time lost to failures and checkpoints.
     pub lost: Duration,
+    /// Messages that found no memory at their receivers and waited in their rings.
+    pub held_back: u64,
     /// Every failure.
     pub failures: Vec<FailureRecord>,
     /// Every version.

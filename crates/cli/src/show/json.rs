@@ -159,6 +159,7 @@ fn summary_body(summary: &Summary) -> Value {
         "not_injected": summary.not_injected,
         "resumed_from": summary.resumed_from.map(|version| version.0),
         "lost_ms": ms(summary.lost),
+        "held_back": summary.held_back,
         "failures": summary.failures.iter().map(failure).collect::<Vec<_>>(),
         "checkpoints": summary.checkpoints.iter().map(version).collect::<Vec<_>>(),
         "report": report,
@@ -186,6 +187,7 @@ mod tests {
             "not_injected",
             "resumed_from",
             "lost_ms",
+            "held_back",
             "failures",
             "checkpoints",
         ] {

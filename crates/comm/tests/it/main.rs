@@ -1,6 +1,7 @@
 //! Tests of the message engines through their public faces.
 
 mod channel;
+mod credits;
 mod cut;
 mod journal;
 mod layout;

@@ -17,6 +17,8 @@ pub(super) struct Inbound {
     pub(super) ring: Consumer,
     /// Where the rest of a message goes of which a part is taken in.
     pub(super) sink: Option<Sink>,
+    /// Whether its next message waits for memory.
+    pub(super) held: bool,
 }
 
 /// Where a message goes.
@@ -71,7 +73,7 @@ pub(super) enum State {
 
 impl Inbound {
     pub(super) fn all(n: u32, ring_bytes: usize) -> Vec<Self> {
-        let new = |_| Self { ring: Consumer::new(ring_bytes), sink: None };
+        let new = |_| Self { ring: Consumer::new(ring_bytes), sink: None, held: false };
         Rank::all(n).map(new).collect()
     }
 }

@@ -10,8 +10,9 @@
 //! communicators (the facade), and any lock: words and rings suffice.
 //!
 //! # Memory
-//! Unexpected messages are kept up to [`UNEXPECTED_BYTES_MAX`] a rank. Beyond that a ring is read
-//! on only for messages that a receive waits for, so their sender waits.
+//! Unexpected messages are kept up to [`UNEXPECTED_BYTES_MAX`] a rank, half of it in equal shares of
+//! the sources ([`mainstay_comm::credits`]). Beyond that a ring is read on only for messages that a
+//! receive or a probe waits for, so their sender waits.
 
 mod choice;
 mod collective;
@@ -30,6 +31,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use mainstay_comm::credits::Credits;
 use mainstay_comm::layout::{Control, Counter, Status};
 use mainstay_comm::matching::{Label, Matching, Wanted, is_prologue};
 use mainstay_comm::ring;
@@ -48,7 +50,7 @@ use push::Outbound;
 use request::Request;
 use table::Table;
 
-/// Most bytes of unexpected messages that a rank keeps.
+/// Memory of a rank for unexpected messages, bytes.
 pub const UNEXPECTED_BYTES_MAX: u64 = 256 << 20;
 
 /// What an endpoint is made of.
@@ -106,8 +108,7 @@ pub struct Endpoint {
     outbound: Vec<Outbound>,
     inbound: Vec<Inbound>,
     unexpected: Table<Unexpected>,
-    unexpected_bytes: u64,
-    unexpected_bytes_max: u64,
+    credits: Credits,
     requests: Table<Request>,
     serial: u64,
     /// Messages in outbound queues.
@@ -148,8 +149,7 @@ impl Endpoint {
             outbound: Outbound::all(n, layout.ring_bytes()),
             inbound: Inbound::all(n, layout.ring_bytes()),
             unexpected: Table::new(),
-            unexpected_bytes: 0,
-            unexpected_bytes_max: UNEXPECTED_BYTES_MAX,
+            credits: Credits::new(n, UNEXPECTED_BYTES_MAX),
             requests: Table::new(),
             serial: 0,
             queued: 0,
@@ -232,7 +232,7 @@ impl Endpoint {
         self.outbound = Outbound::all(n, ring_bytes);
         self.inbound = Inbound::all(n, ring_bytes);
         self.unexpected.clear();
-        self.unexpected_bytes = 0;
+        self.credits.clear();
         self.requests.clear();
         self.queued = 0;
         self.hash = 0;
@@ -241,7 +241,7 @@ impl Endpoint {
     fn keep_restored(&mut self, message: Message) {
         let (source, label) =
             (message.source, Label { context: message.context, tag: message.tag });
-        self.unexpected_bytes += message.payload.len() as u64;
+        self.credits.charge(source, message.payload.len() as u64);
         let id = self.unexpected.insert(Unexpected::restored(message));
         self.matching.keep(source, label, id);
     }
@@ -265,9 +265,10 @@ impl Endpoint {
         self.patience = patience;
     }
 
-    /// Keeps at most so many bytes of unexpected messages instead of [`UNEXPECTED_BYTES_MAX`].
+    /// Keeps at most so many bytes of unexpected messages instead of [`UNEXPECTED_BYTES_MAX`], from
+    /// the next epoch on.
     pub fn set_unexpected_bytes_max(&mut self, bytes: u64) {
-        self.unexpected_bytes_max = bytes;
+        self.credits = Credits::new(self.n(), bytes);
     }
 
     /// The hash of all messages since it was last taken, whatever the order in which channels

@@ -198,7 +198,7 @@ impl Endpoint {
     /// Takes an unexpected message that was claimed and is whole.
     pub(super) fn take_unexpected(&mut self, id: u32) -> Message {
         let Unexpected { message, .. } = self.unexpected.remove(id).expect("kept");
-        self.unexpected_bytes -= message.payload.len() as u64;
+        self.credits.refund(message.source, message.payload.len() as u64);
         message
     }
 
@@ -251,7 +251,7 @@ impl Endpoint {
     pub(super) fn disown(&mut self, message: Message, whole: bool) {
         let (source, label) =
             (message.source, Label { context: message.context, tag: message.tag });
-        self.unexpected_bytes += message.payload.len() as u64;
+        self.credits.charge(source, message.payload.len() as u64);
         let id = self.unexpected.insert(Unexpected { message, whole });
         match whole {
             true => self.matching.give_back(source, label, id),

@@ -84,12 +84,12 @@ impl Request {
     }
 
     /// What to tell others about a wait for it.
-    pub(super) fn wish(&self) -> (WaitKind, Option<Rank>, u32) {
+    pub(super) fn wish(&self) -> (WaitKind, Option<Rank>, Option<u32>) {
         let kind = match self.awaits() {
             Some(_) => WaitKind::Receive,
             None => WaitKind::Send,
         };
-        (kind, self.wanted.source, self.wanted.tag.unwrap_or(0))
+        (kind, self.wanted.source, self.wanted.tag)
     }
 }
 

@@ -248,7 +248,7 @@ impl Rank {
 
     /// Hears from the supervisor, and shows meanwhile that it is waited for.
     fn hear<T>(&self, talk: impl FnOnce() -> Result<T, RankError>) -> Result<T, RankError> {
-        self.segment.begin_wait(self.id, WaitKind::Supervisor, None, 0);
+        self.segment.begin_wait(self.id, WaitKind::Supervisor, None, None);
         let heard = talk();
         self.segment.end_wait(self.id);
         heard
@@ -265,7 +265,7 @@ impl Rank {
         let segment = Rc::clone(&self.segment);
         let bell = segment.bell(self.id);
         let waiting = segment.waiting(self.id);
-        segment.begin_wait(self.id, kind, None, 0);
+        segment.begin_wait(self.id, kind, None, None);
         let outcome = loop {
             waiting.store(1, Ordering::SeqCst);
             let seen = bell.load(Ordering::SeqCst);

@@ -3,6 +3,7 @@
 mod collective;
 mod cuts;
 mod failures;
+mod memory;
 mod messages;
 mod requests;
 mod wildcards;
