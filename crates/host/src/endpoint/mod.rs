@@ -24,6 +24,7 @@ mod p2p;
 mod pull;
 mod push;
 mod request;
+mod room;
 mod table;
 mod wait;
 
@@ -43,6 +44,7 @@ pub use cut::{CutState, Resume};
 pub use error::{CommError, Result};
 pub use p2p::{Arrived, From};
 pub use request::RequestId;
+pub use room::Room;
 
 use crate::shm::Segment;
 use inbound::{Inbound, Unexpected};

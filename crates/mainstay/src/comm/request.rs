@@ -8,7 +8,8 @@ use std::marker::PhantomData;
 
 use mainstay_host::endpoint::RequestId;
 
-use super::{Status, typed};
+use super::Status;
+use super::elements::Elements;
 use crate::job::Handle;
 use crate::{Plain, Result};
 
@@ -22,7 +23,8 @@ pub struct Request<T> {
 }
 
 impl<T: Plain> Request<T> {
-    /// Completes it; gives the message of a receive, nothing for a send.
+    /// Completes it; gives the message of a receive, nothing for a send, and what
+    /// [`Comm::isend_vec`](crate::Comm::isend_vec) was given.
     ///
     /// # Errors
     /// An interruption, or a message whose bytes are no whole number of elements.
@@ -36,8 +38,8 @@ impl<T: Plain> Request<T> {
     /// As [`Request::wait`].
     pub fn wait_from(self) -> Result<(Vec<T>, Option<Status>)> {
         let mut core = self.handle.communicating()?;
-        let (arrived, bytes) = core.rank.endpoint().complete(self.id)?;
-        Ok((typed(&bytes)?, arrived.map(Status::from)))
+        let (arrived, room) = core.rank.endpoint().complete(self.id)?;
+        Ok((Elements::of(room)?, arrived.map(Status::from)))
     }
 
     /// Whether it is complete, so that [`Request::wait`] returns at once.
