@@ -4,6 +4,7 @@
 //! a reduction combines is a function of the number of ranks alone, so its bits do not depend on
 //! timing. Deliberately absent: collectives in `Drop`.
 
+mod agree;
 mod collective;
 mod elements;
 mod receive;

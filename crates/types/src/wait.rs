@@ -19,6 +19,8 @@ pub enum WaitKind {
     Bounded,
     /// One of several requests.
     Requests,
+    /// The other ranks of a group that agrees.
+    Agree,
 }
 
 impl WaitKind {
@@ -33,6 +35,7 @@ impl WaitKind {
             Self::Supervisor => 5,
             Self::Bounded => 6,
             Self::Requests => 7,
+            Self::Agree => 8,
         }
     }
 
@@ -47,6 +50,7 @@ impl WaitKind {
             5 => Some(Self::Supervisor),
             6 => Some(Self::Bounded),
             7 => Some(Self::Requests),
+            8 => Some(Self::Agree),
             _ => None,
         }
     }
@@ -58,8 +62,8 @@ mod tests {
 
     #[test]
     fn kinds_read_back_and_other_codes_do_not() {
-        let kinds: Vec<_> = (0..10).map(WaitKind::from_code).collect();
-        assert!(kinds[1..8].iter().zip(1..).all(|(kind, code)| kind.unwrap().code() == code));
-        assert_eq!((kinds[0], kinds[8], kinds[9]), (None, None, None));
+        let kinds: Vec<_> = (0..11).map(WaitKind::from_code).collect();
+        assert!(kinds[1..9].iter().zip(1..).all(|(kind, code)| kind.unwrap().code() == code));
+        assert_eq!((kinds[0], kinds[9], kinds[10]), (None, None, None));
     }
 }

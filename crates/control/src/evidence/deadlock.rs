@@ -38,6 +38,7 @@ impl fmt::Display for Wait {
             WaitKind::Supervisor => "for the supervisor",
             WaitKind::Bounded => "until its deadline",
             WaitKind::Requests => "for one of several requests",
+            WaitKind::Agree => "for all ranks to agree",
         })?;
         match (self.kind, self.peer) {
             (WaitKind::Receive, None) => f.write_str(" from any rank")?,

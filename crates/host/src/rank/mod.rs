@@ -4,6 +4,7 @@
 //! used only between an epoch's opening and the next acknowledgement. Deliberately absent: types of
 //! the program's data, and every decision of the job.
 
+mod agree;
 mod arenas;
 mod capture;
 mod entry;
@@ -14,12 +15,13 @@ mod inject;
 mod link;
 mod restore;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use mainstay_ckpt::FieldSpec;
 use mainstay_comm::layout::{Control, Layout};
-use mainstay_types::wire::{ToRank, ToSupervisor};
+use mainstay_types::wire::{Group, ToRank, ToSupervisor};
 use mainstay_types::{Epoch, Incarnation, Point, Rank as RankId, Step, Version, WaitKind};
 
 use self::arenas::Arenas;
@@ -66,6 +68,8 @@ pub struct Rank {
     /// Whether the launcher knows that this entry captures.
     told_ready: bool,
     finished: bool,
+    /// How many agreements of each group this entry has come to.
+    agreements: BTreeMap<Group, u64>,
     hashes: Vec<u64>,
     /// Where results go without a launcher.
     alone_output: Option<std::path::PathBuf>,
@@ -178,6 +182,7 @@ impl Rank {
             protects: false,
             told_ready: false,
             finished: false,
+            agreements: BTreeMap::new(),
             hashes: Vec::new(),
             alone_output: None,
         }

@@ -22,7 +22,8 @@ impl Supervisor<'_> {
     pub(super) fn look_at_ranks(&mut self, now: Duration) {
         self.look_at_the_killed(now);
         let samples: Vec<_> = (0..self.members.len()).filter_map(|i| self.sample(i)).collect();
-        let findings = self.evidence.tick(now, &samples, self.segment.rings_at_rest());
+        let at_rest = self.segment.rings_at_rest() && self.knows_who_agrees(&samples);
+        let findings = self.evidence.tick(now, &samples, at_rest);
         for (rank, health) in findings.ranks {
             match health {
                 Health::Warn(text) => self.note(format!("rank {rank}: {text}")),
@@ -47,6 +48,13 @@ impl Supervisor<'_> {
             }
             self.feed(Input::Deadlock(who));
         }
+    }
+
+    /// Whether every rank that waits in an agreement is known to have come to it.
+    fn knows_who_agrees(&self, samples: &[Sample]) -> bool {
+        let agrees = |wait: &Wait| wait.kind == WaitKind::Agree;
+        let mut in_one = samples.iter().filter(|sample| sample.wait.as_ref().is_some_and(agrees));
+        in_one.all(|sample| self.agreements.is_waiting(sample.rank))
     }
 
     fn sample(&self, i: usize) -> Option<Sample> {

@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: questions; see `to_supervisor`.
 
-use super::{Early, cut, flag, get_early, put_early, slot};
+use super::{Early, Group, cut, flag, get_early, put_early, slot};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::event::Level;
 use crate::inject::Injection;
@@ -61,6 +61,17 @@ pub enum ToRank {
     },
     /// The epoch was raised while you asked.
     Interrupted,
+    /// All of a group have arrived, and this is what they agree on.
+    Agreed {
+        /// The epoch of the agreement.
+        epoch: Epoch,
+        /// Who agreed.
+        group: Group,
+        /// The number of the agreement in the group.
+        round: u64,
+        /// Whether all said yes.
+        ok: bool,
+    },
     /// It cannot be given; the program fails for this reason.
     Refused {
         /// The reason and the mend.
@@ -129,6 +140,11 @@ impl ToRank {
             Self::Interrupted => {
                 w.u8(6);
             }
+            Self::Agreed { epoch, group, round, ok } => {
+                w.u8(8).u32(epoch.0);
+                group.put(&mut w);
+                w.u64(*round).u8(u8::from(*ok));
+            }
             Self::Refused { why } => {
                 w.u8(7).text(cut(why));
             }
@@ -157,6 +173,12 @@ impl ToRank {
             5 => Self::InputReady { bytes: r.u64("input bytes")?, crc: r.u32("input checksum")? },
             6 => Self::Interrupted,
             7 => Self::Refused { why: r.text(TEXT_BYTES_MAX, "reason")? },
+            8 => Self::Agreed {
+                epoch: Epoch(r.u32("epoch")?),
+                group: Group::get(&mut r)?,
+                round: r.u64("round")?,
+                ok: flag(&mut r)?,
+            },
             other => {
                 let value = u64::from(other);
                 return Err(DecodeError::Unknown { what: "message kind", value, at: 0 });
