@@ -80,6 +80,9 @@ pub(crate) struct Run {
     /// Run the job twice without faults and name the first step and rank whose messages differ.
     #[arg(long, conflicts_with_all = ["twin", "inject", "resume"])]
     pub(crate) audit: bool,
+    /// Seed of the random numbers that a program draws with `job.rng`; to resume a job, give its own.
+    #[arg(long, value_name = "S", default_value_t = 0, value_parser = seed)]
+    pub(crate) seed: u64,
     /// Prefix each line of output with its rank.
     #[arg(long)]
     pub(crate) label: bool,
@@ -158,6 +161,10 @@ fn ranks(text: &str) -> Result<u32, String> {
     }
 }
 
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("a seed is a whole number from 0 to {}", u64::MAX))
+}
+
 /// A duration that is not zero: a patience of nothing would take every rank for dead.
 fn positive(text: &str) -> Result<Duration, String> {
     let duration = duration::parse(text)?;
@@ -221,7 +228,11 @@ mod tests {
     }
 
     #[test]
-    fn intervals_and_ranks_are_checked() {
+    fn intervals_ranks_and_seeds_are_checked() {
+        assert_eq!(seed("18446744073709551615"), Ok(u64::MAX));
+        for bad in ["-1", "abc", "1.5", "", "18446744073709551616"] {
+            assert!(seed(bad).is_err_and(|why| why.contains("from 0 to")), "{bad}");
+        }
         assert_eq!(every("auto"), Ok(Every::Auto));
         assert_eq!(every("100steps"), Ok(Every::Steps(100)));
         assert_eq!(every("2s"), Ok(Every::Period(Duration::from_secs(2))));

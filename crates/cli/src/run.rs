@@ -49,6 +49,7 @@ fn config(options: &args::Run) -> Config {
         hang_after: options.hang_after,
         rejoin_within: options.rejoin_within,
         injections: options.inject.clone().unwrap_or_default().0,
+        seed: options.seed,
         audit: options.audit,
         checkpoints: true,
         command: options.program.clone(),
@@ -290,6 +291,9 @@ fn hint(options: &args::Run, outcome: &Outcome) -> Option<String> {
     let (version, step) = outcome.resumable?;
     let mut words: Vec<OsString> =
         ["mainstay", "run", "-n", &options.n.to_string()].map(OsString::from).into();
+    if options.seed != 0 {
+        words.extend(["--seed".into(), options.seed.to_string().into()]);
+    }
     match options.ckpt_dir {
         Some(_) => {
             words.extend(["--ckpt-dir".into(), kept.clone().into_os_string(), "--resume".into()]);

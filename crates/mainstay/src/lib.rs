@@ -18,10 +18,12 @@ mod input;
 mod job;
 mod plain;
 mod protected;
+mod random;
 mod run;
 mod state;
 
-pub use comm::{Any, Comm, Op, Reducible, Request, Source, Status, Tag};
+pub use chacha20::{ChaCha8Rng, rand_core};
+pub use comm::{Any, Comm, Op, Reducible, Request, Source, Status, Tag, ValueError};
 pub use error::{Error, Result};
 pub use input::Input;
 pub use job::Job;

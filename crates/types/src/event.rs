@@ -70,6 +70,8 @@ pub enum Event {
         n: u32,
         /// The recovery policy's name.
         policy: &'static str,
+        /// The seed of its random numbers.
+        seed: u64,
         /// Program and arguments.
         command: Vec<String>,
         /// The checkpoint directory.
@@ -214,6 +216,8 @@ pub struct Summary {
     pub resumed_from: Option<Version>,
     /// Time lost to failures and checkpoints.
     pub lost: Duration,
+    /// Messages that found no memory at their receivers and waited in their rings.
+    pub held_back: u64,
     /// Every failure.
     pub failures: Vec<FailureRecord>,
     /// Every version.

@@ -87,6 +87,7 @@ pub(crate) fn identity() -> Identity {
         job: JobId([1; 16]),
         launch: 1,
         program: Program { path: "p".to_owned(), sha256: [0; 32] },
+        seed: 0,
         args: vec![],
         inputs: vec![],
     }

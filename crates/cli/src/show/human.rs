@@ -98,7 +98,7 @@ impl Observer for Human {
 /// An event as a sentence; `None` for what lines of text are too slow for.
 fn sentence(event: &Event) -> Option<String> {
     Some(match event {
-        Event::Start { job, n, policy, command, directory } => format!(
+        Event::Start { job, n, policy, command, directory, .. } => format!(
             "job {job}: {n} ranks of {}, policy {policy}, checkpoints in {directory}",
             command.first().map_or("", String::as_str)
         ),

@@ -78,9 +78,9 @@ fn some_ms(duration: Option<Duration>) -> Value {
 
 fn body(event: &Event) -> (&'static str, Value) {
     match event {
-        Event::Start { job, n, policy, command, directory } => (
+        Event::Start { job, n, policy, seed, command, directory } => (
             "start",
-            json!({"job": job, "n": n, "policy": policy, "command": command,
+            json!({"job": job, "n": n, "policy": policy, "seed": seed, "command": command,
                    "ckpt_dir": directory}),
         ),
         Event::RankUp { rank, incarnation, pid } => {
@@ -159,6 +159,7 @@ fn summary_body(summary: &Summary) -> Value {
         "not_injected": summary.not_injected,
         "resumed_from": summary.resumed_from.map(|version| version.0),
         "lost_ms": ms(summary.lost),
+        "held_back": summary.held_back,
         "failures": summary.failures.iter().map(failure).collect::<Vec<_>>(),
         "checkpoints": summary.checkpoints.iter().map(version).collect::<Vec<_>>(),
         "report": report,
@@ -186,6 +187,7 @@ mod tests {
             "not_injected",
             "resumed_from",
             "lost_ms",
+            "held_back",
             "failures",
             "checkpoints",
         ] {

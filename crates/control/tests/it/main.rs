@@ -1,5 +1,6 @@
 //! Tests of the engines of `control` through their public inputs and effects.
 
+mod agreement;
 mod cause;
 mod documents;
 mod evidence;

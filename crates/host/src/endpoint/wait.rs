@@ -229,6 +229,7 @@ impl Endpoint {
         let moved = self.second_look(work);
         let slept = match moved {
             Ok(false) => {
+                self.tell_held();
                 if !*announced {
                     let (kind, peer, tag) = self.wish(work);
                     // A wait that ends by itself is no part of a deadlock.
@@ -264,22 +265,26 @@ impl Endpoint {
     }
 
     /// What to tell others about a wait.
-    fn wish(&self, work: &Work<'_>) -> (WaitKind, Option<Rank>, u32) {
-        let receive = |wanted: &Wanted| (WaitKind::Receive, wanted.source, wanted.tag.unwrap_or(0));
+    fn wish(&self, work: &Work<'_>) -> (WaitKind, Option<Rank>, Option<u32>) {
+        let receive = |wanted: &Wanted| (WaitKind::Receive, wanted.source, wanted.tag);
         let (kind, peer, tag) = match (&work.receive, &work.send, work.requests, &work.probe) {
             (Some(t), ..) if !matches!(t.state, State::Done { .. }) => receive(&t.wanted),
-            (_, Some((p, _)), ..) => (WaitKind::Send, Some(p.to), p.label.tag),
+            (_, Some((p, _)), ..) => (WaitKind::Send, Some(p.to), Some(p.label.tag)),
             (_, _, [id], _) => match self.requests.get(*id).map(Request::wish) {
                 Some(wish) => wish,
-                None => (WaitKind::Receive, None, 0),
+                None => (WaitKind::Requests, None, None),
             },
             (.., Some(wanted)) => receive(wanted),
             _ => {
                 let missing = work.meeting.as_ref().map(Meeting::missing);
-                (WaitKind::Receive, missing, 0)
+                (WaitKind::Requests, missing, None)
             }
         };
-        (self.within.unwrap_or(kind), peer, tag)
+        match self.within {
+            // Its tag is none that a program gave.
+            Some(within) => (within, peer, None),
+            None => (kind, peer, tag),
+        }
     }
 
     /// After a failed call: what it had begun goes on without it.

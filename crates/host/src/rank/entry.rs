@@ -47,6 +47,7 @@ impl Rank {
         self.specs.clear();
         self.protects = false;
         self.told_ready = false;
+        self.agreements.clear();
         self.hashes.clear();
     }
 

@@ -66,6 +66,8 @@ pub struct Config {
     pub rejoin_within: Duration,
     /// Faults to inflict.
     pub injections: Vec<Injection>,
+    /// The seed of the job's random numbers.
+    pub seed: u64,
     /// Whether message hashes are logged.
     pub audit: bool,
     /// Whether versions are taken at all.
@@ -242,6 +244,7 @@ impl Plan {
             ("directory", directory),
             ("interval", every),
             ("policy", config.policy.name().to_owned()),
+            ("seed", config.seed.to_string()),
             ("max restarts", config.max_restarts.to_string()),
             ("environment", "MAINSTAY_SOCKET, MAINSTAY_TOKEN, MAINSTAY_RANK, MAINSTAY_SIZE, MAINSTAY_INCARNATION".to_owned()),
         ];

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mainstay_comm::layout::Control;
+use mainstay_comm::layout::{Control, Counter};
 use mainstay_types::{Epoch, Rank, exit};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open};
 use sha2::{Digest, Sha256};
@@ -144,6 +144,7 @@ impl Supervisor<'_> {
         summary.n = self.plan.config.n;
         summary.restarts = self.recovery.restarts();
         summary.not_injected = self.faults.not_injected(&self.segment);
+        summary.held_back = self.held_back();
         summary.points = self.faults.passages(&self.segment);
         summary.checkpoints = ended.checkpoints;
         summary.lost += summary.checkpoints.iter().map(|c| c.blocked_max).sum();
@@ -156,6 +157,12 @@ impl Supervisor<'_> {
         let input = self.stdin.taken();
         let (kept, resumable) = (ended.kept, ended.resumable);
         Outcome { job, summary, why, kept, resumable, audit, input }
+    }
+
+    /// Messages that waited for memory, over all ranks and incarnations.
+    fn held_back(&self) -> u64 {
+        let of = |rank| self.segment.counter(rank, Counter::Held).load(Ordering::Relaxed);
+        Rank::all(self.plan.config.n).map(of).sum()
     }
 
     /// Kills processes that ranks started, that left their group and that we inherited.

@@ -7,6 +7,7 @@
 //! those that were killed and that the kernel does not let go, which a note names.
 //! Deliberately absent: protocol decisions (`control`, `ckpt`) and output (`cli`).
 
+mod agree;
 mod config;
 mod deaths;
 mod drain;
@@ -38,7 +39,7 @@ use std::time::Duration;
 
 use mainstay_comm::layout::Control;
 use mainstay_control::evidence::{Evidence, Options};
-use mainstay_control::{Config as RecoveryConfig, Effect, Input, Recovery};
+use mainstay_control::{Agreements, Config as RecoveryConfig, Effect, Input, Recovery};
 use mainstay_types::event::{Event, Level, Summary};
 use mainstay_types::{Epoch, Incarnation, JobId, Rank, Step, Version, exit};
 
@@ -232,6 +233,7 @@ struct Supervisor<'a> {
     signals: Signals,
     stdin: Stdin,
     recovery: Recovery,
+    agreements: Agreements,
     queue: VecDeque<Effect>,
     evidence: Evidence,
     next_tick: Duration,
@@ -277,6 +279,7 @@ impl<'a> Supervisor<'a> {
             signals,
             stdin: Stdin::new(plan.input.clone(), plan.is_twin),
             recovery: Recovery::new(recovery, first),
+            agreements: Agreements::new(first),
             queue: VecDeque::new(),
             evidence: Evidence::new(n, options),
             next_tick: started + config.heartbeat,
@@ -307,6 +310,7 @@ impl<'a> Supervisor<'a> {
             job: self.versions.job().to_string(),
             n: self.plan.config.n,
             policy: self.plan.config.policy.name(),
+            seed: self.plan.config.seed,
             command,
             directory: self.versions.path().map_or_else(String::new, |p| p.display().to_string()),
         });

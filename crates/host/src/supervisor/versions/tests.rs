@@ -37,6 +37,7 @@ fn plan(directory: PathBuf) -> Plan {
         rejoin_within: seconds(1),
         injections: Vec::new(),
         audit: false,
+        seed: 0,
         checkpoints: true,
         command: vec!["program".into()],
     };
