@@ -52,9 +52,8 @@ pub(crate) fn limit(
         }
         (TimeLimit::Auto, Some(end)) => {
             let mend = "give --time-limit none, or a time of your own";
-            let seconds: u64 = end
-                .parse()
-                .map_err(|_| format!("{SLURM} is `{end}`, which is no time: {mend}"))?;
+            let seconds: u64 =
+                end.parse().map_err(|_| format!("{SLURM} is `{end}`, which is no time: {mend}"))?;
             let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
             let left = Duration::from_secs(seconds).saturating_sub(now).saturating_sub(TIDY);
             if left.is_zero() {

@@ -71,6 +71,24 @@ pub struct Terms {
     pub ends: Option<Duration>,
 }
 
+impl Terms {
+    /// The intervals in force, where these would be chosen.
+    fn intervals(&self, [memory, disk]: [Interval; 2]) -> [Interval; 2] {
+        let asked = |level, every, reason| Interval { level, every, reason };
+        let memory = match self.mode {
+            Mode::Auto => memory,
+            Mode::Steps(steps) => asked(Level::Memory, None, Reason::Steps(steps)),
+            Mode::Every(every) => asked(Level::Memory, Some(every), Reason::Every(every)),
+        };
+        let disk = match self.disk {
+            DiskMode::Auto => disk,
+            DiskMode::Each => asked(Level::Disk, None, Reason::Each),
+            DiskMode::Every(every) => asked(Level::Disk, Some(every), Reason::Every(every)),
+        };
+        [memory, disk]
+    }
+}
+
 /// A target to be proposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
@@ -87,6 +105,8 @@ pub struct Due {
 pub struct Pace {
     terms: Terms,
     costs: Costs,
+    /// What follows from the costs and terms, for memory and disk.
+    intervals: [Interval; 2],
     wishes: Wishes,
     /// Whether the open epoch takes targets.
     open: bool,
@@ -96,7 +116,10 @@ pub struct Pace {
     last: Step,
     /// When the last target was proposed, or the epoch opened.
     since: Duration,
-    /// When the last version that is to be durable was proposed, if it was captured.
+    /// When the newest version was proposed; once it was restored, when that was.
+    captured: Duration,
+    /// When the last version that is to be durable was proposed, if it was captured, put off by the
+    /// time that failures have undone: work that is done again is not at risk twice.
     durable_since: Option<Duration>,
     /// Whether the last target was void and its version is still due.
     retry: bool,
@@ -112,14 +135,17 @@ impl Pace {
     #[must_use]
     pub fn new(terms: Terms) -> Self {
         assert!(terms.mode != Mode::Steps(0), "a version every 0 steps");
+        let costs = Costs::new(terms.mtbf, terms.machine_mtbf);
         Self {
             terms,
-            costs: Costs::new(terms.mtbf, terms.machine_mtbf),
+            intervals: terms.intervals(costs.intervals()),
+            costs,
             wishes: Wishes::new(terms.ends),
             open: false,
             outstanding: None,
             last: Step(0),
             since: Duration::ZERO,
+            captured: Duration::ZERO,
             durable_since: None,
             retry: false,
             margin: 1,
@@ -133,6 +159,9 @@ impl Pace {
         self.wishes.started(now);
         self.open = true;
         self.since = now;
+        let at_risk = |since| self.captured.saturating_sub(since);
+        self.durable_since = self.durable_since.map(|since| now.saturating_sub(at_risk(since)));
+        self.captured = now;
     }
 
     /// The epoch was raised: whatever was outstanding will not be.
@@ -231,12 +260,14 @@ impl Pace {
     /// it held a rank up.
     pub fn committed(&mut self, now: Duration, blocked: Duration) {
         if let Some((due, at)) = self.outstanding.take() {
+            self.captured = at;
             if due.durable {
                 self.durable_since = Some(at);
             }
             self.wishes.committed(due.why, now.saturating_sub(at));
         }
         self.costs.blocked(now, blocked);
+        self.measured();
     }
 
     /// The outstanding target's version was given up for another reason than a late target.
@@ -248,26 +279,24 @@ impl Pace {
     pub fn drained(&mut self, took: Duration, cpu: Duration) {
         self.wishes.drained(took);
         self.costs.drained(took, cpu);
+        self.measured();
     }
 
     /// A rank failed.
     pub fn failed(&mut self, now: Duration) {
         self.costs.failed(now);
+        self.measured();
+    }
+
+    fn measured(&mut self) {
+        self.intervals = self.terms.intervals(self.costs.intervals());
     }
 
     /// How often a level gets a version, and why.
     #[must_use]
     pub fn interval(&self, level: Level) -> Interval {
-        let [memory, disk] = self.costs.intervals();
-        let asked = |every, reason| Interval { level, every, reason };
-        match (level, self.terms.mode, self.terms.disk) {
-            (Level::Memory, Mode::Auto, _) => memory,
-            (Level::Memory, Mode::Steps(steps), _) => asked(None, Reason::Steps(steps)),
-            (Level::Memory, Mode::Every(every), _) => asked(Some(every), Reason::Every(every)),
-            (Level::Disk, _, DiskMode::Auto) => disk,
-            (Level::Disk, _, DiskMode::Each) => asked(None, Reason::Each),
-            (Level::Disk, _, DiskMode::Every(every)) => asked(Some(every), Reason::Every(every)),
-        }
+        let [memory, disk] = self.intervals;
+        if level == Level::Memory { memory } else { disk }
     }
 
     /// The mean time between the failures that a level is for.

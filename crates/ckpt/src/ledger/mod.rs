@@ -82,9 +82,7 @@ impl Ledger {
     /// Takes one input and appends what follows from it.
     pub fn step(&mut self, input: Input, effects: &mut Vec<Effect>) {
         let taken = match input {
-            Input::Propose { epoch, step, durable } => {
-                self.propose(epoch, step, durable, effects)
-            }
+            Input::Propose { epoch, step, durable } => self.propose(epoch, step, durable, effects),
             Input::Keep { version } => self.keep_on_disk(version, effects),
             Input::Drop { version, why } => self.drop_target(version, why, effects),
             captured @ Input::Captured { .. } => self.captured(captured, effects),

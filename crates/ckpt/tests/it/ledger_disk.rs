@@ -5,8 +5,8 @@ use mainstay_types::event::Level;
 use mainstay_types::{Epoch, Rank, Step, Version};
 
 use crate::script::{
-    bad, captured, commit, dropped, failed, ledger, old_manifest, propose, proposed, publish, published,
-    tell, written,
+    bad, captured, commit, dropped, failed, ledger, old_manifest, propose, proposed, publish,
+    published, tell, written,
 };
 
 const V1: Version = Version(1);

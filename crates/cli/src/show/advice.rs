@@ -16,10 +16,14 @@ pub(crate) fn table(levels: &[Advice]) -> String {
         return String::new();
     }
     if levels.iter().all(|advice| advice.cost.is_none()) {
-        return "intervals: no version was captured, so nothing is known of their cost\n".to_owned();
+        return "intervals: no version was captured, so nothing is known of their cost\n"
+            .to_owned();
     }
     let mut text = String::from("intervals:\n");
-    row(&mut text, ["level", "versions", "cost (most)", "durable (most)", "every", "best", "expected"]);
+    row(
+        &mut text,
+        ["level", "versions", "cost (most)", "durable (most)", "every", "best", "expected"],
+    );
     for advice in levels {
         row(
             &mut text,
@@ -114,7 +118,10 @@ mod tests {
             assert!(lines[2].contains(part), "{part}: {text}");
         }
         assert!(lines[3].ends_with("-, -"), "{text}");
-        assert!(lines[4].ends_with("best is 19.0 s if a rank fails every 3.0 d (assumed)"), "{text}");
+        assert!(
+            lines[4].ends_with("best is 19.0 s if a rank fails every 3.0 d (assumed)"),
+            "{text}"
+        );
         assert!(lines[5].ends_with("nothing measured"), "{text}");
     }
 

@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use mainstay_host::supervisor::{Flow, Observer, Status};
 use mainstay_types::Point;
-use mainstay_types::event::{
-    Advice, Checkpoint, Event, FailureRecord, Interval, Stream, Summary,
-};
+use mainstay_types::event::{Advice, Checkpoint, Event, FailureRecord, Interval, Stream, Summary};
 use serde_json::{Map, Value, json};
 
 use super::LeftOut;

@@ -8,6 +8,7 @@ mod checkpoints;
 mod contracts;
 mod harness;
 mod hygiene;
+mod interval;
 mod recovery;
 mod resume;
 mod streams;

@@ -139,7 +139,8 @@ impl Costs {
             let both = Duration::from_secs_f64(a * b / (a + b)).max(Duration::from_nanos(1));
             let mtbf = Mtbf { mean: both, ..if a < b { ranks } else { machine } };
             let every = daly(cost, both).clamp(disk.0, memory.0);
-            memory = (every, if every == memory.0 { memory.1 } else { Reason::Daly { cost, mtbf } });
+            memory =
+                (every, if every == memory.0 { memory.1 } else { Reason::Daly { cost, mtbf } });
             disk = memory;
         }
         if let Some(took) = self.drain.held.filter(|took| *took > disk.0) {

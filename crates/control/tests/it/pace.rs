@@ -240,16 +240,26 @@ fn disk_has_its_own_time_unless_memory_has_a_version_about_then() {
     };
     let (t, f) = (true, false);
     let told = durable(every(ms(100), ms(290)));
-    assert_eq!(
-        told,
-        [(100, t), (200, f), (300, f), (400, t), (500, f), (600, f), (700, t)]
-    );
+    assert_eq!(told, [(100, t), (200, f), (300, f), (400, t), (500, f), (600, f), (700, t)]);
     let told = durable(every(ms(1000), ms(300)));
     assert_eq!(
         told[..5],
         [(1000, t), (1300, t), (1600, t), (1900, t), (2200, t)],
         "more often than memory asks for"
     );
+    // What a failure undoes is not at risk: the version restored is on disk.
+    let mut pace = with(every(ms(100), ms(300)));
+    assert!(pace.due(ms(100), &steps(&[0])).unwrap().durable);
+    pace.committed(ms(101), ms(1));
+    pace.opened(ms(1000));
+    assert_eq!(pace.due_in(ms(1000)), Some(ms(100)));
+    assert!(!pace.due(ms(1100), &steps(&[0])).unwrap().durable);
+    pace.committed(ms(1101), ms(1));
+    // Now 100 ms of work are.
+    pace.opened(ms(2000));
+    assert!(!pace.due(ms(2100), &steps(&[0])).unwrap().durable);
+    pace.committed(ms(2101), ms(1));
+    assert!(pace.due(ms(2200), &steps(&[0])).unwrap().durable);
     let each = Terms { mode: Mode::Every(ms(100)), disk: DiskMode::Each, ..Terms::default() };
     assert!(durable(each).iter().all(|(_, durable)| *durable));
 }

@@ -134,7 +134,8 @@ impl Versions {
     /// Hands the newest version to the drain, if it was to stay in memory, which ends now.
     fn keep_newest(&mut self) -> Vec<Event> {
         let newest = self.ledger.newest_restorable();
-        let spare = |version: &Version| self.ledger.record(*version).is_some_and(|r| !r.is_durable());
+        let spare =
+            |version: &Version| self.ledger.record(*version).is_some_and(|r| !r.is_durable());
         match newest.filter(spare) {
             Some(version) => self.input(Input::Keep { version }),
             None => Vec::new(),

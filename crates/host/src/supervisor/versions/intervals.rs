@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mainstay_control::target::{Advice, Measured, advise};
-use mainstay_types::event::{self, Checkpoint, Event, FailureRecord, Interval, Level, VersionState};
+use mainstay_types::event::{
+    self, Checkpoint, Event, FailureRecord, Interval, Level, VersionState,
+};
 use mainstay_types::{Version, duration};
 
 use super::Versions;
@@ -61,7 +63,9 @@ impl Versions {
     /// What each level's interval was worth.
     pub(crate) fn advice(&self, failures: &[FailureRecord]) -> Vec<event::Advice> {
         let levels = LEVELS.iter().filter(|_| self.directory.is_some());
-        levels.map(|level| told(advise(&self.pace, *level, &self.measured(*level, failures)))).collect()
+        levels
+            .map(|level| told(advise(&self.pace, *level, &self.measured(*level, failures))))
+            .collect()
     }
 
     fn measured(&self, level: Level, failures: &[FailureRecord]) -> Measured {
