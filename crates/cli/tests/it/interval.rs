@@ -103,7 +103,7 @@ fn a_job_whose_time_ends_has_a_version_on_disk_and_is_gone_on_with() {
     let (probe, d) = (program("probe"), scratch.join("d"));
     let words = ["-n", "2", "--json", "--ckpt-every", "10h", "--ckpt-dir", &d];
     // Four seconds of work at least.
-    let work = [&probe, "steps", "8000", "--spin-us", "500"];
+    let work = [&probe, "steps", "800", "--spin-us", "5000"];
     let ended = run(&[&words[..], &["--time-limit", "3s"], &work].concat()).code(124);
     assert!(notes(&ended, "the time limit of 3.00 s is reached"), "{}", ended.stdout);
     assert!(notes(&ended, "is on disk, in time before the end"), "{}", ended.stdout);
@@ -114,7 +114,7 @@ fn a_job_whose_time_ends_has_a_version_on_disk_and_is_gone_on_with() {
     assert!(summary["checkpoints"].as_array().unwrap().iter().any(|c| why(&c)), "{summary}");
     let ended = run(&[&words[..], &["--time-limit", "none", "--resume"], &work].concat()).code(0);
     let summary = ended.summary();
-    assert_eq!((&summary["resumed_from"], &summary["steps"]), (&newest.into(), &8000.into()));
+    assert_eq!((&summary["resumed_from"], &summary["steps"]), (&newest.into(), &800.into()));
 }
 
 #[test]

@@ -130,7 +130,7 @@ fn an_interval_is_kept_from_proposal_to_proposal() {
 fn auto(terms: Terms, cost: Duration, drain: Option<(Duration, Duration)>) -> Pace {
     let mut pace = with(terms);
     assert_eq!(memory(&pace), (Some(ms(100)), Reason::First));
-    let first = pace.due(ms(100), &steps(&[0])).unwrap();
+    let first = pace.due(ms(100), &steps(&[0])).expect("the first is due");
     assert!(first.durable, "the first version measures both levels");
     pace.committed(ms(100), cost);
     if let Some((took, cpu)) = drain {
