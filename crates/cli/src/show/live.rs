@@ -71,9 +71,8 @@ impl Live {
             status.failures
         );
         let mut lines = vec![self.paint("1", &head)];
-        let intervals: Vec<_> = status.intervals.iter().map(interval).collect();
-        if !intervals.is_empty() {
-            lines.push(self.paint("2", &format!("   {}", intervals.join(" · "))));
+        for interval in &status.intervals {
+            lines.push(self.paint("2", &line_of(interval)));
         }
         let most = status.ranks.iter().map(|rank| rank.step.0).max().unwrap_or(0);
         let saved = status.newest.map_or(0, |(_, step, _)| step.0);
@@ -118,11 +117,11 @@ impl Live {
 }
 
 /// How often a level gets a version, and why.
-fn interval(interval: &Interval) -> String {
+fn line_of(interval: &Interval) -> String {
     let level = interval.level.name();
     match interval.every.filter(|_| !interval.is_declared()) {
-        Some(every) => format!("{level} every {}: {}", duration::format(every), interval.text),
-        None => format!("{level}: {}", interval.text),
+        Some(every) => format!("   {level} every {}: {}", duration::format(every), interval.text),
+        None => format!("   {level}: {}", interval.text),
     }
 }
 
@@ -186,11 +185,9 @@ mod tests {
             interval(Level::Disk, 10_000, "declared", "every 10.0 s, as asked"),
         ];
         let lines = live.lines(Duration::ZERO, &status, 10);
-        assert_eq!(lines.len(), 9, "one rank less");
-        assert_eq!(
-            lines[1],
-            "   memory every 210 ms: 1 % of the time, at 2.1 ms each · disk: every 10.0 s, as asked"
-        );
+        assert_eq!(lines.len(), 9, "two ranks less");
+        assert_eq!(lines[1], "   memory every 210 ms: 1 % of the time, at 2.1 ms each");
+        assert_eq!(lines[2], "   disk: every 10.0 s, as asked");
     }
 
     #[test]
