@@ -8,9 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use mainstay_control::Policy;
+use mainstay_control::{DiskMode, Policy};
 use mainstay_host::supervisor::{Every, Resume};
 use mainstay_types::{duration, inject};
+
+use crate::limit::{self, TimeLimit};
 
 /// Fault-tolerant parallel computing: your computation finishes with the right answer while
 /// machines fail under it, and you can prove it.
@@ -51,9 +53,22 @@ pub(crate) struct Run {
     /// When to checkpoint: `auto`, every so many steps (`100steps`), or every so long (`2s`).
     #[arg(long, value_name = "auto|Ksteps|T", default_value = "auto", value_parser = every)]
     pub(crate) ckpt_every: Every,
-    /// Mean time between failures that `auto` plans for, such as `24h`.
+    /// Which checkpoints also go to disk: as many as pay (`auto`), `each`, or one every so long
+    /// (`10s`). By default `auto` if --ckpt-every is, else `each`.
+    #[arg(long, value_name = "auto|each|T", value_parser = disk_every)]
+    pub(crate) disk_every: Option<DiskMode>,
+    /// Mean time between failures of ranks that `auto` plans for, such as `24h`. By default it is
+    /// observed.
     #[arg(long, value_name = "T", value_parser = positive)]
     pub(crate) mtbf: Option<Duration>,
+    /// Mean time between losses of the launcher or its machine, for which checkpoints go to disk.
+    /// By default a day.
+    #[arg(long, value_name = "T", value_parser = positive)]
+    pub(crate) machine_mtbf: Option<Duration>,
+    /// End the job after so long, with a last checkpoint on disk before it and exit code 124.
+    /// `auto` is the end of the Slurm allocation, if there is one; `none` ignores it.
+    #[arg(long, value_name = "auto|none|T", default_value = "auto", value_parser = limit::parse)]
+    pub(crate) time_limit: TimeLimit,
     /// Go on from the newest usable checkpoint, of this job or of the latest.
     #[arg(long, value_name = "JOB", num_args = 0..=1, require_equals = true,
           default_missing_value = LATEST, value_parser = resume)]
@@ -117,10 +132,14 @@ Faults: ACTION:RANK@WHEN, joined by commas.
           point=NAME[#n]  at the n-th passage of a point (--list-points)
   then :xN to strike N times, :always to strike in every incarnation
 
+Signals to the launcher: USR1 asks for a checkpoint on disk now; INT, TERM, HUP and QUIT end the job,
+  a second one at once.
+
 Examples:
   mainstay run -n 4 ./solver input.mtx
   mainstay run -n 4 --inject kill:2@step=50 --twin ./solver input.mtx
-  mainstay run -n 4 --ckpt-dir run1 --ckpt-every 30s ./solver input.mtx
+  mainstay run -n 4 --ckpt-dir run1 --ckpt-every 1s --disk-every 30s ./solver input.mtx
+  mainstay run -n 4 --ckpt-dir run1 --time-limit 4h ./solver input.mtx
   mainstay run -n 4 --ckpt-dir run1 --resume ./solver input.mtx";
 
 const LATEST: &str = "latest";
@@ -190,6 +209,15 @@ fn every(text: &str) -> Result<Every, String> {
     }
 }
 
+fn disk_every(text: &str) -> Result<DiskMode, String> {
+    match (text, duration::parse(text)) {
+        ("auto", _) => Ok(DiskMode::Auto),
+        ("each", _) => Ok(DiskMode::Each),
+        (_, Ok(period)) if !period.is_zero() => Ok(DiskMode::Every(period)),
+        _ => Err(format!("`{text}` is not auto, each or a time (10s)")),
+    }
+}
+
 fn resume(text: &str) -> Result<Resume, String> {
     if text == LATEST { Ok(Resume::Latest) } else { text.parse().map(Resume::Job) }
 }
@@ -238,6 +266,12 @@ mod tests {
         assert_eq!(every("2s"), Ok(Every::Period(Duration::from_secs(2))));
         for bad in ["0steps", "steps", "0s", "never", "-1steps"] {
             assert!(every(bad).is_err(), "{bad}");
+        }
+        assert_eq!(disk_every("auto"), Ok(DiskMode::Auto));
+        assert_eq!(disk_every("each"), Ok(DiskMode::Each));
+        assert_eq!(disk_every("10s"), Ok(DiskMode::Every(Duration::from_secs(10))));
+        for bad in ["0s", "10steps", "never", ""] {
+            assert!(disk_every(bad).unwrap_err().contains("each"), "{bad}");
         }
         let error = parse("mainstay run -n 0 ./x").unwrap_err();
         assert_eq!(error.exit_code(), 2);

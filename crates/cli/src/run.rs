@@ -6,22 +6,28 @@
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use mainstay_host::supervisor::{Config, Observer, Outcome, Plan, Refusal, supervise};
+use mainstay_control::DiskMode;
+use mainstay_host::supervisor::{Config, Every, Observer, Outcome, Plan, Refusal, supervise};
 use mainstay_types::event::{Event, Summary};
 use mainstay_types::report::one_line;
 use mainstay_types::{Point, exit};
 
 use crate::show::{self, Human, Json, Silent};
-use crate::{args, quote};
+use crate::{args, limit, quote};
 
 /// Runs and gives the exit code.
 pub(crate) fn run(options: &args::Run) -> u8 {
     if options.list_points {
         return list_points();
     }
-    let config = config(options);
+    let slurm = std::env::var_os(limit::SLURM).map(|end| end.to_string_lossy().into_owned());
+    let limit = match limit::limit(options.time_limit, slurm.as_deref(), SystemTime::now()) {
+        Ok(limit) => limit,
+        Err(why) => return refused(options.json, exit::USAGE, &why, Some(options)),
+    };
+    let config = Config { limit, ..config(options) };
     let plan = match Plan::new(&config) {
         Ok(plan) => plan,
         Err(refusal) => return refused(options.json, refusal.code, &refusal.why, Some(options)),
@@ -42,7 +48,13 @@ fn config(options: &args::Run) -> Config {
         max_restarts: options.max_restarts,
         directory: options.ckpt_dir.clone(),
         every: options.ckpt_every,
+        disk: options.disk_every.unwrap_or(match options.ckpt_every {
+            Every::Auto => DiskMode::Auto,
+            Every::Steps(_) | Every::Period(_) => DiskMode::Each,
+        }),
         mtbf: options.mtbf,
+        machine_mtbf: options.machine_mtbf,
+        limit: None,
         resume: options.resume,
         heartbeat: options.heartbeat,
         lost_after: options.lost_after,

@@ -19,4 +19,4 @@ pub use cause::{
 };
 pub use evidence::{Evidence, Findings, Health, Sample, Wait};
 pub use recovery::{Config, Effect, Input, Phase, Policy, Recovery};
-pub use target::{Mode, Pace};
+pub use target::{DiskMode, Mode, Pace, Terms};

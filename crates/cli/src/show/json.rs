@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mainstay_host::supervisor::{Flow, Observer, Status};
 use mainstay_types::Point;
-use mainstay_types::event::{Checkpoint, Event, FailureRecord, Stream, Summary};
+use mainstay_types::event::{Advice, Checkpoint, Event, FailureRecord, Interval, Stream, Summary};
 use serde_json::{Map, Value, json};
 
 use super::LeftOut;
@@ -109,8 +109,42 @@ fn body(event: &Event) -> (&'static str, Value) {
         Event::Recovered { epoch, step } => {
             ("recovered", json!({"epoch": epoch.0, "step": step.0}))
         }
+        Event::Interval(told) => ("interval", interval(told)),
         Event::Note { text } => ("note", json!({"text": text})),
     }
+}
+
+fn interval(interval: &Interval) -> Value {
+    json!({
+        "level": interval.level.name(),
+        "interval_ms": some_ms(interval.every),
+        "reason": interval.reason,
+        "text": interval.text,
+    })
+}
+
+fn advice(advice: &Advice) -> Value {
+    let part = |spread: Option<(Duration, Duration)>, of: fn((Duration, Duration)) -> Duration| {
+        some_ms(spread.map(of))
+    };
+    let (median, longest) = (|(median, _)| median, |(_, longest)| longest);
+    let mut object = interval(&advice.interval);
+    if let Value::Object(object) = &mut object {
+        let more = json!({
+            "versions": advice.versions,
+            "cost_ms": part(advice.cost, median),
+            "cost_ms_max": part(advice.cost, longest),
+            "durable_ms": part(advice.durable, median),
+            "durable_ms_max": part(advice.durable, longest),
+            "mtbf_ms": ms(advice.mtbf),
+            "mtbf_basis": advice.mtbf_basis,
+            "expected": advice.expected,
+            "best_ms": some_ms(advice.best),
+            "best_expected": advice.best_expected,
+        });
+        object.extend(more.as_object().cloned().unwrap_or_default());
+    }
+    object
 }
 
 fn version(checkpoint: &Checkpoint) -> Value {
@@ -121,6 +155,8 @@ fn version(checkpoint: &Checkpoint) -> Value {
         "bytes": checkpoint.bytes,
         "blocked_ms_max": ms(checkpoint.blocked_max),
         "durable_ms": some_ms(checkpoint.durable),
+        "drain_cpu_ms": some_ms(checkpoint.drain_cpu),
+        "why": checkpoint.why,
         "state": checkpoint.state.name(),
     })
 }
@@ -162,6 +198,7 @@ fn summary_body(summary: &Summary) -> Value {
         "held_back": summary.held_back,
         "failures": summary.failures.iter().map(failure).collect::<Vec<_>>(),
         "checkpoints": summary.checkpoints.iter().map(version).collect::<Vec<_>>(),
+        "intervals": summary.intervals.iter().map(advice).collect::<Vec<_>>(),
         "report": report,
         "points": points,
     })
@@ -190,6 +227,7 @@ mod tests {
             "held_back",
             "failures",
             "checkpoints",
+            "intervals",
         ] {
             assert!(body.get(key).is_some(), "{key}");
         }

@@ -29,6 +29,7 @@ pub(crate) fn report(summary: &Summary, timeline: Option<&Timeline>, why_not: &s
         text.push_str(&timeline.draw());
     }
     text.push_str(&versions(summary));
+    text.push_str(&super::advice::table(&summary.intervals));
     text.push_str(&lost(summary));
     if summary.held_back > 0 {
         let times = summary.held_back;

@@ -146,23 +146,6 @@ fn a_failed_twin_ends_the_run_as_it_was_asked() {
 }
 
 #[test]
-fn the_reason_for_the_interval_is_told_once() {
-    let probe = program("probe");
-    let ended = run(&["-n", "2", "--json", &probe, "steps", "1500", "--spin-us", "500"]).code(0);
-    let events = ended.events();
-    let told = |text: &str| {
-        let notes = events.iter().filter_map(|event| event["text"].as_str());
-        notes.filter(|note| note.starts_with("a version every ") && note.contains(text)).count()
-    };
-    assert!(told("") > 0, "{}", ended.stdout);
-    for reason in ["as often as is of use", "1 % of the time", "the directory takes", "Young's"] {
-        assert!(told(reason) <= 1, "{reason}: {}", ended.stdout);
-    }
-    let asked = ["-n", "2", "--ckpt-every", "5steps", &probe, "steps", "100"];
-    assert!(!run(&asked).code(0).stderr.contains("a version every"));
-}
-
-#[test]
 fn steps_before_the_state_cost_no_version() {
     let probe = program("probe");
     let fault = ["-n", "2", "--json", "--ckpt-every", "5steps", "--inject", "kill:1@step=150"];

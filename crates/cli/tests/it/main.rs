@@ -10,6 +10,7 @@ mod contracts;
 mod harness;
 mod heat;
 mod hygiene;
+mod interval;
 mod recovery;
 mod resume;
 mod streams;

@@ -5,6 +5,7 @@ mod cause;
 mod documents;
 mod evidence;
 mod exhaustive;
+mod interval;
 mod pace;
 mod random;
 mod script;

@@ -132,6 +132,7 @@ impl Supervisor<'_> {
             code = exit::DATA;
         }
         self.measure.ended(sys::now(), &mut self.summary);
+        self.summary.intervals = self.versions.advice(&self.summary.failures);
         let signals = &mut self.signals;
         let ended = self.versions.end(code == exit::OK, &mut || signals.presses_on());
         for event in ended.events {

@@ -40,10 +40,10 @@ use std::time::Duration;
 use mainstay_comm::layout::Control;
 use mainstay_control::evidence::{Evidence, Options};
 use mainstay_control::{Agreements, Config as RecoveryConfig, Effect, Input, Recovery};
-use mainstay_types::event::{Event, Level, Summary};
+use mainstay_types::event::{Event, Interval, Level, Summary};
 use mainstay_types::{Epoch, Incarnation, JobId, Rank, Step, Version, exit};
 
-pub use self::config::{Config, Every, Plan, Refusal, Resume};
+pub use self::config::{Config, Every, Limit, Plan, Refusal, Resume};
 use self::early::Early;
 use self::faults::Faults;
 use self::finish::Results;
@@ -105,6 +105,8 @@ pub struct Status {
     pub ranks: Vec<RankStatus>,
     /// The newest version that can be restored.
     pub newest: Option<(Version, Step, Level)>,
+    /// How often each level gets a version, and why.
+    pub intervals: Vec<Interval>,
     /// Failures so far.
     pub failures: usize,
 }
@@ -253,6 +255,8 @@ struct Supervisor<'a> {
     summary: Summary,
     /// When patience ends, once ranks were asked to end.
     patience: Option<Duration>,
+    /// When the job ends, whatever it has reached.
+    ends: Option<Duration>,
     end: Option<(u8, String)>,
 }
 
@@ -296,6 +300,7 @@ impl<'a> Supervisor<'a> {
             faults: Faults::new(&config.injections, n),
             summary: Summary { policy: config.policy.name(), n, ..Summary::default() },
             patience: None,
+            ends: plan.ends,
             end: None,
             segment,
             observer,
@@ -317,6 +322,9 @@ impl<'a> Supervisor<'a> {
         self.versions.start_drain();
         for note in self.versions.take_notes() {
             self.note(note);
+        }
+        if let Some(ends) = self.ends {
+            self.note(self.versions.prepares_end(sys::now(), ends));
         }
         // Without the thread, deaths are noticed by their pidfds alone.
         self.early = Early::start(Arc::clone(&self.segment)).ok();

@@ -115,6 +115,10 @@ impl Supervisor<'_> {
                 // Continued from outside while ranks may still be stopped: nothing to do beyond
                 // what the stop's return does.
                 libc::SIGCONT => {}
+                libc::SIGUSR1 => {
+                    let answer = self.versions.ask();
+                    self.note(format!("SIGUSR1: {answer}"));
+                }
                 signal => self.feed(Input::Stop { signal }),
             }
         }
