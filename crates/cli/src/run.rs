@@ -51,6 +51,7 @@ fn config(options: &args::Run) -> Config {
         injections: options.inject.clone().unwrap_or_default().0,
         audit: options.audit,
         checkpoints: true,
+        trace_records: 0,
         command: options.program.clone(),
     }
 }

@@ -16,7 +16,7 @@ pub use to_rank::{Restore, ToRank};
 pub use to_supervisor::ToSupervisor;
 
 /// The version of these messages; a rank and a supervisor that differ refuse each other.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// Most early messages whose hashes travel with one capture.
 pub const EARLY_MAX: usize = 1024;
 
@@ -138,6 +138,7 @@ mod tests {
                 ring_bytes: 65536,
                 may_spin: true,
                 audit: false,
+                tape: 1 << 18,
                 injections: injections.into_iter().zip(0..).map(|(i, k)| (k, i)).collect(),
             },
             ToRank::Raised { epoch: Epoch(2) },

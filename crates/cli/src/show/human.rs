@@ -142,6 +142,6 @@ fn sentence(event: &Event) -> Option<String> {
             format!("recovered in epoch {epoch}: all ranks are past step {step} again")
         }
         Event::Note { text } => text.clone(),
-        Event::Output { .. } => return None,
+        Event::Target { .. } | Event::Output { .. } => return None,
     })
 }

@@ -13,7 +13,7 @@ use mainstay_comm::tree;
 use mainstay_types::{Point, Rank, WaitKind};
 
 use super::inbound::Buffer;
-use super::{CommError, Endpoint, Result};
+use super::{CommError, Endpoint, Result, Tracer};
 
 /// Folds the partial result of higher ranks into that of lower ones: `lower = op(lower, higher)`,
 /// element by element. Both have the same length, which is a multiple of 64 unless they are the
@@ -151,13 +151,16 @@ impl Endpoint {
         self.call(|e| {
             (e.point)(Point::CollectiveEnter);
             e.within = Some(WaitKind::Collective);
+            e.trace(Tracer::begins);
             let result = body(e);
+            e.trace(Tracer::ends);
             e.within = None;
             result
         })
     }
 
     pub(super) fn label(&self, context: u32, kind: Kind) -> Label {
+        self.trace(|t| t.has(kind));
         self.now(Label { context: context * 2 + 1, tag: kind as u32 })
     }
 

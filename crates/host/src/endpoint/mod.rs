@@ -24,6 +24,7 @@ mod pull;
 mod push;
 mod request;
 mod table;
+mod trace;
 mod wait;
 
 use std::rc::Rc;
@@ -41,6 +42,7 @@ pub use cut::{CutState, Resume};
 pub use error::{CommError, Result};
 pub use p2p::{Arrived, From};
 pub use request::RequestId;
+pub use trace::Tracer;
 
 use crate::shm::Segment;
 use inbound::{Inbound, Unexpected};
@@ -117,6 +119,8 @@ pub struct Endpoint {
     /// Where parts of a collective land before they are folded.
     scratch: Vec<u8>,
     hash: u64,
+    /// Where what is done is recorded, if it is.
+    tracer: Option<Rc<Tracer>>,
 }
 
 impl Endpoint {
@@ -156,6 +160,7 @@ impl Endpoint {
             within: None,
             scratch: Vec::new(),
             hash: 0,
+            tracer: None,
             segment,
         }
     }
@@ -246,6 +251,11 @@ impl Endpoint {
         self.matching.keep(source, label, id);
     }
 
+    /// Records from now on what is done.
+    pub fn trace_with(&mut self, tracer: Rc<Tracer>) {
+        self.tracer = Some(tracer);
+    }
+
     /// This rank.
     #[must_use]
     pub fn rank(&self) -> Rank {
@@ -302,6 +312,7 @@ impl Endpoint {
             }
             body(self)
         });
+        self.trace(Tracer::leaves);
         self.segment.leave_call(self.me);
         result
     }

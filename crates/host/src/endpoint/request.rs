@@ -11,6 +11,7 @@ use mainstay_types::{Epoch, Point, Rank, WaitKind};
 
 use super::inbound::Sink;
 use super::p2p::{Arrived, From, label};
+use super::trace::passage;
 use super::wait::Work;
 use super::{CommError, Endpoint, Result};
 
@@ -213,6 +214,7 @@ impl Endpoint {
             }
         };
         let Some((source, label)) = request.met else { unreachable!("a message was found for it") };
+        self.trace(|t| t.receives(passage(source, label, sequence, payload.len())));
         if self.audit {
             self.hash_in(false, source, label, sequence, &payload);
         }

@@ -25,8 +25,8 @@ use mainstay_types::{Epoch, Incarnation, Point, Rank as RankId, Step, Version, W
 use self::arenas::Arenas;
 use self::inject::Injector;
 use self::link::{Invitation, Link};
-use crate::endpoint::{Endpoint, EndpointConfig};
-use crate::shm::{Segment, futex};
+use crate::endpoint::{Endpoint, EndpointConfig, Tracer};
+use crate::shm::{Segment, Tape, futex};
 
 pub use self::capture::{Due, Fill, Stepped};
 pub use self::error::RankError;
@@ -65,6 +65,8 @@ pub struct Rank {
     told_ready: bool,
     finished: bool,
     hashes: Vec<u64>,
+    /// Where what is done is recorded, if it is.
+    tracer: Option<Rc<Tracer>>,
     /// Where results go without a launcher.
     alone_output: Option<std::path::PathBuf>,
 }
@@ -91,9 +93,9 @@ impl Rank {
 
     fn join_launcher(invitation: &Invitation) -> Result<Self, RankError> {
         let (link, welcome, fds) = Link::join(invitation)?;
-        let (n, ring_bytes, may_spin, audit, injections) = match welcome {
-            ToRank::Welcome { n, ring_bytes, may_spin, audit, injections, .. } => {
-                (n, ring_bytes, may_spin, audit, injections)
+        let (n, ring_bytes, may_spin, audit, places, injections) = match welcome {
+            ToRank::Welcome { n, ring_bytes, may_spin, audit, tape, injections, .. } => {
+                (n, ring_bytes, may_spin, audit, tape, injections)
             }
             ToRank::Refused { why } => return Err(RankError::Join(why)),
             _ => return Err(RankError::Join("the launcher does not welcome".to_owned())),
@@ -101,7 +103,8 @@ impl Rank {
         let bad = |what: &str| RankError::Join(format!("the launcher's segment {what}"));
         let ring_bytes = usize::try_from(ring_bytes).map_err(|_| bad("is too large"))?;
         let layout = Layout::new(n, ring_bytes).map_err(|error| bad(&error.to_string()))?;
-        let fd = fds.into_iter().next().ok_or_else(|| bad("did not come"))?;
+        let mut fds = fds.into_iter();
+        let fd = fds.next().ok_or_else(|| bad("did not come"))?;
         let id = invitation.rank;
         if id.0 >= n {
             return Err(bad("has no such rank"));
@@ -112,7 +115,7 @@ impl Rank {
         let _noticed_later = segment.claim(id);
         let injector = Rc::new(Injector::new(Rc::clone(&segment), id, injections));
         let link = Rc::new(link);
-        let rank = Self::assemble(
+        let mut rank = Self::assemble(
             id,
             invitation.incarnation,
             segment,
@@ -120,6 +123,13 @@ impl Rank {
             (may_spin, audit),
             Some(link),
         );
+        // A rank that cannot record what it does does it all the same.
+        let tape = fds.next().filter(|_| places > 0).map(|fd| Tape::join(fd, places));
+        if let Some(Ok(tape)) = tape {
+            let tracer = Rc::new(Tracer::new(tape, invitation.incarnation));
+            rank.endpoint.trace_with(Rc::clone(&tracer));
+            rank.tracer = Some(tracer);
+        }
         if invitation.incarnation > Incarnation(0) {
             rank.injector.pass(Point::Respawned);
         }
@@ -175,6 +185,7 @@ impl Rank {
             told_ready: false,
             finished: false,
             hashes: Vec::new(),
+            tracer: None,
             alone_output: None,
         }
     }
@@ -239,7 +250,9 @@ impl Rank {
     /// Hears from the supervisor, and shows meanwhile that it is waited for.
     fn hear<T>(&self, talk: impl FnOnce() -> Result<T, RankError>) -> Result<T, RankError> {
         self.segment.begin_wait(self.id, WaitKind::Supervisor, None, 0);
+        self.trace(|t| t.sleeps(WaitKind::Supervisor, None, 0));
         let heard = talk();
+        self.trace(Tracer::wakes);
         self.segment.end_wait(self.id);
         heard
     }
@@ -256,6 +269,7 @@ impl Rank {
         let bell = segment.bell(self.id);
         let waiting = segment.waiting(self.id);
         segment.begin_wait(self.id, kind, None, 0);
+        self.trace(|t| t.sleeps(kind, None, 0));
         let outcome = loop {
             waiting.store(1, Ordering::SeqCst);
             let seen = bell.load(Ordering::SeqCst);
@@ -275,8 +289,16 @@ impl Rank {
             }
         };
         waiting.store(0, Ordering::SeqCst);
+        self.trace(Tracer::wakes);
         segment.end_wait(self.id);
         outcome
+    }
+
+    /// Tells the tracer, if there is one.
+    fn trace(&self, tell: impl FnOnce(&Tracer)) {
+        if let Some(tracer) = &self.tracer {
+            tell(tracer);
+        }
     }
 
     /// Sleeps until the epoch is raised.

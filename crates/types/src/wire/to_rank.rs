@@ -24,6 +24,8 @@ pub enum ToRank {
         may_spin: bool,
         /// Whether message hashes are to be logged.
         audit: bool,
+        /// Places of the rank's tape, whose memory is the second descriptor; 0 if nothing is traced.
+        tape: u64,
         /// Injections that concern this rank, with the number each has in the job.
         injections: Vec<(u32, Injection)>,
     },
@@ -97,9 +99,10 @@ impl ToRank {
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         match self {
-            Self::Welcome { job, n, ring_bytes, may_spin, audit, injections } => {
+            Self::Welcome { job, n, ring_bytes, may_spin, audit, tape, injections } => {
                 w.u8(0).raw(&job.0).u32(*n).u64(*ring_bytes);
-                w.u8(u8::from(*may_spin)).u8(u8::from(*audit)).count(injections.len());
+                w.u8(u8::from(*may_spin)).u8(u8::from(*audit)).u64(*tape);
+                w.count(injections.len());
                 for (number, injection) in injections {
                     w.u32(*number);
                     injection.encode(&mut w);
@@ -169,11 +172,12 @@ impl ToRank {
         job.copy_from_slice(r.raw(16, "job")?);
         let (n, ring_bytes) = (r.u32("ranks")?, r.u64("ring bytes")?);
         let (may_spin, audit) = (flag(r)?, flag(r)?);
+        let tape = r.u64("places of the tape")?;
         let count = r.count(20, INJECTIONS_MAX, "injections")?;
         let injections = (0..count)
             .map(|_| Ok((r.u32("injection number")?, Injection::decode(r)?)))
             .collect::<Result<_, DecodeError>>()?;
-        Ok(Self::Welcome { job: JobId(job), n, ring_bytes, may_spin, audit, injections })
+        Ok(Self::Welcome { job: JobId(job), n, ring_bytes, may_spin, audit, tape, injections })
     }
 }
 

@@ -38,6 +38,7 @@ fn plan(directory: PathBuf) -> Plan {
         injections: Vec::new(),
         audit: false,
         checkpoints: true,
+        trace_records: 0,
         command: vec!["program".into()],
     };
     let mut plan = Plan::new(&config).unwrap();
