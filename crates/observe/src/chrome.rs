@@ -41,10 +41,7 @@ pub struct Run<'a> {
 ///
 /// # Errors
 /// What `out` returns; nothing is written after that.
-pub fn chrome<E>(
-    run: &Run<'_>,
-    out: &mut dyn FnMut(&str) -> Result<(), E>,
-) -> Result<(), E> {
+pub fn chrome<E>(run: &Run<'_>, out: &mut dyn FnMut(&str) -> Result<(), E>) -> Result<(), E> {
     let end_ns = end(run);
     out(&head(run, end_ns))?;
     let mut first = true;
@@ -149,7 +146,12 @@ fn name_lanes<E>(run: &Run<'_>, line: Take<'_, E>) -> Result<(), E> {
         }
         for (tid, lane) in ranks::LANES {
             name(pid, Some(*tid), "thread_name", Args::new().text("name", lane))?;
-            name(pid, Some(*tid), "thread_sort_index", Args::new().int("sort_index", (*tid).into()))?;
+            name(
+                pid,
+                Some(*tid),
+                "thread_sort_index",
+                Args::new().int("sort_index", (*tid).into()),
+            )?;
         }
     }
     Ok(())

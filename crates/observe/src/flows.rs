@@ -33,7 +33,8 @@ impl Sends {
     /// When the send began that a receive at rank `me` belongs to.
     pub(crate) fn of_receive(&self, me: Rank, receive: &Record, m: Passage) -> Option<u64> {
         let wanted = key((m.peer, me), m, receive.epoch);
-        let after = self.0.partition_point(|(key, start)| (*key, *start) <= (wanted, receive.end_ns()));
+        let after =
+            self.0.partition_point(|(key, start)| (*key, *start) <= (wanted, receive.end_ns()));
         let ((from, to, prologue, sequence, epoch), start) = *self.0.get(after.checked_sub(1)?)?;
         let same = (from, to, prologue, sequence) == (m.peer, me, m.prologue, m.sequence);
         let of_now = !m.prologue || epoch == receive.epoch;

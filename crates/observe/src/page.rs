@@ -15,7 +15,8 @@ use columns::Columns;
 const HEAD: &str = include_str!("page/head.html");
 const STYLE: &str = include_str!("page/page.css");
 const BODY: &str = include_str!("page/body.html");
-const SCRIPT: &str = include_str!("page/page.js");
+const SCRIPTS: [&str; 3] =
+    [include_str!("page/data.js"), include_str!("page/draw.js"), include_str!("page/page.js")];
 
 /// Why no page can be made of a text.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +82,7 @@ impl Page {
             out(&base64(piece))?;
         }
         out("</script>\n<script>\n")?;
-        out(SCRIPT)?;
+        SCRIPTS.iter().try_for_each(|script| out(script))?;
         out("</script>\n</html>\n")
     }
 }

@@ -201,7 +201,8 @@ impl What {
             1 => Self::Send(Passage::read(peer, detail, words)),
             2 => Self::Receive(Passage::read(peer, detail, words)),
             3 => {
-                let unknown = |value| DecodeError::Unknown { what: "kind of a wait", value, at: 51 };
+                let unknown =
+                    |value| DecodeError::Unknown { what: "kind of a wait", value, at: 51 };
                 let kind = WaitKind::from_code(detail.into()).ok_or(unknown(detail.into()))?;
                 let peer = (peer != NOBODY).then_some(Rank(peer.into()));
                 Self::Wait { kind, peer, tag: small }

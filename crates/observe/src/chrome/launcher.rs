@@ -190,9 +190,6 @@ fn moments<E>(run: &Run<'_>, line: Take<'_, E>) -> Result<(), E> {
             Event::Failure { rank, cause, .. } => {
                 (RECOVERY, ("failure", "failure"), of(rank).text("cause", &cause.to_string()))
             }
-            Event::Restored { rank, took, .. } => {
-                (RECOVERY, ("restore", "restored"), of(rank).int("took_ns", nanos(*took)))
-            }
             Event::Target { version: v, step } => {
                 (VERSIONS, ("checkpoint", "target"), version(v).int("step", step.0))
             }

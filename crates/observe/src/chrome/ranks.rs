@@ -75,13 +75,18 @@ impl<'a> Life<'a> {
     }
 
     /// Entries of the program and their steps.
-    fn entries(&self, tape: &Playback, spans: &mut Vec<Span<((&'static str, &'static str), Args)>>) {
+    fn entries(
+        &self,
+        tape: &Playback,
+        spans: &mut Vec<Span<((&'static str, &'static str), Args)>>,
+    ) {
         let since = |record: &Record| self.run.since(record.start_ns);
         for (i, record) in tape.records.iter().enumerate() {
             let What::Enter { version } = record.what else { continue };
             let same = |later: &&Record| later.incarnation == record.incarnation;
             let mut own = tape.records[i + 1..].iter().take_while(same);
-            let over = |later: &&Record| matches!(later.what, What::Acknowledge | What::Enter { .. });
+            let over =
+                |later: &&Record| matches!(later.what, What::Acknowledge | What::Enter { .. });
             let last = || tape.records.last().map_or(0, |last| self.run.since(last.end_ns()));
             let end = own.find(over).map(since).or_else(|| self.end(record.incarnation));
             let end = end.unwrap_or_else(last);
@@ -123,6 +128,14 @@ impl<'a> Life<'a> {
                     let args = Args::new().text("cause", &cause.to_string());
                     let args = args.int("incarnation", incarnation.0.into()).int("step", step.0);
                     (("failure", "failure"), args.text("detail", detail))
+                }
+                Event::Restored { rank, version, took, .. } if *rank == self.rank => {
+                    let args = Args::new().int("took_ns", nanos(*took));
+                    let args = match version {
+                        Some(version) => args.int("version", version.0),
+                        None => args,
+                    };
+                    (("restore", "restored"), args)
                 }
                 Event::Output { rank, stream, line, .. } if *rank == self.rank => {
                     let text: String =

@@ -60,7 +60,12 @@ impl Line {
     }
 
     /// A moment.
-    pub(super) fn moment(lane: Lane, at: u64, (category, name): (&str, &str), args: &Args) -> String {
+    pub(super) fn moment(
+        lane: Lane,
+        at: u64,
+        (category, name): (&str, &str),
+        args: &Args,
+    ) -> String {
         let (at, Lane { pid, tid }, Args(args)) = (micros(at), lane, args);
         format!(
             "{{\"ph\":\"i\",\"s\":\"t\",\"pid\":{pid},\"tid\":{tid},\"ts\":{at},\

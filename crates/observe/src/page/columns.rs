@@ -3,8 +3,8 @@
 //! ```text
 //! u32        bytes of `about`, a multiple of 8 with the four before it
 //! about      JSON: what the head of the trace says, names, lanes, texts, counts
-//! f64        start of each event; values; start of each arrow; end of each arrow
-//! f32        duration of each event, microseconds, or -1 for a moment
+//! f64        start of each event; how long it lasted, or -1 for a moment; values; start of each
+//!            arrow; end of each arrow; times in microseconds
 //! u32        where each event's values begin
 //! u16        lane, name and shape of each event; lanes of each arrow's ends
 //! ```
@@ -36,7 +36,7 @@ pub(super) struct Columns {
     /// What processes (no thread) and threads are called.
     titles: BTreeMap<(u32, Option<u32>), String>,
     start: Vec<f64>,
-    duration: Vec<f32>,
+    duration: Vec<f64>,
     values_at: Vec<u32>,
     values: Vec<f64>,
     lane: Vec<u16>,
@@ -111,8 +111,7 @@ impl Columns {
             });
         }
         self.start.push(start);
-        #[expect(clippy::cast_possible_truncation, reason = "to be drawn, and told to seven digits")]
-        self.duration.push(duration.map_or(-1.0, |duration| duration.max(0.0) as f32));
+        self.duration.push(duration.map_or(-1.0, |duration| duration.max(0.0)));
         Ok(())
     }
 
@@ -154,10 +153,10 @@ impl Columns {
         };
         let arrows = &self.arrows;
         put(&mut self.start.iter().map(|v| v.to_le_bytes().to_vec()));
+        put(&mut self.duration.iter().map(|v| v.to_le_bytes().to_vec()));
         put(&mut self.values.iter().map(|v| v.to_le_bytes().to_vec()));
         put(&mut arrows.iter().map(|v| v.0.to_le_bytes().to_vec()));
         put(&mut arrows.iter().map(|v| v.1.to_le_bytes().to_vec()));
-        put(&mut self.duration.iter().map(|v| v.to_le_bytes().to_vec()));
         put(&mut self.values_at.iter().map(|v| v.to_le_bytes().to_vec()));
         for column in [&self.lane, &self.name, &self.shape] {
             put(&mut column.iter().map(|v| v.to_le_bytes().to_vec()));

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::Value;
 
 use super::PageError;
@@ -204,11 +206,14 @@ impl<'de> Visitor<'de> for Args {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut args = Vec::new();
         while let Some((key, value)) = map.next_entry::<String, Value>()? {
-            args.push((key, match value {
-                Value::String(text) => Arg::Text(text),
-                Value::Number(number) => Arg::Number(number.as_f64().unwrap_or(0.0)),
-                other => Arg::Text(other.to_string()),
-            }));
+            args.push((
+                key,
+                match value {
+                    Value::String(text) => Arg::Text(text),
+                    Value::Number(number) => Arg::Number(number.as_f64().unwrap_or(0.0)),
+                    other => Arg::Text(other.to_string()),
+                },
+            ));
         }
         Ok(args)
     }
