@@ -11,4 +11,5 @@ mod hygiene;
 mod recovery;
 mod resume;
 mod streams;
+mod trace;
 mod wrappers;
