@@ -13,6 +13,7 @@ mod messages;
 mod ring;
 mod source;
 mod text;
+mod trace;
 mod wire;
 
 pub use image::{image, plan};
@@ -21,6 +22,7 @@ pub use matrix::{matrix, vector};
 pub use messages::messages;
 pub use ring::ring;
 pub use text::{inject, names};
+pub use trace::{page, tape};
 pub use wire::{frame, wire};
 
 /// A target's name and its function.
@@ -35,8 +37,10 @@ pub const TARGETS: &[Target] = &[
     ("matrix", matrix),
     ("messages", messages),
     ("names", names),
+    ("page", page),
     ("plan", plan),
     ("ring", ring),
+    ("tape", tape),
     ("vector", vector),
     ("wire", wire),
 ];
