@@ -95,11 +95,11 @@ impl Columns {
         &mut self,
         lane: Lane,
         (start, duration): (f64, Option<f64>),
-        name: (String, String),
+        name: &(String, String),
         args: Vec<(String, Arg)>,
     ) -> Result<(), PageError> {
         self.lane.push(self.lanes.small(&lane, "lanes")?);
-        self.name.push(self.names.small(&name, "names")?);
+        self.name.push(self.names.small(name, "names")?);
         let too_many = PageError::TooMany { what: "values", most: u32::MAX as usize };
         self.values_at.push(u32::try_from(self.values.len()).map_err(|_| too_many)?);
         let (keys, values): (Vec<_>, Vec<_>) = args.into_iter().unzip();

@@ -71,8 +71,8 @@ impl Reading {
                 self.columns.title(pid, thread, title.unwrap_or_default());
                 Ok(())
             }
-            "X" => self.columns.event(lane, (at, Some(lasted)), (category, name), args),
-            "i" => self.columns.event(lane, (at, None), (category, name), args),
+            "X" => self.columns.event(lane, (at, Some(lasted)), &(category, name), args),
+            "i" => self.columns.event(lane, (at, None), &(category, name), args),
             "s" | "f" => {
                 let (ends, here) = (phase == "f", (lane, at));
                 match self.halves.remove(&id) {
