@@ -24,6 +24,8 @@ const RECORDS: u64 = 1 << 20;
 /// Events of the launcher that are kept, and lines of output among them.
 const EVENTS_MAX: usize = 1 << 18;
 const LINES_MAX: usize = 10_000;
+/// Bytes of a line of output that are kept: 200 characters.
+const LINE_BYTES: usize = 800;
 
 /// Records to keep of each rank; 0 when nothing is traced.
 pub(crate) fn records(options: &args::Run) -> u64 {
@@ -99,7 +101,7 @@ impl Observer for Noted<'_> {
         let line = matches!(event, Event::Output { .. });
         self.lines += usize::from(line);
         if self.events.len() < EVENTS_MAX && !(line && self.lines > LINES_MAX) {
-            self.events.push((at, event.clone()));
+            self.events.push((at, shortened(event)));
         } else {
             self.left_out += 1;
         }
@@ -120,6 +122,17 @@ impl Observer for Noted<'_> {
 
     fn flow_changed(&self) -> Option<BorrowedFd<'_>> {
         self.observer.flow_changed()
+    }
+}
+
+/// What is kept of an event: of a line of output, which may be long, as much as a trace shows.
+fn shortened(event: &Event) -> Event {
+    match event {
+        Event::Output { rank, stream, line, partial } => {
+            let line = line[..line.len().min(LINE_BYTES)].to_vec();
+            Event::Output { rank: *rank, stream: *stream, line, partial: *partial }
+        }
+        other => other.clone(),
     }
 }
 

@@ -41,8 +41,8 @@ pub enum What {
         kind: WaitKind,
         /// For whom, if for one.
         peer: Option<Rank>,
-        /// The tag of the message that it waited for.
-        tag: u32,
+        /// The tag of the message that it waited for, if it was one tag.
+        tag: Option<u32>,
     },
     /// A collective; the set of its [parts](Parts).
     Collective(Parts),
@@ -180,7 +180,8 @@ impl What {
             Self::Receive(m) => (2, u8::from(m.prologue), narrow(m.peer), m.words()),
             Self::Wait { kind, peer, tag } => {
                 let peer = peer.map_or(NOBODY, narrow);
-                (3, kind.code() as u8, peer, [tag.into(), 0, 0])
+                let tag = tag.map_or(0, |tag| u64::from(tag) + 1);
+                (3, kind.code() as u8, peer, [tag, 0, 0])
             }
             Self::Collective(parts) => (4, 0, NOBODY, [parts.0.into(), 0, 0]),
             Self::Step(step) => (5, 0, NOBODY, [step.0, 0, 0]),
@@ -205,7 +206,8 @@ impl What {
                     |value| DecodeError::Unknown { what: "kind of a wait", value, at: 51 };
                 let kind = WaitKind::from_code(detail.into()).ok_or(unknown(detail.into()))?;
                 let peer = (peer != NOBODY).then_some(Rank(peer.into()));
-                Self::Wait { kind, peer, tag: small }
+                let tag = words[0].checked_sub(1).map(|tag| tag as u32);
+                Self::Wait { kind, peer, tag }
             }
             4 => Self::Collective(Parts(small)),
             5 => Self::Step(Step(words[0])),
@@ -262,8 +264,8 @@ mod tests {
         [
             What::Send(passage),
             What::Receive(Passage { prologue: false, ..passage }),
-            What::Wait { kind: WaitKind::Receive, peer: Some(Rank(0)), tag: 4 },
-            What::Wait { kind: WaitKind::Supervisor, peer: None, tag: 0 },
+            What::Wait { kind: WaitKind::Receive, peer: Some(Rank(0)), tag: Some(u32::MAX) },
+            What::Wait { kind: WaitKind::Supervisor, peer: None, tag: None },
             What::Collective(Parts(0x81)),
             What::Step(Step(1 << 50)),
             What::Capture { version, bytes: 12 },

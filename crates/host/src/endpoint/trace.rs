@@ -134,8 +134,8 @@ impl Tracer {
     }
 
     /// The rank goes to sleep.
-    pub(crate) fn sleeps(&self, kind: WaitKind, peer: Option<Rank>, tag: u32) {
-        let (now, what) = (now_ns(), What::Wait { kind, peer, tag });
+    pub(crate) fn sleeps(&self, kind: WaitKind, peer: Option<Rank>, tag: impl Into<Option<u32>>) {
+        let (now, what) = (now_ns(), What::Wait { kind, peer, tag: tag.into() });
         self.sleeping.set(Some((now, what)));
         self.tape.open(&self.record(now, now, what));
     }

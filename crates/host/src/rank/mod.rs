@@ -250,7 +250,7 @@ impl Rank {
     /// Hears from the supervisor, and shows meanwhile that it is waited for.
     fn hear<T>(&self, talk: impl FnOnce() -> Result<T, RankError>) -> Result<T, RankError> {
         self.segment.begin_wait(self.id, WaitKind::Supervisor, None, 0);
-        self.trace(|t| t.sleeps(WaitKind::Supervisor, None, 0));
+        self.trace(|t| t.sleeps(WaitKind::Supervisor, None, None));
         let heard = talk();
         self.trace(Tracer::wakes);
         self.segment.end_wait(self.id);
@@ -269,7 +269,7 @@ impl Rank {
         let bell = segment.bell(self.id);
         let waiting = segment.waiting(self.id);
         segment.begin_wait(self.id, kind, None, 0);
-        self.trace(|t| t.sleeps(kind, None, 0));
+        self.trace(|t| t.sleeps(kind, None, None));
         let outcome = loop {
             waiting.store(1, Ordering::SeqCst);
             let seen = bell.load(Ordering::SeqCst);

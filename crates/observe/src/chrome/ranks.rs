@@ -206,7 +206,11 @@ fn call(record: &Record) -> ((&'static str, &'static str), Args) {
         What::Receive(m) => (("receive", "receive"), passage("from", m)),
         What::Wait { kind, peer, tag } => {
             let args = peer.map_or(args, |peer| Args::new().int("peer", peer.0.into()));
-            (("wait", wait(kind)), args.int("tag", tag.into()))
+            let args = match tag {
+                Some(tag) => args.int("tag", tag.into()),
+                None => args,
+            };
+            (("wait", wait(kind)), args)
         }
         What::Collective(parts) => (("collective", collective(parts)), args),
         What::Capture { version, bytes } => {

@@ -126,7 +126,7 @@ fn whatever_ranks_wrote_the_trace_is_whole_and_nested() {
                     2 => What::Step(Step(next(9))),
                     3 => What::Send(passage(next(70_000) as u32, next(3), true)),
                     4 => What::Receive(passage(next(3) as u32, next(3), true)),
-                    5 => What::Wait { kind: WaitKind::Send, peer: Some(Rank(9)), tag: 1 },
+                    5 => What::Wait { kind: WaitKind::Send, peer: Some(Rank(9)), tag: Some(1) },
                     _ => What::Finish,
                 };
                 record((start, start + next(300)), (next(4) as u32, next(3) as u32), what)

@@ -131,7 +131,7 @@ pub(crate) fn killed() -> Seen {
 
 fn survivor() -> Playback {
     let (first, second) = ((1, 0), (2, 0));
-    let wait = What::Wait { kind: WaitKind::Receive, peer: Some(Rank(1)), tag: 7 };
+    let wait = What::Wait { kind: WaitKind::Receive, peer: Some(Rank(1)), tag: Some(7) };
     let records = vec![
         record((20, 20), first, What::Enter { version: None }),
         record((30, 31), first, What::Send(passage(1, 1, false))),
@@ -163,7 +163,7 @@ fn victim() -> Playback {
         record((320, 322), second, What::Send(passage(0, 2, false))),
         record((346, 346), second, What::Step(Step(2))),
     ];
-    let wait = What::Wait { kind: WaitKind::Finish, peer: None, tag: 0 };
+    let wait = What::Wait { kind: WaitKind::Finish, peer: None, tag: None };
     let open = Some(record((348, 348), second, wait));
     Playback { records, open, damaged: 1, ..Playback::default() }
 }
