@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mainstay_control::{DiskMode, Policy};
 use mainstay_host::supervisor::{Every, Resume};
+use mainstay_types::limits::{TRACE_RECORDS_MAX, TRACE_RECORDS_MIN};
 use mainstay_types::{duration, inject};
 
 use crate::limit::{self, TimeLimit};
@@ -27,7 +28,29 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a parallel program; when ranks are killed, it still finishes with the same bits.
     Run(Box<Run>),
+    /// Draw a traced run as one HTML file that any browser shows.
+    Trace(Trace),
 }
+
+/// Draw a traced run as one HTML file.
+///
+/// The file needs no network and no server: open it in a browser, keep it, send it.
+#[derive(Debug, Args)]
+#[command(after_help = TRACE_EXAMPLES)]
+pub(crate) struct Trace {
+    /// What `mainstay run --trace FILE` wrote.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Where the page goes; by default FILE with `html` for its extension.
+    #[arg(long, value_name = "PAGE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+const TRACE_EXAMPLES: &str = "\
+Examples:
+  mainstay run -n 4 --trace run.json --inject kill:2@step=50 ./solver input.mtx
+  mainstay trace run.json                    # writes run.html
+  mainstay trace run.json --out /tmp/a.html";
 
 /// Run a parallel program on this machine.
 ///
@@ -107,6 +130,14 @@ pub(crate) struct Run {
     /// Write one JSON object a line on standard output (docs/formats/run-json.md).
     #[arg(long)]
     pub(crate) json: bool,
+    /// Record what every rank does and write it when the run ends, in Chrome's trace format:
+    /// `mainstay trace FILE` draws it, and Perfetto opens it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Newest records that are kept of each rank, a power of two. By default about a million over
+    /// all ranks.
+    #[arg(long, value_name = "N", requires = "trace", value_parser = records)]
+    pub(crate) trace_records: Option<u64>,
     /// Show the plan and start nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -140,7 +171,8 @@ Examples:
   mainstay run -n 4 --inject kill:2@step=50 --twin ./solver input.mtx
   mainstay run -n 4 --ckpt-dir run1 --ckpt-every 1s --disk-every 30s ./solver input.mtx
   mainstay run -n 4 --ckpt-dir run1 --time-limit 4h ./solver input.mtx
-  mainstay run -n 4 --ckpt-dir run1 --resume ./solver input.mtx";
+  mainstay run -n 4 --ckpt-dir run1 --resume ./solver input.mtx
+  mainstay run -n 4 --trace run.json ./solver input.mtx && mainstay trace run.json";
 
 const LATEST: &str = "latest";
 
@@ -193,6 +225,16 @@ fn positive(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
+fn records(text: &str) -> Result<u64, String> {
+    let possible = TRACE_RECORDS_MIN..=TRACE_RECORDS_MAX;
+    match text.parse::<u64>() {
+        Ok(records) if records.is_power_of_two() && possible.contains(&records) => Ok(records),
+        _ => Err(format!(
+            "`{text}` is not a power of two from {TRACE_RECORDS_MIN} to {TRACE_RECORDS_MAX}"
+        )),
+    }
+}
+
 fn every(text: &str) -> Result<Every, String> {
     if text == "auto" {
         return Ok(Every::Auto);
@@ -229,8 +271,10 @@ mod tests {
 
     fn parse(line: &str) -> Result<Run, clap::Error> {
         let args = line.split(' ').map(OsString::from);
-        let Command::Run(run) = Cli::try_parse_from(joined(args))?.command;
-        Ok(*run)
+        match Cli::try_parse_from(joined(args))?.command {
+            Command::Run(run) => Ok(*run),
+            Command::Trace(_) => panic!("{line} runs nothing"),
+        }
     }
 
     #[test]

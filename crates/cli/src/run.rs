@@ -15,7 +15,7 @@ use mainstay_types::report::one_line;
 use mainstay_types::{Point, exit};
 
 use crate::show::{self, Human, Json, Silent};
-use crate::{args, limit, quote};
+use crate::{args, limit, quote, trace};
 
 /// Runs and gives the exit code.
 pub(crate) fn run(options: &args::Run) -> u8 {
@@ -32,6 +32,9 @@ pub(crate) fn run(options: &args::Run) -> u8 {
         Ok(plan) => plan,
         Err(refusal) => return refused(options.json, refusal.code, &refusal.why, Some(options)),
     };
+    if let Err(Refusal { code, why }) = trace::check(options) {
+        return refused(options.json, code, &why, Some(options));
+    }
     if options.dry_run {
         return match plan.check() {
             Ok(()) => dry_run(options, &plan),
@@ -64,6 +67,7 @@ fn config(options: &args::Run) -> Config {
         seed: options.seed,
         audit: options.audit,
         checkpoints: true,
+        trace_records: trace::records(options),
         command: options.program.clone(),
     }
 }
@@ -217,7 +221,7 @@ fn with_twin(options: &args::Run, plan: &Plan, observer: &mut dyn Observer) -> J
         }
         reference = Some(twin);
     }
-    let outcome = supervise(&plan, opened, observer);
+    let outcome = trace::traced(options, observer, |observer| supervise(&plan, opened, observer));
     let hint = hint(options, &outcome);
     let mut summary = outcome.summary;
     let mut why_not = String::new();
@@ -324,8 +328,8 @@ mod tests {
     #[test]
     fn a_panic_of_ours_is_an_internal_fault() {
         let words = ["mainstay", "run", "--json", "./x"];
-        let args::Command::Run(options) =
-            <args::Cli as clap::Parser>::try_parse_from(words).unwrap().command;
+        let cli = <args::Cli as clap::Parser>::try_parse_from(words).unwrap();
+        let args::Command::Run(options) = cli.command else { panic!("it runs something") };
         let code = guarded(&options, |_| panic!("on purpose"));
         assert_eq!(code, exit::INTERNAL);
         assert_eq!(guarded(&options, |_| exit::OK), exit::OK);

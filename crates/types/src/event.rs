@@ -98,6 +98,13 @@ pub enum Event {
         /// stream.
         partial: bool,
     },
+    /// A step was chosen at which all ranks capture a version.
+    Target {
+        /// Which version.
+        version: Version,
+        /// At which step.
+        step: Step,
+    },
     /// A version came to a new state.
     Checkpoint(Checkpoint),
     /// A rank failed.

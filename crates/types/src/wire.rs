@@ -16,7 +16,7 @@ pub use to_rank::{Restore, ToRank};
 pub use to_supervisor::ToSupervisor;
 
 /// The version of these messages; a rank and a supervisor that differ refuse each other.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// A set of ranks that agree on something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Group {
@@ -167,6 +167,7 @@ mod tests {
                 may_spin: true,
                 audit: false,
                 seed: 9,
+                tape: 1 << 18,
                 injections: injections.into_iter().zip(0..).map(|(i, k)| (k, i)).collect(),
             },
             ToRank::Raised { epoch: Epoch(2) },

@@ -153,6 +153,6 @@ fn sentence(event: &Event) -> Option<String> {
             interval.text
         ),
         Event::Note { text } => text.clone(),
-        Event::Output { .. } => return None,
+        Event::Target { .. } | Event::Output { .. } => return None,
     })
 }

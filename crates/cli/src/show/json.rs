@@ -94,6 +94,9 @@ fn body(event: &Event) -> (&'static str, Value) {
             let text = String::from_utf8_lossy(line);
             ("output", json!({"rank": rank.0, "stream": stream, "line": text, "partial": partial}))
         }
+        Event::Target { version, step } => {
+            ("target", json!({"version": version.0, "step": step.0}))
+        }
         Event::Checkpoint(checkpoint) => ("checkpoint", version(checkpoint)),
         Event::Failure { rank, incarnation, step, cause, detect, detail } => (
             "failure",

@@ -14,4 +14,5 @@ mod interval;
 mod recovery;
 mod resume;
 mod streams;
+mod trace;
 mod wrappers;

@@ -28,6 +28,7 @@ mod push;
 mod request;
 mod room;
 mod table;
+mod trace;
 mod wait;
 
 use std::rc::Rc;
@@ -51,6 +52,7 @@ pub use group::Group;
 pub use p2p::{Arrived, From};
 pub use request::RequestId;
 pub use room::Room;
+pub use trace::Tracer;
 
 use crate::shm::Segment;
 use inbound::{Inbound, Unexpected};
@@ -136,6 +138,8 @@ pub struct Endpoint {
     /// Where parts of a collective land before they are folded.
     scratch: Vec<u8>,
     hash: u64,
+    /// Where what is done is recorded, if it is.
+    tracer: Option<Rc<Tracer>>,
 }
 
 impl Endpoint {
@@ -178,6 +182,7 @@ impl Endpoint {
             within: None,
             scratch: Vec::new(),
             hash: 0,
+            tracer: None,
             segment,
         }
     }
@@ -288,6 +293,11 @@ impl Endpoint {
         self.matching.keep(source, label, id);
     }
 
+    /// Records from now on what is done.
+    pub fn trace_with(&mut self, tracer: Rc<Tracer>) {
+        self.tracer = Some(tracer);
+    }
+
     /// This rank.
     #[must_use]
     pub fn rank(&self) -> Rank {
@@ -345,6 +355,7 @@ impl Endpoint {
             }
             body(self)
         });
+        self.trace(Tracer::leaves);
         self.segment.leave_call(self.me);
         result
     }

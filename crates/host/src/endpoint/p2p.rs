@@ -9,6 +9,7 @@ use mainstay_types::{Point, Rank};
 
 use super::inbound::{Buffer, Sink, State, Target, Unexpected};
 use super::room::Room;
+use super::trace::passage;
 use super::wait::Work;
 use super::{Endpoint, Result};
 
@@ -226,6 +227,7 @@ impl Endpoint {
         let Some((target, sequence, total, (source, label))) = done else {
             unreachable!("a call that waits for a message ends with it or fails")
         };
+        self.trace(|t| t.receives(passage(source, label, sequence, total)));
         if self.audit {
             let bytes = target.buffer.room(total).expect("it fitted");
             self.hash_in(false, source, label, sequence, bytes);

@@ -15,6 +15,7 @@ use mainstay_types::limits::FRAME_HEADER_BYTES;
 use mainstay_types::{Point, Rank};
 
 use super::room::Room;
+use super::trace::passage;
 use super::{CommError, Endpoint, Result};
 use crate::shm::futex;
 
@@ -83,6 +84,7 @@ impl Endpoint {
         let outgoing = self.channels_of(label.context).next_send(to);
         let (Outgoing::Send { sequence } | Outgoing::Suppress { sequence, .. }) = outgoing;
         self.count(Counter::Sent);
+        self.trace(|t| t.sends(passage(to, label, sequence, payload.len())));
         if self.audit {
             self.hash_in(true, to, label, sequence, payload);
         }

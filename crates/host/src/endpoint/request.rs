@@ -15,6 +15,7 @@ use super::inbound::Sink;
 use super::p2p::{Arrived, From, label};
 use super::push::Rest;
 use super::room::{NoRoom, Room};
+use super::trace::passage;
 use super::wait::Work;
 use super::{CommError, Endpoint, Result};
 
@@ -259,6 +260,7 @@ impl Endpoint {
             }
         };
         let Some((source, label)) = request.met else { unreachable!("a message was found for it") };
+        self.trace(|t| t.receives(passage(source, label, sequence, request.room.bytes().len())));
         if self.audit {
             self.hash_in(false, source, label, sequence, request.room.bytes());
         }

@@ -21,7 +21,7 @@ use super::inbound::{Sink, State, Target};
 use super::pull::Pulled;
 use super::push::Progress;
 use super::request::Request;
-use super::{CommError, Endpoint, Result};
+use super::{CommError, Endpoint, Result, Tracer};
 use crate::shm::futex::{self, Woken};
 
 /// Longest sleep.
@@ -52,8 +52,10 @@ impl Endpoint {
     /// then an unexpected message, what had begun to go out is queued.
     pub(super) fn drive(&mut self, work: &mut Work<'_>) -> Result<()> {
         let mut announced = false;
+        self.trace(|t| t.drives(work.send.is_some()));
         let result = self.turns(work, &mut announced);
         if announced {
+            self.trace(Tracer::wakes);
             self.segment.end_wait(self.me);
         }
         if result.is_err() {
@@ -235,6 +237,7 @@ impl Endpoint {
                     // A wait that ends by itself is no part of a deadlock.
                     let kind = if self.until.is_some() { WaitKind::Bounded } else { kind };
                     self.segment.begin_wait(self.me, kind, peer, tag);
+                    self.trace(|t| t.sleeps(kind, peer, tag));
                     *announced = true;
                 }
                 futex::wait(self.segment.bell(self.me), seen, bound)
@@ -248,6 +251,7 @@ impl Endpoint {
         let moved = moved?;
         if moved && *announced {
             // Progress: a new wait begins, if any.
+            self.trace(Tracer::wakes);
             self.segment.end_wait(self.me);
             *announced = false;
         }

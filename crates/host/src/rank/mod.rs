@@ -27,8 +27,8 @@ use mainstay_types::{Epoch, Incarnation, Point, Rank as RankId, Step, Version, W
 use self::arenas::Arenas;
 use self::inject::Injector;
 use self::link::{Invitation, Link};
-use crate::endpoint::{Endpoint, EndpointConfig};
-use crate::shm::{Segment, futex};
+use crate::endpoint::{Endpoint, EndpointConfig, Tracer};
+use crate::shm::{Segment, Tape, futex};
 
 pub use self::capture::{Due, Fill, Stepped};
 pub use self::error::RankError;
@@ -71,6 +71,8 @@ pub struct Rank {
     /// How many agreements of each group this entry has come to.
     agreements: BTreeMap<Group, u64>,
     hashes: Vec<u64>,
+    /// Where what is done is recorded, if it is.
+    tracer: Option<Rc<Tracer>>,
     /// Where results go without a launcher.
     alone_output: Option<std::path::PathBuf>,
 }
@@ -97,9 +99,9 @@ impl Rank {
 
     fn join_launcher(invitation: &Invitation) -> Result<Self, RankError> {
         let (link, welcome, fds) = Link::join(invitation)?;
-        let (n, ring_bytes, may_spin, audit, seed, injections) = match welcome {
-            ToRank::Welcome { n, ring_bytes, may_spin, audit, seed, injections, .. } => {
-                (n, ring_bytes, may_spin, audit, seed, injections)
+        let (n, ring_bytes, may_spin, audit, seed, places, injections) = match welcome {
+            ToRank::Welcome { n, ring_bytes, may_spin, audit, seed, tape, injections, .. } => {
+                (n, ring_bytes, may_spin, audit, seed, tape, injections)
             }
             ToRank::Refused { why } => return Err(RankError::Join(why)),
             _ => return Err(RankError::Join("the launcher does not welcome".to_owned())),
@@ -107,7 +109,8 @@ impl Rank {
         let bad = |what: &str| RankError::Join(format!("the launcher's segment {what}"));
         let ring_bytes = usize::try_from(ring_bytes).map_err(|_| bad("is too large"))?;
         let layout = Layout::new(n, ring_bytes).map_err(|error| bad(&error.to_string()))?;
-        let fd = fds.into_iter().next().ok_or_else(|| bad("did not come"))?;
+        let mut fds = fds.into_iter();
+        let fd = fds.next().ok_or_else(|| bad("did not come"))?;
         let id = invitation.rank;
         if id.0 >= n {
             return Err(bad("has no such rank"));
@@ -127,6 +130,13 @@ impl Rank {
             Some(link),
         );
         rank.seed = seed;
+        // A rank that cannot record what it does does it all the same.
+        let tape = fds.next().filter(|_| places > 0).map(|fd| Tape::join(fd, places));
+        if let Some(Ok(tape)) = tape {
+            let tracer = Rc::new(Tracer::new(tape, invitation.incarnation));
+            rank.endpoint.trace_with(Rc::clone(&tracer));
+            rank.tracer = Some(tracer);
+        }
         if invitation.incarnation > Incarnation(0) {
             rank.injector.pass(Point::Respawned);
         }
@@ -184,6 +194,7 @@ impl Rank {
             finished: false,
             agreements: BTreeMap::new(),
             hashes: Vec::new(),
+            tracer: None,
             alone_output: None,
         }
     }
@@ -254,7 +265,9 @@ impl Rank {
     /// Hears from the supervisor, and shows meanwhile that it is waited for.
     fn hear<T>(&self, talk: impl FnOnce() -> Result<T, RankError>) -> Result<T, RankError> {
         self.segment.begin_wait(self.id, WaitKind::Supervisor, None, None);
+        self.trace(|t| t.sleeps(WaitKind::Supervisor, None, None));
         let heard = talk();
+        self.trace(Tracer::wakes);
         self.segment.end_wait(self.id);
         heard
     }
@@ -271,6 +284,7 @@ impl Rank {
         let bell = segment.bell(self.id);
         let waiting = segment.waiting(self.id);
         segment.begin_wait(self.id, kind, None, None);
+        self.trace(|t| t.sleeps(kind, None, None));
         let outcome = loop {
             waiting.store(1, Ordering::SeqCst);
             let seen = bell.load(Ordering::SeqCst);
@@ -290,8 +304,16 @@ impl Rank {
             }
         };
         waiting.store(0, Ordering::SeqCst);
+        self.trace(Tracer::wakes);
         segment.end_wait(self.id);
         outcome
+    }
+
+    /// Tells the tracer, if there is one.
+    fn trace(&self, tell: impl FnOnce(&Tracer)) {
+        if let Some(tracer) = &self.tracer {
+            tell(tracer);
+        }
     }
 
     /// Sleeps until the epoch is raised.

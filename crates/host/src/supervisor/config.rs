@@ -10,7 +10,7 @@ use std::time::Duration;
 use mainstay_comm::layout::Layout;
 use mainstay_control::{DiskMode, Policy};
 use mainstay_types::inject::Injection;
-use mainstay_types::limits::{RANKS_MAX, RING_BYTES_MIN};
+use mainstay_types::limits::{RANKS_MAX, RING_BYTES_MIN, TRACE_RECORD_BYTES};
 use mainstay_types::{JobId, duration, exit};
 
 use super::Outcome;
@@ -87,6 +87,8 @@ pub struct Config {
     pub audit: bool,
     /// Whether versions are taken at all.
     pub checkpoints: bool,
+    /// Records of each rank's trace that are kept, a power of two; 0 for no trace.
+    pub trace_records: u64,
     /// Program and arguments.
     pub command: Vec<OsString>,
 }
@@ -138,7 +140,9 @@ impl Plan {
         }
         let memory_available = procfs::memory_available();
         let ring_bytes = ring_bytes(n);
-        let per_rank = u64::from(n).saturating_mul(ring_bytes as u64) + PROCESS_BYTES;
+        let tape_bytes = config.trace_records.saturating_mul(TRACE_RECORD_BYTES as u64);
+        let rings_bytes = u64::from(n).saturating_mul(ring_bytes as u64);
+        let per_rank = rings_bytes.saturating_add(tape_bytes) + PROCESS_BYTES;
         let memory_needed = u64::from(n).saturating_mul(per_rank);
         if let Some(available) = memory_available.filter(|available| *available < memory_needed) {
             let (needed, available) = (mib(memory_needed), mib(available));
@@ -212,6 +216,7 @@ impl Plan {
             resume: None,
             injections: Vec::new(),
             checkpoints: false,
+            trace_records: 0,
             ..self.config.clone()
         };
         Self { config, directory: None, own_directory: false, is_twin: true, ..self.clone() }

@@ -14,9 +14,9 @@ use mainstay_types::{Epoch, Rank, exit};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open};
 use sha2::{Digest, Sha256};
 
-use super::{Outcome, Supervisor};
+use super::{Outcome, Supervisor, Trace};
 use crate::publish::{self, Aside};
-use crate::shm::Blob;
+use crate::shm::{Blob, Tape};
 use crate::{procfs, sys};
 
 /// Killed children are waited for this long; a longer wait in the kernel may never end.
@@ -157,7 +157,11 @@ impl Supervisor<'_> {
         let audit = self.results.audit();
         let input = self.stdin.taken();
         let (kept, resumable) = (ended.kept, ended.resumable);
-        Outcome { job, summary, why, kept, resumable, audit, input }
+        let trace = (!self.tapes.is_empty()).then(|| Trace {
+            started: self.started,
+            tapes: self.tapes.iter().map(Tape::play).collect(),
+        });
+        Outcome { job, summary, why, kept, resumable, audit, input, trace }
     }
 
     /// Messages that waited for memory, over all ranks and incarnations.

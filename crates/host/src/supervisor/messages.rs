@@ -81,11 +81,14 @@ impl Supervisor<'_> {
             may_spin: self.plan.config.n as usize <= procfs::processors(),
             audit: self.plan.config.audit,
             seed: self.plan.config.seed,
+            tape: self.plan.config.trace_records,
             injections: self.faults.of(rank),
         };
-        let segment = Arc::clone(&self.segment);
+        let (segment, tapes) = (Arc::clone(&self.segment), Arc::clone(&self.tapes));
         if let Some(fd) = segment.fd() {
-            self.answer_with(rank, &welcome, &[fd]);
+            let tape = tapes.get(rank.index()).map(AsFd::as_fd);
+            let fds: Vec<_> = [fd].into_iter().chain(tape).collect();
+            self.answer_with(rank, &welcome, &fds);
         }
         self.versions.program(pid);
         self.tell(&Event::RankUp { rank, incarnation, pid });

@@ -41,6 +41,7 @@ use mainstay_comm::layout::Control;
 use mainstay_control::evidence::{Evidence, Options};
 use mainstay_control::{Agreements, Config as RecoveryConfig, Effect, Input, Recovery};
 use mainstay_types::event::{Event, Interval, Level, Summary};
+use mainstay_types::trace::Playback;
 use mainstay_types::{Epoch, Incarnation, JobId, Rank, Step, Version, exit};
 
 pub use self::config::{Config, Every, Limit, Plan, Refusal, Resume};
@@ -57,7 +58,7 @@ use self::stdin::Stdin;
 pub use self::stdin::Taken;
 use self::strangers::Strangers;
 use self::versions::Versions;
-use crate::shm::Segment;
+use crate::shm::{Segment, Tape};
 use crate::socket::Listener;
 use crate::sys::{self, Guardian};
 
@@ -141,6 +142,17 @@ pub struct Outcome {
     pub audit: Vec<Vec<u64>>,
     /// What a twin's rank 0 was given; see [`Plan::after`].
     pub input: Taken,
+    /// What the ranks recorded, if the run was traced.
+    pub trace: Option<Trace>,
+}
+
+/// What all ranks recorded.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// When the run began, on the clock of the records.
+    pub started: Duration,
+    /// Each rank's tape.
+    pub tapes: Vec<Playback>,
 }
 
 /// A job whose directory is open, and locked if it has one.
@@ -194,8 +206,9 @@ pub fn supervise(plan: &Plan, opened: Opened, observer: &mut dyn Observer) -> Ou
             let policy = plan.config.policy.name();
             let (exit, n) = (exit::INTERNAL, plan.config.n);
             let summary = Summary { exit, policy, n, ..Summary::default() };
-            let (audit, input) = (Vec::new(), Taken::default());
-            Outcome { job: plan.job, summary, why, kept: None, resumable: None, audit, input }
+            let (audit, input, job) = (Vec::new(), Taken::default(), plan.job);
+            let (kept, resumable, trace) = (None, None, None);
+            Outcome { job, summary, why, kept, resumable, audit, input, trace }
         }
     }
 }
@@ -206,6 +219,7 @@ struct Grounds {
     segment: Arc<Segment>,
     listener: Listener,
     signals: Signals,
+    tapes: Arc<[Tape]>,
 }
 
 impl Grounds {
@@ -218,7 +232,10 @@ impl Grounds {
         segment.control(Control::Epoch).store(first.0.into(), std::sync::atomic::Ordering::SeqCst);
         let secret = config::random().map_err(std::io::Error::other)?;
         let listener = Listener::bind(&format!("mainstay/{}", JobId(secret)))?;
-        Ok(Self { guardian, segment, listener, signals: Signals::register()? })
+        let traced = Rank::all(plan.config.n).filter(|_| plan.config.trace_records > 0);
+        let tapes = traced.map(|_| Tape::create(plan.config.trace_records));
+        let tapes = tapes.collect::<std::io::Result<Vec<_>>>()?.into();
+        Ok(Self { guardian, segment, listener, signals: Signals::register()?, tapes })
     }
 }
 
@@ -229,6 +246,8 @@ struct Supervisor<'a> {
     observer: &'a mut dyn Observer,
     flow: Flow,
     segment: Arc<Segment>,
+    /// One for each rank, if the run is traced.
+    tapes: Arc<[Tape]>,
     early: Option<Early>,
     listener: Listener,
     guardian: Guardian,
@@ -263,7 +282,7 @@ struct Supervisor<'a> {
 impl<'a> Supervisor<'a> {
     fn new(plan: Plan, opened: Opened, grounds: Grounds, observer: &'a mut dyn Observer) -> Self {
         let Opened { versions, first } = opened;
-        let Grounds { guardian, segment, listener, signals } = grounds;
+        let Grounds { guardian, segment, listener, signals, tapes } = grounds;
         let config = &plan.config;
         let n = config.n;
         let options = Options {
@@ -303,6 +322,7 @@ impl<'a> Supervisor<'a> {
             ends: plan.ends,
             end: None,
             segment,
+            tapes,
             observer,
             plan,
         }

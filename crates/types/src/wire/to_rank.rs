@@ -26,6 +26,8 @@ pub enum ToRank {
         audit: bool,
         /// The seed of the job's random numbers.
         seed: u64,
+        /// Places of the rank's tape, whose memory is the second descriptor; 0 if nothing is traced.
+        tape: u64,
         /// Injections that concern this rank, with the number each has in the job.
         injections: Vec<(u32, Injection)>,
     },
@@ -110,9 +112,10 @@ impl ToRank {
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         match self {
-            Self::Welcome { job, n, ring_bytes, may_spin, audit, seed, injections } => {
+            Self::Welcome { job, n, ring_bytes, may_spin, audit, seed, tape, injections } => {
                 w.u8(0).raw(&job.0).u32(*n).u64(*ring_bytes);
-                w.u8(u8::from(*may_spin)).u8(u8::from(*audit)).u64(*seed).count(injections.len());
+                w.u8(u8::from(*may_spin)).u8(u8::from(*audit)).u64(*seed).u64(*tape);
+                w.count(injections.len());
                 for (number, injection) in injections {
                     w.u32(*number);
                     injection.encode(&mut w);
@@ -193,11 +196,21 @@ impl ToRank {
         job.copy_from_slice(r.raw(16, "job")?);
         let (n, ring_bytes) = (r.u32("ranks")?, r.u64("ring bytes")?);
         let (may_spin, audit, seed) = (flag(r)?, flag(r)?, r.u64("seed")?);
+        let tape = r.u64("places of the tape")?;
         let count = r.count(20, INJECTIONS_MAX, "injections")?;
         let injections = (0..count)
             .map(|_| Ok((r.u32("injection number")?, Injection::decode(r)?)))
             .collect::<Result<_, DecodeError>>()?;
-        Ok(Self::Welcome { job: JobId(job), n, ring_bytes, may_spin, audit, seed, injections })
+        Ok(Self::Welcome {
+            job: JobId(job),
+            n,
+            ring_bytes,
+            may_spin,
+            audit,
+            seed,
+            tape,
+            injections,
+        })
     }
 }
 

@@ -71,6 +71,7 @@ impl Versions {
             target.publish(version, slot, step);
             if Target::holds(step, words(segment, self.n)) {
                 self.pace.held();
+                events.push(Event::Target { version, step });
                 break;
             }
             target.withdraw();

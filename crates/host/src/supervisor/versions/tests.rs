@@ -42,6 +42,7 @@ fn plan(directory: PathBuf) -> Plan {
         audit: false,
         seed: 0,
         checkpoints: true,
+        trace_records: 0,
         command: vec!["program".into()],
     };
     let mut plan = Plan::new(&config).unwrap();
