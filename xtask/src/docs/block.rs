@@ -1,8 +1,8 @@
 //! Which blocks of a page are run, and what they are to print.
 //!
-//! A block whose first line is ` ```sh run ` is run; ` ```sh run exit=75 ` is to end with 75. If the
+//! A block whose first line is ` ```sh run ` is run; ` ```sh run exit:75 ` is to end with 75. If the
 //! next block of the page is ` ```text output `, the run is to print that. Both render as any other
-//! block, because only the first word names a language. Deliberately absent: running.
+//! block, because only the first word names a language; a mark has a colon, as rustdoc takes no `=`. Deliberately absent: running.
 
 use std::ops::Range;
 
@@ -49,7 +49,7 @@ pub(super) fn runs(page: &Page) -> (Vec<Run>, Vec<Finding>) {
             },
             ("sh" | "text", [mark, ..]) => {
                 let text = format!(
-                    "has the mark `{mark}`; a block is `sh run`, `sh run exit=N` or `text output`"
+                    "has the mark `{mark}`; a block is `sh run`, `sh run exit:N` or `text output`"
                 );
                 findings.push(Finding::new(&page.path, line, text));
             }
@@ -64,9 +64,9 @@ fn exit_of(marks: &[&str]) -> Result<i32, String> {
     let [mark] = marks else {
         return if marks.is_empty() { Ok(0) } else { Err("has more than one exit code".into()) };
     };
-    let code = mark.strip_prefix("exit=").and_then(|code| code.parse::<u8>().ok());
+    let code = mark.strip_prefix("exit:").and_then(|code| code.parse::<u8>().ok());
     code.map(i32::from)
-        .ok_or_else(|| format!("has the mark `{mark}`; it may be `exit=N`, 0 to 255"))
+        .ok_or_else(|| format!("has the mark `{mark}`; it may be `exit:N`, 0 to 255"))
 }
 
 /// The first line of `output` that `printed` has no place for; `None` if it is all there, in order
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn marks_are_read_and_outputs_belong_to_the_block_before() {
         let text = "```sh run\na\nb\n```\nIt says:\n```text output\nx\n```\n```sh\nno\n```\n\
-                    ```sh run exit=75\nc\n```\n```rust\n```\n";
+                    ```sh run exit:75\nc\n```\n```rust\n```\n";
         let (runs, findings) = runs(&Page::new("x.md", text));
         assert!(findings.is_empty());
         let first = Run { line: 1, script: "a\nb".into(), exit: 0, output: Some(vec!["x".into()]) };
@@ -138,9 +138,9 @@ mod tests {
     fn marks_that_nobody_can_follow_are_told() {
         for (text, part) in [
             ("```sh runs\n```", "`runs`"),
-            ("```sh run exit=x\n```", "`exit=x`"),
-            ("```sh run exit=256\n```", "`exit=256`"),
-            ("```sh run exit=1 exit=2\n```", "more than one"),
+            ("```sh run exit:x\n```", "`exit:x`"),
+            ("```sh run exit:256\n```", "`exit:256`"),
+            ("```sh run exit:1 exit:2\n```", "more than one"),
             ("```text output\n```", "no block that is run"),
             ("```sh run\n```\n```sh\n```\n```text output\n```", "no block that is run"),
             ("```text outputs\n```", "`outputs`"),
