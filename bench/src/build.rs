@@ -14,7 +14,13 @@ use crate::Failure;
 pub(crate) struct Built {
     /// The command `mainstay`.
     pub(crate) mainstay: PathBuf,
-    /// The program `held` of this package.
+    /// The program `bare` of this package.
+    pub(crate) bare: PathBuf,
+    /// The program `calls`.
+    pub(crate) calls: PathBuf,
+    /// The program `empty`.
+    pub(crate) empty: PathBuf,
+    /// The program `held`.
     pub(crate) held: PathBuf,
     /// The program `steps`.
     pub(crate) steps: PathBuf,
@@ -35,6 +41,9 @@ impl Built {
         let bench = root().join("bench/Cargo.toml");
         Ok(Self {
             mainstay: build(&root().join("Cargo.toml"), &["-p", "mainstay-cli"], "mainstay")?,
+            bare: build(&bench, &["--bin", "bare"], "bare")?,
+            calls: build(&bench, &["--bin", "calls"], "calls")?,
+            empty: build(&bench, &["--bin", "empty"], "empty")?,
             held: build(&bench, &["--bin", "held"], "held")?,
             steps: build(&bench, &["--bin", "steps"], "steps")?,
         })

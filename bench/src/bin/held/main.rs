@@ -15,8 +15,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use mainstay::{Error, Fields, Job, Op, Result, State};
-
-mod shared;
+use measured::mapping::Mapping;
 
 /// Words of the array that a step changes.
 const STRIPE_WORDS: usize = 1 << 15;
@@ -183,13 +182,13 @@ fn await_published(job: &Job, directory: &Path) -> Result<()> {
 
 /// The nanoseconds of each round of a plain copy, with commas between.
 fn time_copies(world: &mainstay::Comm, bytes: usize, survivor: bool) -> Result<String> {
-    let source = shared::Mapping::filled(bytes)?;
+    let source = Mapping::filled(bytes)?;
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
         let mut target = if survivor { vec![1_u8; bytes] } else { vec![0_u8; bytes] };
         world.barrier()?;
         let started = Instant::now();
-        source.copy_to(&mut target);
+        source.read(0, &mut target);
         let took = started.elapsed();
         black_box(&target);
         times.push(took.as_nanos().to_string());
