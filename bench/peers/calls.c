@@ -95,8 +95,9 @@ static double timed(const struct work *w, long count)
     return now_ns() - start;
 }
 
-/* Doubles until a batch is a quarter of the wanted time; warms up meanwhile. */
-static long operations(const struct work *w, double batch_ns)
+/* Doubles until a batch is a quarter of the wanted time; warms up meanwhile. Where one operation takes
+ * much longer than a batch should, `batches` becomes smaller. */
+static long operations(const struct work *w, double batch_ns, long *batches)
 {
     long count = 1;
     for (;;) {
@@ -107,6 +108,10 @@ static long operations(const struct work *w, double batch_ns)
             double exact = (double)count * batch_ns / took;
             count = exact < 1.0 ? 1 : (long)exact;
             MPI_Bcast(&count, 1, MPI_LONG, 0, MPI_COMM_WORLD);
+            double fewer = (double)*batches * batch_ns * 4.0 / took;
+            if (fewer < (double)*batches)
+                *batches = fewer < 1.0 ? 1 : (long)fewer;
+            MPI_Bcast(batches, 1, MPI_LONG, 0, MPI_COMM_WORLD);
             return count;
         }
         count = more;
@@ -152,7 +157,7 @@ static void measure(struct work *w, long batches, double batch_ns)
         w->from[k] = (char)(k % room * 7 + 1);
     if (strcmp(w->kind, "allreduce") != 0)
         memset(w->to, 1, (size_t)blocks * room);
-    long count = operations(w, batch_ns);
+    long count = operations(w, batch_ns, &batches);
     double per = strcmp(w->kind, "pingpong") == 0 ? 2.0
                  : strcmp(w->kind, "window") == 0 ? (double)w->window
                                                   : 1.0;

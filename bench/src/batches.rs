@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Batches of each case.
-    pub batches: usize,
+    /// Batches of each case, fewer where one operation takes much longer than a batch should.
+    pub batches: u64,
     /// How long one takes, about.
     pub batch: Duration,
 }
@@ -44,21 +44,30 @@ pub trait Timed {
 /// # Errors
 /// What an operation says.
 pub fn measure<T: Timed>(rank: &mut T, plan: Plan) -> Result<Vec<f64>, T::Error> {
-    let count = operations(rank, plan.batch)?;
+    let (count, batches) = operations(rank, plan)?;
     let batch = |rank: &mut T| Ok(once(rank, count)?.as_nanos() as f64 / count as f64);
-    (0..plan.batches).map(|_| batch(rank)).collect()
+    (0..batches).map(|_| batch(rank)).collect()
 }
 
-fn operations<T: Timed>(rank: &mut T, batch: Duration) -> Result<u64, T::Error> {
+/// How many operations make a batch, and how many batches are made.
+fn operations<T: Timed>(rank: &mut T, plan: Plan) -> Result<(u64, u64), T::Error> {
     let mut count = 1;
     loop {
         let took = once(rank, count)?;
-        let more = if took * 4 >= batch { 0 } else { count * 2 };
+        let more = if took * 4 >= plan.batch { 0 } else { count * 2 };
         match rank.agree(more)? {
-            0 => return rank.agree(scaled(count, took, batch)),
+            0 => {
+                let count = rank.agree(scaled(count, took, plan.batch))?;
+                return Ok((count, rank.agree(fewer(plan, took))?));
+            }
             more => count = more,
         }
     }
+}
+
+/// As many batches as asked for, or as few as take four times the time that they should.
+fn fewer(plan: Plan, took: Duration) -> u64 {
+    scaled(plan.batches, took, plan.batch * 4).clamp(1, plan.batches.max(1))
 }
 
 fn once<T: Timed>(rank: &mut T, count: u64) -> Result<Duration, T::Error> {
@@ -103,8 +112,8 @@ mod tests {
 
     #[test]
     fn rank_0_decides_how_often() {
-        let mut rank = Follower { given: vec![37, 0, 4, 2], done: Vec::new() };
-        let plan = Plan { batches: 3, batch: Duration::from_millis(1) };
+        let mut rank = Follower { given: vec![3, 37, 0, 4, 2], done: Vec::new() };
+        let plan = Plan { batches: 9, batch: Duration::from_millis(1) };
         assert_eq!(measure(&mut rank, plan).unwrap().len(), 3);
         assert_eq!(rank.done, [1, 2, 4, 37, 37, 37]);
         assert_eq!(measure(&mut rank, plan), Err("nobody says how many"));
@@ -115,6 +124,8 @@ mod tests {
         let ms = Duration::from_millis;
         assert_eq!(scaled(8, ms(5), ms(10)), 16);
         assert_eq!(scaled(1, ms(50), ms(10)), 1);
+        let plan = Plan { batches: 9, batch: ms(10) };
+        assert_eq!([3, 40, 90, 9000].map(|took| fewer(plan, ms(took))), [9, 9, 4, 1]);
         assert_eq!(scaled(3, Duration::ZERO, ms(1)), 3_000_000);
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Built {
     pub(crate) empty: PathBuf,
     /// The program `held`.
     pub(crate) held: PathBuf,
+    /// The program `quiet`.
+    pub(crate) quiet: PathBuf,
     /// The program `steps`.
     pub(crate) steps: PathBuf,
 }
@@ -45,6 +47,7 @@ impl Built {
             calls: build(&bench, &["--bin", "calls"], "calls")?,
             empty: build(&bench, &["--bin", "empty"], "empty")?,
             held: build(&bench, &["--bin", "held"], "held")?,
+            quiet: build(&bench, &["--bin", "quiet"], "quiet")?,
             steps: build(&bench, &["--bin", "steps"], "steps")?,
         })
     }

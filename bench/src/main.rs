@@ -17,14 +17,17 @@ mod checkpoint;
 mod collectives;
 mod contest;
 mod host;
+mod idle;
 mod job;
 mod messages;
 mod peers;
 mod process;
 mod recovery;
 mod report;
+mod start;
 mod stats;
 mod table;
+mod usage;
 
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -78,8 +81,10 @@ const SUITES: &[(&str, &str, Measure)] = &[
         checkpoint::measure,
     ),
     ("collectives", "allreduce, barrier and alltoall beside MPI", collectives::measure),
+    ("idle", "the launcher's processor time while 64 ranks do nothing", idle::measure),
     ("messages", "ping-pong and bandwidth beside MPI and the hardware", messages::measure),
     ("recovery", "phases of a recovery, and the restore against a plain copy", recovery::measure),
+    ("start", "start and end of an empty program beside MPI", start::measure),
 ];
 
 fn main() -> ExitCode {

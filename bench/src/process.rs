@@ -92,7 +92,11 @@ fn text(file: &mut File) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn pid_of(child: &Child) -> Result<Pid, Failure> {
+/// The id of a child.
+///
+/// # Errors
+/// An id that no process has.
+pub(crate) fn pid_of(child: &Child) -> Result<Pid, Failure> {
     Ok(i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or("a process without an id")?)
 }
 

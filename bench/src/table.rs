@@ -93,13 +93,13 @@ impl Table {
     /// For a person.
     pub(crate) fn text(&self) -> String {
         let unit = self.unit.name();
-        let mut text = format!("{}, {unit}: median (quartiles)\n  {:12}", self.title, "");
+        let mut text = format!("{}, {unit}: median (quartiles)\n  {:14}", self.title, "");
         for name in &self.names {
             let _written = write!(text, "{name:<25}");
         }
         text.push_str("ours / best peer");
         for row in &self.rows {
-            let _written = write!(text, "\n  {:12}", row.label);
+            let _written = write!(text, "\n  {:14}", row.label);
             for cell in &row.cells {
                 let _written = write!(text, "{:<25}", cell.map_or("not measured".into(), short));
             }
@@ -170,6 +170,7 @@ fn short(spread: Spread) -> String {
 /// About three digits.
 fn digits(value: f64) -> String {
     match value {
+        value if value < 0.1 => format!("{value:.4}"),
         value if value < 10.0 => format!("{value:.2}"),
         value if value < 100.0 => format!("{value:.1}"),
         value => format!("{value:.0}"),
@@ -212,7 +213,7 @@ mod tests {
         let unit = Unit::GigabytesPerSecond;
         let table = Table::new("t", unit, &columns, [(case, Aim::AtLeast(0.9))]);
         let text = table.text();
-        assert!(text.contains("64 x 1 MiB  8.00 (8.00 8.00)"), "{text}");
+        assert!(text.contains("64 x 1 MiB    8.00 (8.00 8.00)"), "{text}");
         assert!(text.ends_with("0.80 (0.80 0.80)    >= 0.9 MISSED"), "{text}");
         let row = &table.json()["rows"][0];
         assert_eq!((&row["best_peer"], &row["kept"]), (&json!("fast"), &json!(false)));
