@@ -53,6 +53,19 @@ impl Built {
     }
 }
 
+impl Built {
+    /// A program of `apps`, if there is one of this name.
+    ///
+    /// # Errors
+    /// What cargo says.
+    pub(crate) fn app(name: &str) -> Result<Option<PathBuf>, Failure> {
+        let source = root().join("apps/src/bin").join(name).with_extension("rs");
+        let what = ["-p", "mainstay-apps", "--bin", name];
+        let manifest = root().join("Cargo.toml");
+        source.exists().then(|| build(&manifest, &what, name)).transpose()
+    }
+}
+
 fn build(manifest: &Path, what: &[&str], name: &str) -> Result<PathBuf, Failure> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)

@@ -24,6 +24,8 @@ const STEERING: [&str; 10] =
 /// As root Open MPI wants to be asked twice.
 const OPEN_MPI: [(&str, &str); 2] =
     [("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")];
+/// What it chooses by itself, without looking for networks first: it starts in half the time.
+const OPEN_MPI_SHARED: &str = "--mca pml ob1 --mca btl sm,self";
 /// With more ranks than cores.
 const MPICH_CROWDED: [(&str, &str); 2] = [
     ("MPIR_CVAR_CH4_PROGRESS_THROTTLE", "1"),
@@ -67,10 +69,12 @@ impl Which {
     fn settings(self, ranks: usize, cores: usize) -> (Vec<(&'static str, &'static str)>, String) {
         let crowded = ranks > cores;
         match (self, crowded) {
-            (Self::OpenMpi, false) => (OPEN_MPI.into(), "--bind-to core".to_owned()),
+            (Self::OpenMpi, false) => {
+                (OPEN_MPI.into(), format!("--bind-to core {OPEN_MPI_SHARED}"))
+            }
             (Self::OpenMpi, true) => {
                 let options = "--oversubscribe --bind-to none --mca mpi_yield_when_idle 1";
-                (OPEN_MPI.into(), options.to_owned())
+                (OPEN_MPI.into(), format!("{options} {OPEN_MPI_SHARED}"))
             }
             (Self::Mpich, false) => (Vec::new(), "-bind-to core".to_owned()),
             (Self::Mpich, true) => (MPICH_CROWDED.into(), String::new()),
