@@ -77,6 +77,14 @@ pub(crate) fn load() -> f64 {
     text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(f64::NAN)
 }
 
+/// The memory that the kernel says can be had.
+pub(crate) fn available_bytes() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|line| line.split_ascii_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) << 10
+}
+
 /// What a small command says in the repository.
 fn said(program: &str, arguments: &[&str]) -> String {
     match Command::new(program).current_dir(root()).args(arguments).output() {

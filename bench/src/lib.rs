@@ -5,4 +5,5 @@
 
 pub mod batches;
 pub mod case;
+pub mod held;
 pub mod mapping;

@@ -13,7 +13,7 @@ use crate::contest::{Column, Contest, Contestant, Side};
 use crate::peers::{self, Which};
 use crate::report::Report;
 use crate::table::{Aim, Table, Unit};
-use crate::{Context, Failure};
+use crate::{Context, Failure, host};
 
 const RANKS: usize = 2;
 /// Sizes of messages.
@@ -112,13 +112,6 @@ fn limit(context: &Context, name: &str, mode: &'static str) -> Contestant {
 
 /// As many messages at once as fit.
 fn fitting(bytes: usize) -> usize {
-    let most = available_bytes() / MEMORY_PART / bytes as u64;
+    let most = host::available_bytes() / MEMORY_PART / bytes as u64;
     usize::try_from(most).unwrap_or(WINDOW).clamp(1, WINDOW)
-}
-
-fn available_bytes() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kib = line.and_then(|line| line.split_ascii_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or(0) << 10
 }

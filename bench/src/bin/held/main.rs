@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use mainstay::{Error, Fields, Job, Op, Result, State};
+use mainstay::{Error, Job, Op, Result};
+use measured::held::Held;
 use measured::mapping::Mapping;
 
 /// Words of the array that a step changes.
@@ -36,18 +37,6 @@ struct Arguments {
     steps: (u64, u64, u64),
     /// Where the version is published; the steps go on only then. `-` does not wait.
     directory: PathBuf,
-}
-
-struct Held {
-    step: u64,
-    words: Vec<u64>,
-}
-
-impl State for Held {
-    fn fields(&mut self, f: &mut Fields<'_>) {
-        f.value("step", &mut self.step);
-        f.array("words", &mut self.words);
-    }
 }
 
 fn main() -> ExitCode {
