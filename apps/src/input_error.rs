@@ -1,13 +1,14 @@
 //! What is wrong with an input file: which file, which line, what, and how to mend it.
 //!
-//! Invariants: the message of every fault names the mend; a line is given wherever one is known,
-//! counted from 1. Deliberately absent: printing and exit codes, which `main` decides.
+//! Invariants: the message of every fault names the mend; a line, and for words a column,
+//! is given wherever one is known, counted from 1. Deliberately absent: printing and exit codes, which `main` decides.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::mtx::MatrixFault;
+use crate::raster::RasterFault;
 use crate::vector::VectorFault;
 
 /// An input file that cannot be used. Nothing can be retried: somebody must mend the file.
@@ -15,18 +16,38 @@ use crate::vector::VectorFault;
 pub struct InputError {
     path: PathBuf,
     line: Option<u64>,
+    column: Option<u64>,
     fault: Fault,
 }
 
 impl InputError {
     /// An error about the whole file.
     pub fn of_file(path: &Path, fault: impl Into<Fault>) -> Self {
-        Self { path: path.to_path_buf(), line: None, fault: fault.into() }
+        Self { path: path.to_path_buf(), line: None, column: None, fault: fault.into() }
     }
 
     /// An error at `line`, counted from 1.
     pub fn at_line(path: &Path, line: u64, fault: impl Into<Fault>) -> Self {
-        Self { path: path.to_path_buf(), line: Some(line), fault: fault.into() }
+        Self { path: path.to_path_buf(), line: Some(line), column: None, fault: fault.into() }
+    }
+
+    /// The same error, narrowed down to a `column` of its line, counted in bytes from 1.
+    #[must_use]
+    pub fn at_column(self, column: u64) -> Self {
+        Self { column: Some(column), ..self }
+    }
+
+    /// Refuses to write `out` over what it is computed from.
+    ///
+    /// # Errors
+    /// If it is one of the `inputs`.
+    pub fn refuse_output(out: &Path, inputs: &[&Path]) -> Result<(), Self> {
+        let place = |path: &Path| std::fs::canonicalize(path).ok();
+        let taken = |out: PathBuf| inputs.iter().any(|input| place(input).as_ref() == Some(&out));
+        if place(out).is_some_and(taken) {
+            return Err(Self::of_file(out, Fault::IsOutput));
+        }
+        Ok(())
     }
 
     /// The file.
@@ -39,6 +60,12 @@ impl InputError {
     #[must_use]
     pub fn line(&self) -> Option<u64> {
         self.line
+    }
+
+    /// The column in bytes, counted from 1, if the fault has one.
+    #[must_use]
+    pub fn column(&self) -> Option<u64> {
+        self.column
     }
 
     /// What is wrong.
@@ -54,6 +81,9 @@ impl fmt::Display for InputError {
         write!(f, "{}:", self.path.display())?;
         if let Some(line) = self.line {
             write!(f, "{line}:")?;
+        }
+        if let Some(column) = self.column {
+            write!(f, "{column}:")?;
         }
         write!(f, " {}", self.fault)
     }
@@ -72,6 +102,9 @@ pub enum Fault {
     /// A Matrix Market matrix.
     #[error(transparent)]
     Matrix(#[from] MatrixFault),
+    /// A raster.
+    #[error(transparent)]
+    Raster(#[from] RasterFault),
     /// A vector.
     #[error(transparent)]
     Vector(#[from] VectorFault),

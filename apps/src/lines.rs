@@ -1,32 +1,21 @@
 //! Numbered lines of a text file, compressed or not.
 //!
-//! gzip is recognised by its first two bytes, not by the name of the file. Invariants: memory is
-//! bounded by [`LINE_MAX`] whatever the file holds; the number of the current line is always known,
+//! Invariants: memory is bounded by [`LINE_MAX`] whatever the file holds; the number of the current line is always known,
 //! so that errors can name it. Deliberately absent: what a line means.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::bufread::MultiGzDecoder;
-
 use crate::input_error::{Fault, InputError, SourceFault};
+use crate::source::Source;
 
 /// The longest line accepted, in bytes. Matrix Market allows 1,024; comments in the wild are longer.
 pub const LINE_MAX: usize = 64 * 1024;
 
-/// No deflate stream grows by more than this factor.
-///
-/// # Source
-/// zlib, technical details: 1032:1 is the limit of the format.
-const DEFLATE_GROWTH_MAX: u64 = 1032;
-
 /// The lines of one file.
 pub struct Lines {
     path: PathBuf,
-    reader: Box<dyn BufRead>,
-    gzip: bool,
-    bytes_max: u64,
+    source: Source,
     number: u64,
     text: String,
 }
@@ -37,28 +26,8 @@ impl Lines {
     /// # Errors
     /// If the file cannot be opened or its first bytes cannot be read.
     pub fn open(path: &Path) -> Result<Self, InputError> {
-        let failed = |e| InputError::of_file(path, SourceFault::Open(e));
-        let file = File::open(path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        let file_bytes = if metadata.is_file() { metadata.len() } else { u64::MAX };
-        let mut plain = BufReader::with_capacity(64 * 1024, file);
-        let magic =
-            plain.fill_buf().map_err(|e| InputError::of_file(path, SourceFault::Read(e)))?;
-        let gzip = magic.starts_with(&[0x1f, 0x8b]);
-        let growth = if gzip { DEFLATE_GROWTH_MAX } else { 1 };
-        let reader: Box<dyn BufRead> = if gzip {
-            Box::new(BufReader::with_capacity(64 * 1024, MultiGzDecoder::new(plain)))
-        } else {
-            Box::new(plain)
-        };
-        Ok(Self {
-            path: path.to_path_buf(),
-            reader,
-            gzip,
-            bytes_max: file_bytes.saturating_mul(growth),
-            number: 0,
-            text: String::new(),
-        })
+        let source = Source::open(path)?;
+        Ok(Self { path: path.to_path_buf(), source, number: 0, text: String::new() })
     }
 
     /// Goes to the next line; `false` at the end of the file.
@@ -70,8 +39,8 @@ impl Lines {
         bytes.clear();
         self.number += 1;
         let limit = LINE_MAX as u64 + 2;
-        let read = (&mut self.reader).take(limit).read_until(b'\n', &mut bytes);
-        let read = read.map_err(|e| self.fault(self.classify(e)))?;
+        let read = (&mut self.source.reader).take(limit).read_until(b'\n', &mut bytes);
+        let read = read.map_err(|e| self.fault(self.source.classify(e)))?;
         while matches!(bytes.last(), Some(b'\n' | b'\r')) {
             bytes.pop();
         }
@@ -97,7 +66,7 @@ impl Lines {
     /// The most bytes of text that the file can hold, to judge what it claims about itself.
     #[must_use]
     pub fn bytes_max(&self) -> u64 {
-        self.bytes_max
+        self.source.bytes_max
     }
 
     /// An error at the current line.
@@ -109,14 +78,6 @@ impl Lines {
     pub fn file_fault(&self, fault: impl Into<Fault>) -> InputError {
         InputError::of_file(&self.path, fault)
     }
-
-    fn classify(&self, error: io::Error) -> SourceFault {
-        let damaged = matches!(
-            error.kind(),
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
-        );
-        if self.gzip && damaged { SourceFault::Gzip(error) } else { SourceFault::Read(error) }
-    }
 }
 
 #[cfg(test)]
@@ -124,6 +85,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::source::DEFLATE_GROWTH_MAX;
     use crate::testing::{gzip, scratch};
 
     fn all(path: &Path) -> Result<Vec<String>, InputError> {

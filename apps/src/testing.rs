@@ -46,3 +46,8 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
 pub(crate) fn real_matrix() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/bcsstk16.mtx.gz")
 }
+
+/// The project's own copy of the real terrain.
+pub(crate) fn terrain() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/jacksboro.asc.gz")
+}

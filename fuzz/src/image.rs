@@ -187,5 +187,7 @@ fn cut(source: &mut Source<'_>) -> (u32, Cut) {
         payload: source.text(40).into_bytes(),
     };
     let unexpected = (0..source.u8() % 4).map(|_| message(source)).collect();
-    (n, Cut { sent, delivered, unexpected })
+    let rounds = std::array::from_fn(|_| source.u8().into());
+    let communicators = source.u16().into();
+    (n, Cut { sent, delivered, unexpected, rounds, communicators })
 }

@@ -10,6 +10,7 @@ mod image;
 mod manifest;
 mod matrix;
 mod messages;
+mod raster;
 mod ring;
 mod source;
 mod text;
@@ -19,6 +20,7 @@ pub use image::{image, plan};
 pub use manifest::manifest;
 pub use matrix::{matrix, vector};
 pub use messages::messages;
+pub use raster::raster;
 pub use ring::ring;
 pub use text::{inject, names};
 pub use wire::{frame, wire};
@@ -36,6 +38,7 @@ pub const TARGETS: &[Target] = &[
     ("messages", messages),
     ("names", names),
     ("plan", plan),
+    ("raster", raster),
     ("ring", ring),
     ("vector", vector),
     ("wire", wire),

@@ -19,22 +19,22 @@ use crate::source::Source;
 const ROWS_MAX: u32 = 1 << 16;
 
 /// A file in memory, for parsers that take a path.
-struct Scratch(std::fs::File);
+pub(crate) struct Scratch(std::fs::File);
 
 impl Scratch {
-    fn new(bytes: &[u8]) -> Self {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
         let fd = rustix::fs::memfd_create("fuzz", MemfdFlags::CLOEXEC).expect("a memfd");
         let mut file = std::fs::File::from(fd);
         file.write_all(bytes).expect("memory takes it");
         Self(file)
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
     }
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).expect("memory takes it");
     encoder.finish().expect("memory takes it")
@@ -121,7 +121,7 @@ fn check_stored(matrix: &Csr, read: &Coordinates) {
 }
 
 /// A refusal names the file, and a line that the file has, or the one after its last.
-fn named(error: &InputError, data: &[u8], scratch: &Scratch) {
+pub(crate) fn named(error: &InputError, data: &[u8], scratch: &Scratch) {
     let message = error.to_string();
     assert!(message.starts_with(&format!("{}:", scratch.path().display())), "{message}");
     let lines = data.split(|byte| *byte == b'\n').count() as u64;

@@ -124,6 +124,7 @@ impl<'w> Play<'w> {
                 sent: vec![source.u64(), 0],
                 delivered: vec![sequence, 0],
                 unexpected: Vec::new(),
+                ..mainstay_ckpt::Cut::default()
             };
             let suppress = vec![source.u64(), 0];
             let (late, early) = (Late::default(), Vec::new());

@@ -11,7 +11,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use mainstay::{Error, Job};
 use mainstay_apps::cg::{Options, SolveError, Solver, World};
-use mainstay_apps::input_error::Fault;
 use mainstay_apps::sparse::Csr;
 use mainstay_apps::{InputError, mtx, vector};
 
@@ -88,7 +87,9 @@ fn main() -> ExitCode {
 fn solve(job: &Job, arguments: &Arguments) -> mainstay::Result<()> {
     let mut world = World(job.world());
     if let (0, Some(path)) = (job.rank(), &arguments.out) {
-        refuse_input(path, arguments)?;
+        let inputs = [Some(&arguments.matrix), arguments.rhs.as_ref()];
+        let inputs: Vec<&Path> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
+        InputError::refuse_output(path, &inputs)?;
         // First, so that a place that cannot be written costs no work.
         job.output(path)?;
     }
@@ -115,18 +116,6 @@ fn solve(job: &Job, arguments: &Arguments) -> mainstay::Result<()> {
         job.report("iterations", cg.iterations())?;
     }
     job.finish(cg.solutions())
-}
-
-/// An answer is not written over what it is the answer to.
-fn refuse_input(out: &Path, arguments: &Arguments) -> Result<(), InputError> {
-    let place = |path: &Path| std::fs::canonicalize(path).ok();
-    let out_place = place(out);
-    let inputs = [Some(&arguments.matrix), arguments.rhs.as_ref()];
-    match inputs.into_iter().flatten().any(|input| out_place.is_some() && place(input) == out_place)
-    {
-        true => Err(InputError::of_file(out, Fault::IsOutput)),
-        false => Ok(()),
-    }
 }
 
 fn read_matrix(path: &Path) -> Result<Csr, InputError> {

@@ -5,7 +5,8 @@
 //! bells page(s)     one counter a rank, written by all
 //! lane 0 … n-1      written by its rank, read by all: status, points, receipts, counters,
 //!                   tails (one for each source), heads (one for each destination),
-//!                   sent counters of a cut, then one ring for each destination
+//!                   sent counters of a cut, then one ring for each destination, then the
+//!                   lines of its boards, then their areas, two each
 //! ```
 //! Invariants: nothing overlaps; each part starts on a page; a word that another process polls has
 //! a cache line of its own; the layout is a function of `n` and `ring_bytes` alone.
@@ -17,6 +18,8 @@ use mainstay_types::limits::{INJECTIONS_MAX, RANKS_MAX, RING_BYTES_MIN};
 use mainstay_types::{Point, Rank};
 
 pub use names::{Control, Counter, Status};
+
+use crate::board::{AREA_BYTES, BOARDS};
 
 /// The unit of mapping and protection.
 pub const PAGE_BYTES: usize = 4096;
@@ -36,6 +39,8 @@ const TAILS_AT: usize = RECEIPTS_AT + INJECTIONS_MAX * 16;
 const ORDERS_AT: usize = 4 * LINE_BYTES;
 
 // What is polled by others starts on a line.
+// Areas are whole pages.
+const _: () = assert!(AREA_BYTES.is_multiple_of(PAGE_BYTES));
 const _: () =
     assert!(RECEIPTS_AT.is_multiple_of(LINE_BYTES) && TAILS_AT.is_multiple_of(LINE_BYTES));
 
@@ -74,6 +79,8 @@ pub struct Layout {
     bells_at: usize,
     lanes_at: usize,
     rings_at: usize,
+    boards_at: usize,
+    areas_at: usize,
     lane_bytes: usize,
 }
 
@@ -95,6 +102,8 @@ impl Layout {
         let bells_at = page(ORDERS_AT + n * 8);
         let lanes_at = bells_at + page(n * LINE_BYTES);
         let rings_at = page(TAILS_AT + 2 * n * LINE_BYTES + n * 8);
+        let boards_at = rings_at + n * ring_bytes;
+        let areas_at = boards_at + page(BOARDS * LINE_BYTES);
         Ok(Self {
             ranks,
             n,
@@ -102,7 +111,9 @@ impl Layout {
             bells_at,
             lanes_at,
             rings_at,
-            lane_bytes: rings_at + n * ring_bytes,
+            boards_at,
+            areas_at,
+            lane_bytes: areas_at + 2 * BOARDS * AREA_BYTES,
         })
     }
 
@@ -228,6 +239,29 @@ impl Layout {
     #[must_use]
     pub fn ring(&self, rank: Rank, destination: Rank) -> usize {
         self.lane_at(rank) + self.rings_at + self.index(destination) * self.ring_bytes
+    }
+
+    /// The first word (u64) of a rank's line on a board.
+    ///
+    /// # Panics
+    /// For a number from [`BOARDS`] on.
+    #[inline]
+    #[must_use]
+    pub fn board(&self, rank: Rank, board: usize) -> usize {
+        assert!(board < BOARDS, "no board {board}");
+        self.lane_at(rank) + self.boards_at + board * LINE_BYTES
+    }
+
+    /// The first byte of a rank's area for a round on a board.
+    ///
+    /// # Panics
+    /// As [`Layout::board`].
+    #[inline]
+    #[must_use]
+    pub fn area(&self, rank: Rank, board: usize, round: u64) -> usize {
+        assert!(board < BOARDS, "no board {board}");
+        let area = 2 * board + crate::board::area(round);
+        self.lane_at(rank) + self.areas_at + area * AREA_BYTES
     }
 
     #[inline]

@@ -7,24 +7,24 @@
 mod collective;
 mod receive;
 mod request;
+mod split;
 
 use std::fmt;
 use std::marker::PhantomData;
 
-use mainstay_host::endpoint::RequestId;
+use mainstay_host::endpoint::{Group, RequestId};
 
 pub use self::receive::{Any, Source, Status, Tag};
 pub use self::request::Request;
 use crate::job::Handle;
 use crate::{Error, Plain, Result};
 
-/// A group of ranks that exchange messages: here, all of them.
+/// A group of ranks that exchange messages: all of the job, or those of a
+/// [`split`](Comm::split).
 #[derive(Clone)]
 pub struct Comm {
     handle: Handle,
-    context: u32,
-    rank: usize,
-    size: usize,
+    group: Group,
 }
 
 /// How a reduction combines two values.
@@ -79,19 +79,21 @@ reducible! {
 
 impl Comm {
     pub(crate) fn world(handle: Handle, rank: usize, size: usize) -> Self {
-        Self { handle, context: 0, rank, size }
+        // A job has at most as many ranks as fit.
+        let (me, n) = (mainstay_types::Rank(rank as u32), size as u32);
+        Self { handle, group: Group::all(0, n, me) }
     }
 
     /// This rank in the communicator, `0..size`.
     #[must_use]
     pub fn rank(&self) -> usize {
-        self.rank
+        self.group.me().index()
     }
 
     /// How many ranks it has.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.size
+        self.group.n() as usize
     }
 
     /// Sends `data` and returns when it may be changed again.
@@ -102,7 +104,7 @@ impl Comm {
         let destination = self.peer(destination)?;
         let mut core = self.handle.communicating()?;
         let endpoint = core.rank.endpoint();
-        Ok(endpoint.send(destination, self.context, tag, bytemuck::cast_slice(data))?)
+        Ok(endpoint.send(destination, self.context(), tag, bytemuck::cast_slice(data))?)
     }
 
     /// Starts a send; `data` may be changed at once.
@@ -113,28 +115,38 @@ impl Comm {
         let destination = self.peer(destination)?;
         let mut core = self.handle.communicating()?;
         let bytes = bytemuck::cast_slice(data);
-        let id = core.rank.endpoint().isend(destination, self.context, tag, bytes)?;
+        let id = core.rank.endpoint().isend(destination, self.context(), tag, bytes)?;
         Ok(self.request(id))
     }
 
-    fn peer(&self, rank: usize) -> Result<mainstay_types::Rank> {
+    fn context(&self) -> u32 {
+        self.group.communicator()
+    }
+
+    /// The place of a rank in the group.
+    fn place(&self, rank: usize) -> Result<mainstay_types::Rank> {
         match u32::try_from(rank) {
-            Ok(peer) if rank < self.size => Ok(mainstay_types::Rank(peer)),
+            Ok(place) if place < self.group.n() => Ok(mainstay_types::Rank(place)),
             _ => Err(Error::msg(format!(
                 "rank {rank} does not exist: the communicator has ranks 0 to {}",
-                self.size - 1
+                self.group.n() - 1
             ))),
         }
     }
 
+    /// The rank of the job at a place.
+    fn peer(&self, rank: usize) -> Result<mainstay_types::Rank> {
+        self.place(rank).map(|place| self.group.at(place))
+    }
+
     fn request<T>(&self, id: RequestId) -> Request<T> {
-        Request { handle: self.handle.clone(), id, element: PhantomData }
+        Request { handle: self.handle.clone(), group: self.group.clone(), id, element: PhantomData }
     }
 }
 
 impl fmt::Debug for Comm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Comm").field("rank", &self.rank).field("size", &self.size).finish()
+        f.debug_struct("Comm").field("rank", &self.rank()).field("size", &self.size()).finish()
     }
 }
 
@@ -175,7 +187,7 @@ mod tests {
         assert_eq!(250_u8.combine(10, Op::Sum), 4);
         assert_eq!(2.0_f64.combine(f64::NAN, Op::Max), 2.0);
         let mut low = bytemuck::cast_slice(&[1.0_f64, 5.0]).to_vec();
-        collective::fold::<f64>(Op::Min)(&mut low, bytemuck::cast_slice(&[3.0_f64, 2.0]));
+        collective::combine::<f64>(Op::Min)(&mut low, bytemuck::cast_slice(&[3.0_f64, 2.0]));
         assert_eq!(typed::<f64>(&low).unwrap(), [1.0, 2.0]);
     }
 

@@ -31,8 +31,6 @@ pub(crate) struct Core {
     pub(crate) inputs: BTreeMap<String, Rc<dyn Any>>,
     /// Whether an initialiser runs, in which communication is an error.
     pub(crate) initialising: bool,
-    /// Communicators created in this entry.
-    pub(crate) contexts: u32,
 }
 
 impl Core {
@@ -44,7 +42,6 @@ impl Core {
             protected: Vec::new(),
             inputs: BTreeMap::new(),
             initialising: false,
-            contexts: 0,
         }
     }
 
@@ -60,7 +57,6 @@ impl Core {
         self.entry += 1;
         self.protected.clear();
         self.initialising = false;
-        self.contexts = 0;
     }
 }
 

@@ -16,6 +16,11 @@ pub const CHUNK_BYTES: usize = 32 * 1024;
 pub const FRAME_HEADER_BYTES: usize = 64;
 /// Most bytes of one message.
 pub const MESSAGE_BYTES_MAX: u64 = 1 << 40;
+/// Most communicators of one history: a frame's context has a bit for collectives, and one for the
+/// prologue.
+pub const COMMUNICATORS_MAX: u32 = 1 << 30;
+/// Communicators whose collectives may go over boards: those of the lowest numbers.
+pub const BOARD_COMMUNICATORS: usize = 8;
 /// Smallest capacity of a ring, bytes.
 pub const RING_BYTES_MIN: usize = 64 * 1024;
 /// Bytes of protected data under one CRC.

@@ -16,6 +16,7 @@ pub(crate) const PROGRAMS: &[(&str, &[&str])] = &[
     ("probe", &["steps", "200", "--spin-us", "500"]),
     ("probe", &["pipeline", "--steps", "200", "--spin-us", "500"]),
     ("pi-farm", &["--rounds", "150", "--tasks", "16", "--darts", "300", "--deterministic"]),
+    ("heat", &["data/jacksboro.asc.gz", "--steps", "300"]),
 ];
 /// So many of them, from the first, use collectives in every step.
 pub(crate) const WITH_COLLECTIVES: usize = 2;

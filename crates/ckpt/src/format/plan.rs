@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use mainstay_types::limits::{DIMENSIONS_MAX, FIELDS_MAX, NAME_BYTES_MAX};
+use mainstay_types::limits::{BOARD_COMMUNICATORS, DIMENSIONS_MAX, FIELDS_MAX, NAME_BYTES_MAX};
 
 use super::error::FieldsError;
 use super::kind::Kind;
@@ -181,7 +181,8 @@ impl Plan {
     /// (see [`messages_bytes`](super::message::messages_bytes)).
     #[must_use]
     pub fn table_bytes(&self, n: u32, messages_bytes: u64) -> u64 {
-        4 + self.entries_bytes + 2 * (4 + 8 * u64::from(n)) + messages_bytes
+        let boards = 8 * BOARD_COMMUNICATORS as u64 + 4;
+        4 + self.entries_bytes + 2 * (4 + 8 * u64::from(n)) + messages_bytes + boards
     }
 
     /// Bytes of the image in a job of `n` ranks: exact for the `messages_bytes` given, and so an

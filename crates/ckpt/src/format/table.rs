@@ -3,7 +3,9 @@
 //! Invariants: a table that decodes lays its fields out as [`Plan`] does and has one checksum for
 //! each chunk. Deliberately absent: the data.
 
-use mainstay_types::limits::{DIMENSIONS_MAX, FIELDS_MAX, NAME_BYTES_MAX, RANKS_MAX};
+use mainstay_types::limits::{
+    BOARD_COMMUNICATORS, COMMUNICATORS_MAX, DIMENSIONS_MAX, FIELDS_MAX, NAME_BYTES_MAX, RANKS_MAX,
+};
 use mainstay_types::{DecodeError, Reader, Writer};
 
 use super::error::FormatError;
@@ -32,6 +34,10 @@ pub struct Cut {
     pub delivered: Vec<u64>,
     /// Messages taken in and not yet received by the program, in order of arrival.
     pub unexpected: Vec<Message>,
+    /// Rounds gone through on the boards of the communicators of the lowest numbers.
+    pub rounds: [u64; BOARD_COMMUNICATORS],
+    /// Communicators made so far.
+    pub communicators: u32,
 }
 
 /// What an image holds.
@@ -64,6 +70,10 @@ impl Table {
         }
         w.u64s(&self.cut.sent).u64s(&self.cut.delivered);
         message::put(&mut w, &self.cut.unexpected);
+        for rounds in self.cut.rounds {
+            w.u64(rounds);
+        }
+        w.u32(self.cut.communicators);
         w.into_bytes()
     }
 
@@ -78,8 +88,14 @@ impl Table {
         let sent = r.u64s(RANKS_MAX as usize, "sent counters")?;
         let delivered = r.u64s(RANKS_MAX as usize, "delivered counters")?;
         let unexpected = message::get(&mut r)?;
+        let mut rounds = [0; BOARD_COMMUNICATORS];
+        for rounds in &mut rounds {
+            *rounds = r.u64("rounds of a board")?;
+        }
+        let communicators = r.u32("communicators")?;
         r.end("table")?;
-        let table = Self { fields, cut: Cut { sent, delivered, unexpected } };
+        let cut = Cut { sent, delivered, unexpected, rounds, communicators };
+        let table = Self { fields, cut };
         table.check(n, table_at)?;
         Ok(table)
     }
@@ -96,6 +112,10 @@ impl Table {
             same("number of chunks", field.crcs.len() as u64, expected)?;
         }
         same("table offset", table_at, plan.table_at())?;
+        if self.cut.communicators > COMMUNICATORS_MAX {
+            let (found, expected) = (self.cut.communicators.into(), COMMUNICATORS_MAX.into());
+            return Err(FormatError::Layout { what: "communicators", found, expected });
+        }
         same("sent counters", self.cut.sent.len() as u64, n.into())?;
         let delivered = self.cut.delivered.len() as u64;
         same("delivered counters", delivered, n.into())

@@ -45,7 +45,7 @@ fn fields_of_many_chunks_have_a_checksum_for_each() {
     let len = 2 * CRC_CHUNK_BYTES + 5;
     let data = Random(8).bytes(len);
     let plan = Plan::new(&[spec("s", "big", Kind::U8, 1, len as u64)]).unwrap();
-    let one = Cut { sent: vec![0], delivered: vec![0], unexpected: vec![] };
+    let one = Cut { sent: vec![0], delivered: vec![0], unexpected: vec![], ..Cut::default() };
     let mut memory = vec![0xEE; plan.image_bytes(1, 4) as usize];
     let mut chunks = 0;
     let mut writer =

@@ -7,6 +7,7 @@ mod bad_input;
 mod checkpoints;
 mod contracts;
 mod harness;
+mod heat;
 mod hygiene;
 mod recovery;
 mod resume;

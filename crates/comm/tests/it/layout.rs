@@ -1,5 +1,6 @@
 //! The layout: nothing overlaps, everything is aligned and inside, bad numbers are refused.
 
+use mainstay_comm::board::{AREA_BYTES, BOARDS};
 use mainstay_comm::layout::{
     Control, Counter, LINE_BYTES, Layout, LayoutError, PAGE_BYTES, RING_BYTES_MAX, Status,
 };
@@ -26,6 +27,10 @@ fn parts(l: &Layout) -> Vec<(usize, usize)> {
             parts.push((l.head(rank, peer), LINE_BYTES));
             parts.push((l.cap_sent(rank, peer), 8));
             parts.push((l.ring(rank, peer), l.ring_bytes()));
+        }
+        for board in 0..BOARDS {
+            parts.push((l.board(rank, board), LINE_BYTES));
+            parts.extend([0, 1].map(|round| (l.area(rank, board, round), AREA_BYTES)));
         }
     }
     parts
@@ -72,7 +77,7 @@ fn what_a_rank_writes_is_its_lane_and_its_lane_is_whole_pages() {
 fn the_largest_job_has_a_layout() {
     let layout = Layout::new(RANKS_MAX, RING_BYTES_MIN).unwrap();
     let last = Rank(RANKS_MAX - 1);
-    assert_eq!(layout.ring(last, last) + RING_BYTES_MIN, layout.total_bytes());
+    assert_eq!(layout.area(last, BOARDS - 1, 1) + AREA_BYTES, layout.total_bytes());
 }
 
 #[test]

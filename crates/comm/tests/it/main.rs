@@ -1,5 +1,8 @@
 //! Tests of the message engines through their public faces.
 
+mod board;
+#[cfg(loom)]
+mod board_loom;
 mod channel;
 mod cut;
 mod journal;

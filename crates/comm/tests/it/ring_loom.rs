@@ -20,10 +20,10 @@ use mainstay_comm::words::{Word32, Word64};
 const LINE: u64 = 64;
 
 /// Stores that a party has left before it stops for ever.
-struct Life(Cell<usize>);
+pub(super) struct Life(Cell<usize>);
 
 impl Life {
-    fn endless() -> Self {
+    pub(super) fn endless() -> Self {
         Self(Cell::new(usize::MAX))
     }
 
@@ -40,7 +40,7 @@ impl Life {
 }
 
 /// A word as one party sees it.
-struct W64<'a>(&'a AtomicU64, &'a Life);
+pub(super) struct W64<'a>(pub(super) &'a AtomicU64, pub(super) &'a Life);
 
 impl Word64 for W64<'_> {
     fn load(&self, order: Ordering) -> u64 {
@@ -80,15 +80,15 @@ impl Word32 for W32<'_> {
 
 /// A party's doorbell, with the kernel's part: sleep only while the count is what was seen.
 #[derive(Default)]
-struct Bell {
-    waiting: AtomicU32,
+pub(super) struct Bell {
+    pub(super) waiting: AtomicU32,
     count: AtomicU32,
     kernel: Mutex<()>,
     sleepers: Condvar,
 }
 
 impl Bell {
-    fn sleep_unless(&self, life: &Life, changed: impl FnOnce() -> bool) {
+    pub(super) fn sleep_unless(&self, life: &Life, changed: impl FnOnce() -> bool) {
         let (waiting, count) = (W32(&self.waiting, life), W32(&self.count, life));
         let seen = bell::prepare(&waiting, &count);
         if !changed() {
@@ -102,28 +102,32 @@ impl Bell {
 
     fn wake(&self, life: &Life) {
         if bell::is_needed(&W32(&self.waiting, life)) {
-            bell::ring(&W32(&self.count, life));
-            if !life.is_over() {
-                drop(self.kernel.lock().unwrap());
-                self.sleepers.notify_all();
-            }
+            self.ring(life);
+        }
+    }
+
+    pub(super) fn ring(&self, life: &Life) {
+        bell::ring(&W32(&self.count, life));
+        if !life.is_over() {
+            drop(self.kernel.lock().unwrap());
+            self.sleepers.notify_all();
         }
     }
 }
 
 /// A line of the ring. The cell holds nothing: loom only watches that its accesses do not race.
 #[derive(Default)]
-struct Frame {
+pub(super) struct Frame {
     payload: AtomicU64,
     guard: UnsafeCell<()>,
 }
 
 impl Frame {
-    fn write(&self, value: u64) {
+    pub(super) fn write(&self, value: u64) {
         self.guard.with_mut(|_| self.payload.store(value, Ordering::Relaxed));
     }
 
-    fn read(&self) -> u64 {
+    pub(super) fn read(&self) -> u64 {
         self.guard.with(|_| self.payload.load(Ordering::Relaxed))
     }
 }
@@ -181,7 +185,7 @@ impl Pair {
     }
 }
 
-fn model(body: impl Fn() + Sync + Send + 'static) {
+pub(super) fn model(body: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
     builder.check(body);

@@ -1,9 +1,10 @@
-//! Collectives over blocking messages, in the fixed trees of `comm::tree`.
+//! Collectives in the fixed trees of `comm::tree`, over messages; those in which every rank waits for
+//! every other go over a board where they can.
 //!
 //! Long blocks go in pieces, so that all levels of a tree work at the same time. Invariants: the
 //! order of a reduction is a function of the number of ranks alone; messages of collectives have
 //! contexts of their own (odd ones), so they never match a program's receive. Deliberately
-//! absent: element types; a fold sees bytes, always whole pieces at the same offsets.
+//! absent: element types; a fold sees bytes, always whole elements at the same offsets.
 //!
 //! A collective that fails may have completed at some ranks. The recovery makes up for it: all
 //! ranks go back to one version.
@@ -12,16 +13,34 @@ use mainstay_comm::matching::Label;
 use mainstay_comm::tree;
 use mainstay_types::{Point, Rank, WaitKind};
 
+use super::board::Rooms;
 use super::inbound::Buffer;
-use super::{CommError, Endpoint, Result};
+use super::{CommError, Endpoint, Group, Result};
 
-/// Folds the partial result of higher ranks into that of lower ones: `lower = op(lower, higher)`,
-/// element by element. Both have the same length, which is a multiple of 64 unless they are the
-/// end of a block.
-pub type Fold<'a> = &'a mut dyn FnMut(&mut [u8], &[u8]);
+/// How partial results are combined.
+pub struct Fold<'a> {
+    /// Bytes of an element, which is never cut; at least 1.
+    pub element_bytes: usize,
+    /// Folds the partial result of higher ranks into that of lower ones, element by element:
+    /// `lower = op(lower, higher)`. Both have the same length, of whole elements.
+    pub combine: &'a mut dyn FnMut(&mut [u8], &[u8]),
+}
+
+impl Fold<'_> {
+    /// Bytes of whole elements in a piece of about `bytes`.
+    pub(super) fn piece_bytes(&self, bytes: usize) -> usize {
+        (bytes / self.element_bytes).max(1) * self.element_bytes
+    }
+}
+
+impl std::fmt::Debug for Fold<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fold").field("element_bytes", &self.element_bytes).finish_non_exhaustive()
+    }
+}
 
 /// Tags of collectives, one for each kind of message.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Barrier = 1,
     Broadcast,
@@ -34,18 +53,37 @@ pub(super) enum Kind {
     Scan,
 }
 
+impl Kind {
+    /// What a program's author calls the collective that posted this on a board.
+    pub(super) fn name(kind: u8) -> &'static str {
+        let is = |other: Self| kind == other as u8;
+        match () {
+            () if is(Self::Barrier) => "a barrier",
+            () if is(Self::Reduce) => "an allreduce",
+            () if is(Self::Gather) => "an allgather",
+            () if is(Self::Exchange) => "an alltoall",
+            () => "an unknown collective",
+        }
+    }
+}
+
 impl Endpoint {
     /// Waits until every rank has entered the barrier.
     ///
     /// # Errors
     /// [`CommError`].
-    pub fn barrier(&mut self, context: u32) -> Result<()> {
+    pub fn barrier(&mut self, group: &Group) -> Result<()> {
         self.collective(|e| {
-            let label = e.label(context, Kind::Barrier);
-            for (to, from) in tree::barrier(e.me, e.n()) {
-                e.send_inner(to, label, &[])?;
+            if let Some(board) = e.board_of(group)
+                && e.barrier_on_board(group, board)?
+            {
+                return Ok(());
+            }
+            let label = e.label(group, Kind::Barrier);
+            for (to, from) in tree::barrier(group.me(), group.n()) {
+                e.send_inner(group.at(to), label, &[])?;
                 (e.point)(Point::CollectiveMid);
-                e.recv_exact(from, label, &mut [])?;
+                e.recv_exact(group.at(from), label, &mut [])?;
             }
             Ok(())
         })
@@ -55,10 +93,10 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`CommError`].
-    pub fn broadcast(&mut self, context: u32, root: Rank, block: &mut [u8]) -> Result<()> {
+    pub fn broadcast(&mut self, group: &Group, root: Rank, block: &mut [u8]) -> Result<()> {
         self.collective(|e| {
-            e.known(root)?;
-            e.broadcast_inner(e.label(context, Kind::Broadcast), root, block)
+            group.known(root)?;
+            e.broadcast_inner(group, e.label(group, Kind::Broadcast), root, block)
         })
     }
 
@@ -69,20 +107,20 @@ impl Endpoint {
     /// [`CommError`].
     pub fn reduce(
         &mut self,
-        context: u32,
+        group: &Group,
         root: Rank,
         block: &mut [u8],
-        fold: Fold<'_>,
+        fold: &mut Fold<'_>,
     ) -> Result<()> {
         self.collective(|e| {
-            e.known(root)?;
-            e.reduce_inner(e.label(context, Kind::Reduce), block, fold)?;
+            group.known(root)?;
+            e.reduce_inner(group, block, fold)?;
             // The tree ends at rank 0 whatever the root, so that the order is one.
-            let label = e.label(context, Kind::Result);
-            match (e.me, root) {
+            let label = e.label(group, Kind::Result);
+            match (group.me(), root) {
                 (_, Rank(0)) => Ok(()),
-                (Rank(0), root) => e.send_inner(root, label, block),
-                (me, root) if me == root => e.recv_exact(Rank(0), label, block),
+                (Rank(0), root) => e.send_inner(group.at(root), label, block),
+                (me, root) if me == root => e.recv_exact(group.at(Rank(0)), label, block),
                 _ => Ok(()),
             }
         })
@@ -92,10 +130,20 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`CommError`].
-    pub fn allreduce(&mut self, context: u32, block: &mut [u8], fold: Fold<'_>) -> Result<()> {
+    pub fn allreduce(
+        &mut self,
+        group: &Group,
+        block: &mut [u8],
+        fold: &mut Fold<'_>,
+    ) -> Result<()> {
         self.collective(|e| {
-            e.reduce_inner(e.label(context, Kind::Reduce), block, fold)?;
-            e.broadcast_inner(e.label(context, Kind::Broadcast), Rank(0), block)
+            if let Some(board) = e.board_of(group)
+                && e.allreduce_on_board(group, board, block, fold)?
+            {
+                return Ok(());
+            }
+            e.reduce_inner(group, block, fold)?;
+            e.broadcast_inner(group, e.label(group, Kind::Broadcast), Rank(0), block)
         })
     }
 
@@ -105,13 +153,13 @@ impl Endpoint {
     /// [`CommError`].
     pub fn gather(
         &mut self,
-        context: u32,
+        group: &Group,
         root: Rank,
         block: &[u8],
     ) -> Result<Option<Vec<Vec<u8>>>> {
         self.collective(|e| {
-            e.known(root)?;
-            e.gather_inner(e.label(context, Kind::Gather), root, block)
+            group.known(root)?;
+            e.gather_inner(group, root, block)
         })
     }
 
@@ -119,10 +167,30 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`CommError`].
-    pub fn allgather(&mut self, context: u32, block: &[u8]) -> Result<Vec<Vec<u8>>> {
+    pub fn allgather(&mut self, group: &Group, block: &[u8]) -> Result<Vec<Vec<u8>>> {
+        let mut rooms = Rooms::growing(group.n());
+        self.allgather_into(group, block, &mut rooms)?;
+        Ok(rooms.into_blocks())
+    }
+
+    /// As [`Endpoint::allgather`] with blocks of one length, side by side in `room`.
+    ///
+    /// # Errors
+    /// As [`Endpoint::allgather`]; [`CommError::Unequal`] for blocks of other lengths.
+    pub fn allgather_equal(&mut self, group: &Group, block: &[u8], room: &mut [u8]) -> Result<()> {
+        let bytes = room.len() / group.n() as usize;
+        self.allgather_into(group, block, &mut Rooms::Equal { room, bytes })
+    }
+
+    fn allgather_into(&mut self, group: &Group, block: &[u8], rooms: &mut Rooms<'_>) -> Result<()> {
         self.collective(|e| {
-            let gathered = e.gather_inner(e.label(context, Kind::Gather), Rank(0), block)?;
-            let mut lengths = vec![0; e.n() as usize * 8];
+            if let Some(board) = e.board_of(group)
+                && e.swap_on_board((group, board), Kind::Gather, &[block], rooms)?
+            {
+                return Ok(());
+            }
+            let gathered = e.gather_inner(group, Rank(0), block)?;
+            let mut lengths = vec![0; group.n() as usize * 8];
             let mut all = Vec::new();
             if let Some(blocks) = &gathered {
                 for (slot, block) in lengths.chunks_exact_mut(8).zip(blocks) {
@@ -131,18 +199,18 @@ impl Endpoint {
                 all = blocks.concat();
             }
             let (lengths_label, label) =
-                (e.label(context, Kind::Length), e.label(context, Kind::Broadcast));
-            e.broadcast_inner(lengths_label, Rank(0), &mut lengths)?;
+                (e.label(group, Kind::Length), e.label(group, Kind::Broadcast));
+            e.broadcast_inner(group, lengths_label, Rank(0), &mut lengths)?;
             let lengths: Vec<usize> = lengths.chunks_exact(8).map(length).collect();
             all.resize(lengths.iter().sum(), 0);
-            e.broadcast_inner(label, Rank(0), &mut all)?;
+            e.broadcast_inner(group, label, Rank(0), &mut all)?;
             let mut rest = all.as_slice();
-            let mut next = |bytes| {
+            for (place, bytes) in Rank::all(group.n()).zip(lengths) {
                 let (block, behind) = rest.split_at(bytes);
                 rest = behind;
-                block.to_vec()
-            };
-            Ok(gathered.unwrap_or_else(|| lengths.into_iter().map(&mut next).collect()))
+                rooms.put(place, group.at(place), block)?;
+            }
+            Ok(())
         })
     }
 
@@ -157,8 +225,8 @@ impl Endpoint {
         })
     }
 
-    pub(super) fn label(&self, context: u32, kind: Kind) -> Label {
-        self.now(Label { context: context * 2 + 1, tag: kind as u32 })
+    pub(super) fn label(&self, group: &Group, kind: Kind) -> Label {
+        self.now(Label { context: group.communicator() * 2 + 1, tag: kind as u32 })
     }
 
     pub(super) fn recv_exact(&mut self, from: Rank, label: Label, block: &mut [u8]) -> Result<()> {
@@ -172,42 +240,49 @@ impl Endpoint {
         }
     }
 
-    fn broadcast_inner(&mut self, label: Label, root: Rank, block: &mut [u8]) -> Result<()> {
-        let n = self.n();
-        let parent = tree::broadcast_parent(self.me, root, n);
+    fn broadcast_inner(
+        &mut self,
+        group: &Group,
+        label: Label,
+        root: Rank,
+        block: &mut [u8],
+    ) -> Result<()> {
+        let n = group.n();
+        let parent = tree::broadcast_parent(group.me(), root, n);
         let mut first = true;
         for piece in pieces(block, self.chunk) {
             if let Some(parent) = parent {
-                self.recv_exact(parent, label, piece)?;
+                self.recv_exact(group.at(parent), label, piece)?;
             }
             if std::mem::take(&mut first) {
                 (self.point)(Point::CollectiveMid);
             }
-            for child in tree::broadcast_children(self.me, root, n) {
-                self.send_inner(child, label, piece)?;
+            for child in tree::broadcast_children(group.me(), root, n) {
+                self.send_inner(group.at(child), label, piece)?;
             }
         }
         Ok(())
     }
 
-    fn reduce_inner(&mut self, label: Label, block: &mut [u8], fold: Fold<'_>) -> Result<()> {
-        let n = self.n();
-        let parent = tree::parent(self.me);
+    fn reduce_inner(&mut self, group: &Group, block: &mut [u8], fold: &mut Fold<'_>) -> Result<()> {
+        let label = self.label(group, Kind::Reduce);
+        let parent = tree::parent(group.me());
+        let most = fold.piece_bytes(self.chunk);
         let mut higher = std::mem::take(&mut self.scratch);
-        higher.resize(self.chunk + ALIGNMENT, 0);
+        higher.resize(higher.len().max(most + ALIGNMENT), 0);
         let start = higher.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
         let mut first = true;
-        for piece in pieces(block, self.chunk) {
+        for piece in pieces(block, most) {
             let higher = &mut higher[start..][..piece.len()];
-            for child in tree::children(self.me, n) {
-                self.recv_exact(child, label, higher)?;
-                fold(piece, higher);
+            for child in tree::children(group.me(), group.n()) {
+                self.recv_exact(group.at(child), label, higher)?;
+                (fold.combine)(piece, higher);
             }
             if std::mem::take(&mut first) {
                 (self.point)(Point::CollectiveMid);
             }
             if let Some(parent) = parent {
-                self.send_inner(parent, label, piece)?;
+                self.send_inner(group.at(parent), label, piece)?;
             }
         }
         self.scratch = higher;
@@ -216,22 +291,23 @@ impl Endpoint {
 
     fn gather_inner(
         &mut self,
-        label: Label,
+        group: &Group,
         root: Rank,
         block: &[u8],
     ) -> Result<Option<Vec<Vec<u8>>>> {
-        if self.me != root {
+        let label = self.label(group, Kind::Gather);
+        if group.me() != root {
             (self.point)(Point::CollectiveMid);
-            self.send_inner(root, label, block)?;
+            self.send_inner(group.at(root), label, block)?;
             return Ok(None);
         }
         let mut blocks = Vec::new();
-        for rank in Rank::all(self.n()) {
-            blocks.push(match rank == root {
+        for place in Rank::all(group.n()) {
+            blocks.push(match place == root {
                 true => block.to_vec(),
-                false => self.recv_growing(rank, label)?,
+                false => self.recv_growing(group.at(place), label)?,
             });
-            if rank.0 == 0 {
+            if place.0 == 0 {
                 (self.point)(Point::CollectiveMid);
             }
         }

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use mainstay_comm::layout::{Control, Status};
 use mainstay_comm::matching::is_prologue;
+use mainstay_types::limits::BOARD_COMMUNICATORS;
 use mainstay_types::wire::Early;
 use mainstay_types::{Late, Message, Rank, Version};
 
@@ -22,6 +23,10 @@ pub struct CutState {
     pub delivered: Vec<u64>,
     /// Messages taken in that no receive has asked for yet.
     pub unexpected: Vec<Message>,
+    /// Rounds gone through on the boards of the communicators of the lowest numbers.
+    pub rounds: [u64; BOARD_COMMUNICATORS],
+    /// Communicators made so far.
+    pub communicators: u32,
     /// Messages taken in that their senders sent after their own captures of the same version.
     pub early: Vec<Early>,
 }
@@ -85,6 +90,8 @@ impl Endpoint {
             sent: self.channels.sent().to_vec(),
             delivered: self.channels.delivered().to_vec(),
             unexpected,
+            rounds: self.rounds_of_history(),
+            communicators: self.communicators,
             early: self.cut.capture(version),
         };
         self.journal.capture();

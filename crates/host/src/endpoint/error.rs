@@ -76,6 +76,19 @@ pub enum CommError {
         /// Number of ranks.
         n: u32,
     },
+    /// Ranks are in different collectives of one communicator.
+    #[error(
+        "rank {peer} is in {theirs} where this rank is in {ours}: all ranks of a communicator call \
+         its collectives in one order"
+    )]
+    Unmatched {
+        /// The other rank.
+        peer: Rank,
+        /// What it called.
+        theirs: &'static str,
+        /// What this rank called.
+        ours: &'static str,
+    },
     /// Blocks of a collective differ in length where they must not.
     #[error("rank {peer} gives {found} bytes to a collective where {expected} are expected")]
     Unequal {

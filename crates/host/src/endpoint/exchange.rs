@@ -7,10 +7,11 @@
 use mainstay_comm::matching::{Label, Wanted};
 use mainstay_types::{Point, Rank};
 
+use super::board::Rooms;
 use super::collective::{Kind, pieces};
 use super::inbound::Buffer;
 use super::wait::Work;
-use super::{CommError, Endpoint, Fold, Result};
+use super::{CommError, Endpoint, Fold, Group, Result};
 
 impl Endpoint {
     /// Gives each rank its block of `root`'s, which may differ in length. `blocks` is one for each
@@ -18,17 +19,17 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`CommError`]; [`CommError::Blocks`] for another number of them.
-    pub fn scatter(&mut self, context: u32, root: Rank, blocks: &[&[u8]]) -> Result<Vec<u8>> {
+    pub fn scatter(&mut self, group: &Group, root: Rank, blocks: &[&[u8]]) -> Result<Vec<u8>> {
         self.collective(|e| {
-            e.known(root)?;
-            let label = e.label(context, Kind::Scatter);
-            if e.me != root {
+            group.known(root)?;
+            let label = e.label(group, Kind::Scatter);
+            if group.me() != root {
                 (e.point)(Point::CollectiveMid);
-                return e.recv_growing(root, label);
+                return e.recv_growing(group.at(root), label);
             }
-            e.one_for_each(blocks)?;
-            for rank in Rank::all(e.n()).filter(|rank| *rank != root) {
-                e.send_inner(rank, label, blocks[rank.index()])?;
+            one_for_each(group, blocks)?;
+            for place in Rank::all(group.n()).filter(|place| *place != root) {
+                e.send_inner(group.at(place), label, blocks[place.index()])?;
                 (e.point)(Point::CollectiveMid);
             }
             Ok(blocks[root.index()].to_vec())
@@ -40,19 +41,48 @@ impl Endpoint {
     ///
     /// # Errors
     /// As [`Endpoint::scatter`].
-    pub fn alltoall(&mut self, context: u32, blocks: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
+    pub fn alltoall(&mut self, group: &Group, blocks: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
+        let mut rooms = Rooms::growing(group.n());
+        self.alltoall_into(group, blocks, &mut rooms)?;
+        Ok(rooms.into_blocks())
+    }
+
+    /// As [`Endpoint::alltoall`] with blocks of one length, side by side in `data` and `room`, which
+    /// have the same length, a multiple of the number of ranks.
+    ///
+    /// # Errors
+    /// As [`Endpoint::alltoall`]; [`CommError::Unequal`] for blocks of other lengths.
+    pub fn alltoall_equal(&mut self, group: &Group, data: &[u8], room: &mut [u8]) -> Result<()> {
+        let bytes = room.len() / group.n() as usize;
+        let block = |place: Rank| &data[place.index() * bytes..][..bytes];
+        let blocks: Vec<&[u8]> = Rank::all(group.n()).map(block).collect();
+        self.alltoall_into(group, &blocks, &mut Rooms::Equal { room, bytes })
+    }
+
+    fn alltoall_into(
+        &mut self,
+        group: &Group,
+        blocks: &[&[u8]],
+        rooms: &mut Rooms<'_>,
+    ) -> Result<()> {
         self.collective(|e| {
-            e.one_for_each(blocks)?;
-            let label = e.label(context, Kind::Exchange);
-            let n = e.n();
-            let mut all = vec![Vec::new(); n as usize];
-            all[e.me.index()] = blocks[e.me.index()].to_vec();
+            one_for_each(group, blocks)?;
+            if let Some(board) = e.board_of(group)
+                && e.swap_on_board((group, board), Kind::Exchange, blocks, rooms)?
+            {
+                return Ok(());
+            }
+            let label = e.label(group, Kind::Exchange);
+            let (me, n) = (group.me().0, group.n());
+            rooms.put(group.me(), e.me, blocks[group.me().index()])?;
             for k in 1..n {
-                let (to, from) = (Rank((e.me.0 + k) % n), Rank((e.me.0 + n - k) % n));
-                all[from.index()] = e.exchange(to, from, label, blocks[to.index()])?;
+                let (to, from) = (Rank((me + k) % n), Rank((me + n - k) % n));
+                let peers = (group.at(to), group.at(from));
+                let block = e.exchange(peers, label, blocks[to.index()])?;
+                rooms.put(from, peers.1, &block)?;
                 (e.point)(Point::CollectiveMid);
             }
-            Ok(all)
+            Ok(())
         })
     }
 
@@ -63,40 +93,39 @@ impl Endpoint {
     /// [`CommError`].
     pub fn scan(
         &mut self,
-        context: u32,
+        group: &Group,
         block: &mut [u8],
         before: &mut [u8],
-        fold: Fold<'_>,
+        fold: &mut Fold<'_>,
     ) -> Result<()> {
         self.collective(|e| {
-            let label = e.label(context, Kind::Scan);
-            let (below, above) = (e.me.0.checked_sub(1).map(Rank), Rank(e.me.0 + 1));
-            let chunk = e.chunk;
+            let label = e.label(group, Kind::Scan);
+            let me = group.me().0;
+            let (below, above) = (me.checked_sub(1).map(Rank), Rank(me + 1));
+            let chunk = fold.piece_bytes(e.chunk);
             for (piece, before) in pieces(block, chunk).zip(pieces(before, chunk)) {
                 if let Some(below) = below {
-                    e.recv_exact(below, label, before)?;
+                    e.recv_exact(group.at(below), label, before)?;
                     let mut prefix = before.to_vec();
-                    fold(&mut prefix, piece);
+                    (fold.combine)(&mut prefix, piece);
                     piece.copy_from_slice(&prefix);
                 }
                 (e.point)(Point::CollectiveMid);
-                if above.0 < e.n() {
-                    e.send_inner(above, label, piece)?;
+                if above.0 < group.n() {
+                    e.send_inner(group.at(above), label, piece)?;
                 }
             }
             Ok(())
         })
     }
 
-    fn one_for_each(&self, blocks: &[&[u8]]) -> Result<()> {
-        match blocks.len() == self.n() as usize {
-            true => Ok(()),
-            false => Err(CommError::Blocks { found: blocks.len(), n: self.n() }),
-        }
-    }
-
     /// Sends to one rank while it receives from another.
-    fn exchange(&mut self, to: Rank, from: Rank, label: Label, payload: &[u8]) -> Result<Vec<u8>> {
+    fn exchange(
+        &mut self,
+        (to, from): (Rank, Rank),
+        label: Label,
+        payload: &[u8],
+    ) -> Result<Vec<u8>> {
         (self.point)(Point::Send);
         let send = self.number(to, label, payload)?.map(|message| (message, payload));
         let mut bytes = Vec::new();
@@ -105,5 +134,12 @@ impl Endpoint {
         self.drive(&mut work)?;
         self.received(&mut work);
         Ok(bytes)
+    }
+}
+
+fn one_for_each(group: &Group, blocks: &[&[u8]]) -> Result<()> {
+    match blocks.len() == group.n() as usize {
+        true => Ok(()),
+        false => Err(CommError::Blocks { found: blocks.len(), n: group.n() }),
     }
 }

@@ -13,11 +13,13 @@
 //! Unexpected messages are kept up to [`UNEXPECTED_BYTES_MAX`] a rank. Beyond that a ring is read
 //! on only for messages that a receive waits for, so their sender waits.
 
+mod board;
 mod choice;
 mod collective;
 mod cut;
 mod error;
 mod exchange;
+mod group;
 mod inbound;
 mod p2p;
 mod pull;
@@ -30,15 +32,19 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use mainstay_comm::board::BOARDS;
 use mainstay_comm::layout::{Control, Counter, Status};
 use mainstay_comm::matching::{Label, Matching, Wanted, is_prologue};
+use mainstay_comm::mix::mixed;
 use mainstay_comm::ring;
 use mainstay_comm::{Channels, Cut, Journal, Message, ResumeError};
+use mainstay_types::limits::BOARD_COMMUNICATORS;
 use mainstay_types::{Epoch, Incarnation, Point, Rank, Version, WaitKind};
 
 pub use collective::Fold;
 pub use cut::{CutState, Resume};
 pub use error::{CommError, Result};
+pub use group::Group;
 pub use p2p::{Arrived, From};
 pub use request::RequestId;
 
@@ -50,6 +56,9 @@ use table::Table;
 
 /// Most bytes of unexpected messages that a rank keeps.
 pub const UNEXPECTED_BYTES_MAX: u64 = 256 << 20;
+
+/// Most rounds on a board that a version may start from: others follow.
+const ROUNDS_MAX: u64 = 1 << 62;
 
 /// What an endpoint is made of.
 pub struct EndpointConfig {
@@ -98,6 +107,13 @@ pub struct Endpoint {
     phase: Phase,
     cut: Cut,
     journal: Journal,
+    /// Rounds that this rank went through on each board.
+    rounds: [u64; BOARDS],
+    /// What the ranks gave as totals in the last round that was met.
+    totals: Vec<u64>,
+    /// Communicators made so far, and in the version restored.
+    communicators: u32,
+    communicators_before: u32,
     matching: Matching,
     /// What a probe waits for, which is kept beyond the limit of unexpected bytes.
     probing: Option<Wanted>,
@@ -142,6 +158,10 @@ impl Endpoint {
             channels: Channels::new(rank, Epoch(0), none),
             cut: Cut::new(n, Version(0)),
             journal: Journal::default(),
+            rounds: [0; BOARDS],
+            totals: Vec::new(),
+            communicators: 0,
+            communicators_before: 0,
             matching: Matching::new(n),
             probing: None,
             next_source: 0,
@@ -178,6 +198,12 @@ impl Endpoint {
         }
         let incarnations = incarnations.to_vec();
         self.live = false;
+        let rounds = resume.as_ref().map_or([0; BOARD_COMMUNICATORS], |resume| resume.cut.rounds);
+        if let Some(found) = rounds.iter().copied().find(|rounds| *rounds > ROUNDS_MAX) {
+            return Err(ResumeError::Counter { what: "rounds", found });
+        }
+        self.communicators = 0;
+        self.communicators_before = resume.as_ref().map_or(0, |resume| resume.cut.communicators);
         let resume = resume.map(Resume::into_engine);
         self.phase = Phase::Prologue;
         self.before = Channels::new(self.me, epoch, Vec::clone(&incarnations));
@@ -196,6 +222,7 @@ impl Endpoint {
         if self.journal.follows() {
             self.segment.status(self.me, Status::Chooses).store(1, Ordering::SeqCst);
         }
+        self.start_boards(rounds);
         self.live = true;
         Ok(())
     }
@@ -208,6 +235,19 @@ impl Endpoint {
     /// as well, so that a message that crosses `protect` is missed on the first day.
     pub fn end_prologue(&mut self) {
         self.phase = Phase::History;
+        self.communicators = self.communicators.max(self.communicators_before);
+    }
+
+    /// How many communicators were made so far. The next one's number has to be agreed upon: it is
+    /// one more than the most that any of its ranks has made.
+    #[must_use]
+    pub fn communicators(&self) -> u32 {
+        self.communicators
+    }
+
+    /// Tells that the communicator of this number was made.
+    pub fn made_communicator(&mut self, number: u32) {
+        self.communicators = self.communicators.max(number);
     }
 
     /// The label of a message or receive that the program starts now.
@@ -333,15 +373,7 @@ impl Endpoint {
     fn hash_in(&mut self, sent: bool, peer: Rank, label: Label, sequence: u64, payload: &[u8]) {
         let crc = mainstay_comm::message::hash(label.context, label.tag, payload);
         let lane = u64::from(peer.0) << 1 | u64::from(sent);
-        let mixed = mix(mix(mix(lane) ^ sequence) ^ u64::from(crc));
-        self.hash = self.hash.wrapping_add(mixed);
+        let sum = mixed([lane, sequence, u64::from(crc)]);
+        self.hash = self.hash.wrapping_add(sum);
     }
-}
-
-/// The finalizer of splitmix64.
-fn mix(value: u64) -> u64 {
-    let z = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }

@@ -16,6 +16,7 @@ use mainstay_comm::matching::Wanted;
 use mainstay_comm::ring::{self, Broken};
 use mainstay_types::{Rank, WaitKind};
 
+use super::board::Meeting;
 use super::inbound::{Sink, State, Target};
 use super::pull::Pulled;
 use super::push::Progress;
@@ -39,6 +40,8 @@ pub(super) struct Work<'a> {
     pub(super) requests: &'a [u32],
     /// A message that has to be there.
     pub(super) probe: Option<Wanted>,
+    /// Ranks that have to come to a round on a board.
+    pub(super) meeting: Option<Meeting<'a>>,
 }
 
 impl Endpoint {
@@ -173,7 +176,8 @@ impl Endpoint {
         let requests =
             work.requests.is_empty() || work.requests.iter().any(|id| self.is_complete(*id));
         let probe = work.probe.is_none_or(|wanted| self.matching.has(&wanted).is_some());
-        Ok(work.send.is_none() && requests && probe)
+        let met = work.meeting.as_mut().is_none_or(|meeting| self.have_met(meeting));
+        Ok(work.send.is_none() && requests && probe && met)
     }
 
     /// Takes in what posted receives wait for and what keeps peers from sending.
@@ -270,7 +274,10 @@ impl Endpoint {
                 None => (WaitKind::Receive, None, 0),
             },
             (.., Some(wanted)) => receive(wanted),
-            _ => (WaitKind::Receive, None, 0),
+            _ => {
+                let missing = work.meeting.as_ref().map(Meeting::missing);
+                (WaitKind::Receive, missing, 0)
+            }
         };
         (self.within.unwrap_or(kind), peer, tag)
     }

@@ -163,6 +163,8 @@ impl Rank {
             sent: state.sent.clone(),
             delivered: state.delivered.clone(),
             unexpected: state.unexpected,
+            rounds: state.rounds,
+            communicators: state.communicators,
         };
         let bytes = plan.image_bytes(self.n, messages_bytes(&cut.unexpected));
         let arena = self.arena(due.slot, bytes)?;

@@ -17,7 +17,7 @@ mod segment;
 pub use arena::{Arena, allocate_arena};
 pub use blob::Blob;
 pub use owner::OWNER_DIED;
-pub use segment::Segment;
+pub use segment::{Area, Segment};
 
 pub(crate) use lane::bump;
 pub(crate) use memory::prefer_large_pages;

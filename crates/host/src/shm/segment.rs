@@ -9,12 +9,24 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use mainstay_ckpt::kernel::Residency;
+use mainstay_comm::board::{AREA_BYTES, BOARDS, Line};
 use mainstay_comm::layout::{Control, Counter, LINE_BYTES, Layout, MAGIC, Status};
 use mainstay_types::{Point, Rank};
 use rustix::fs::SealFlags;
 
 use super::futex;
 use super::memory::{self, Access, Memory};
+
+/// A rank's area for a round on a board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Area {
+    /// The rank whose lane it is in.
+    pub rank: Rank,
+    /// The board.
+    pub board: usize,
+    /// The round.
+    pub round: u64,
+}
 
 /// A mapping of the job's segment.
 ///
@@ -198,6 +210,39 @@ impl Segment {
         }
     }
 
+    /// A rank's line on a board.
+    #[inline]
+    #[must_use]
+    pub fn board(&self, rank: Rank, board: usize) -> Line<'_, AtomicU64> {
+        let at = self.layout.board(rank, board);
+        Line(std::array::from_fn(|i| self.memory.word64(at + 8 * i)))
+    }
+
+    /// Copies bytes to a place in an area; the CRC-32C of `crc`'s bytes followed by these.
+    ///
+    /// # Panics
+    /// When they do not fit the area.
+    #[inline]
+    pub fn area_in(&self, area: Area, at: usize, bytes: &[u8], crc: u32) -> u32 {
+        self.memory.copy_in(self.in_area(area, at, bytes.len()), bytes, crc, Residency::Cached)
+    }
+
+    /// Copies bytes from a place in an area; the CRC-32C of `crc`'s bytes followed by these.
+    ///
+    /// # Panics
+    /// When the area has not so many.
+    #[inline]
+    pub fn area_out(&self, area: Area, at: usize, bytes: &mut [u8], crc: u32) -> u32 {
+        self.memory.copy_out(self.in_area(area, at, bytes.len()), bytes, crc, Residency::Cached)
+    }
+
+    #[inline]
+    fn in_area(&self, Area { rank, board, round }: Area, at: usize, len: usize) -> usize {
+        let inside = at.checked_add(len).is_some_and(|end| end <= AREA_BYTES);
+        assert!(inside, "{len} bytes at {at} of an area");
+        self.layout.area(rank, board, round) + at
+    }
+
     /// Offset in a ring of a position, and how many of `len` bytes lie before the ring's end.
     #[inline]
     fn split(&self, position: u64, len: usize) -> (usize, usize) {
@@ -219,7 +264,7 @@ impl Segment {
         Rank::all(self.layout.n()).for_each(|rank| self.ring_bell(rank));
     }
 
-    /// Empties all rings and clears all wait words and captures, for a new epoch.
+    /// Empties all rings and boards and clears all wait words and captures, for a new epoch.
     ///
     /// Only the supervisor may, and only while every rank is either fenced or waits for the
     /// epoch to open.
@@ -233,6 +278,9 @@ impl Segment {
                 clear(self.tail(rank, peer));
                 clear(self.head(rank, peer));
                 clear(self.cap_sent(rank, peer));
+            }
+            for board in 0..BOARDS {
+                self.board(rank, board).0.into_iter().for_each(clear);
             }
         }
     }

@@ -3,6 +3,8 @@
 //! Invariant: the order in which values are combined is a function of the number of ranks alone.
 //! Deliberately absent: what a failure leaves half done; the recovery takes all ranks back.
 
+use mainstay_host::endpoint::Fold;
+
 use super::{Comm, Op, Reducible, joined, typed};
 use crate::{Error, Plain, Result};
 
@@ -12,7 +14,7 @@ impl Comm {
     /// # Errors
     /// An interruption.
     pub fn barrier(&self) -> Result<()> {
-        Ok(self.handle.communicating()?.rank.endpoint().barrier(self.context)?)
+        Ok(self.handle.communicating()?.rank.endpoint().barrier(&self.group)?)
     }
 
     /// Gives every rank what `root` has in `data`.
@@ -20,10 +22,10 @@ impl Comm {
     /// # Errors
     /// An interruption, a root that does not exist, or lengths that differ between ranks.
     pub fn broadcast<T: Plain>(&self, data: &mut [T], root: usize) -> Result<()> {
-        let root = self.peer(root)?;
+        let root = self.place(root)?;
         let mut core = self.handle.communicating()?;
         let bytes = bytemuck::cast_slice_mut(data);
-        Ok(core.rank.endpoint().broadcast(self.context, root, bytes)?)
+        Ok(core.rank.endpoint().broadcast(&self.group, root, bytes)?)
     }
 
     /// Combines the `data` of all ranks element by element; `root` gets the result.
@@ -31,12 +33,13 @@ impl Comm {
     /// # Errors
     /// As [`Comm::broadcast`].
     pub fn reduce<T: Reducible>(&self, data: &[T], op: Op, root: usize) -> Result<Option<Vec<T>>> {
-        let root = self.peer(root)?;
+        let root = self.place(root)?;
         let mut all = data.to_vec();
         let mut core = self.handle.communicating()?;
         let bytes = bytemuck::cast_slice_mut(&mut all);
-        core.rank.endpoint().reduce(self.context, root, bytes, &mut fold::<T>(op))?;
-        Ok((root.index() == self.rank).then_some(all))
+        let mut combine = combine::<T>(op);
+        core.rank.endpoint().reduce(&self.group, root, bytes, &mut fold::<T>(&mut combine))?;
+        Ok((root.index() == self.rank()).then_some(all))
     }
 
     /// Combines the `data` of all ranks element by element; every rank gets the result in place.
@@ -46,7 +49,8 @@ impl Comm {
     pub fn allreduce<T: Reducible>(&self, data: &mut [T], op: Op) -> Result<()> {
         let mut core = self.handle.communicating()?;
         let bytes = bytemuck::cast_slice_mut(data);
-        Ok(core.rank.endpoint().allreduce(self.context, bytes, &mut fold::<T>(op))?)
+        let mut combine = combine::<T>(op);
+        Ok(core.rank.endpoint().allreduce(&self.group, bytes, &mut fold::<T>(&mut combine))?)
     }
 
     /// Gives `root` the `data` of all ranks, in rank order. Lengths may differ.
@@ -54,10 +58,10 @@ impl Comm {
     /// # Errors
     /// An interruption, or a root that does not exist.
     pub fn gather<T: Plain>(&self, data: &[T], root: usize) -> Result<Option<Vec<T>>> {
-        let root = self.peer(root)?;
+        let root = self.place(root)?;
         let mut core = self.handle.communicating()?;
         let bytes = bytemuck::cast_slice(data);
-        match core.rank.endpoint().gather(self.context, root, bytes)? {
+        match core.rank.endpoint().gather(&self.group, root, bytes)? {
             Some(blocks) => joined(&blocks).map(Some),
             None => Ok(None),
         }
@@ -70,7 +74,7 @@ impl Comm {
     pub fn allgather<T: Plain>(&self, data: &[T]) -> Result<Vec<T>> {
         let mut core = self.handle.communicating()?;
         let bytes = bytemuck::cast_slice(data);
-        joined(&core.rank.endpoint().allgather(self.context, bytes)?)
+        joined(&core.rank.endpoint().allgather(&self.group, bytes)?)
     }
 
     /// Combines the `data` of all ranks element by element with a function of the program's; every
@@ -94,7 +98,8 @@ impl Comm {
     ) -> Result<()> {
         let mut core = self.handle.communicating()?;
         let bytes = bytemuck::cast_slice_mut(data);
-        Ok(core.rank.endpoint().allreduce(self.context, bytes, &mut fold_with(combine))?)
+        let mut combine = combine_with(combine);
+        Ok(core.rank.endpoint().allreduce(&self.group, bytes, &mut fold::<T>(&mut combine))?)
     }
 
     /// As [`Comm::allreduce_with`], for `root` alone.
@@ -107,12 +112,13 @@ impl Comm {
         root: usize,
         combine: impl Fn(T, T) -> T,
     ) -> Result<Option<Vec<T>>> {
-        let root = self.peer(root)?;
+        let root = self.place(root)?;
         let mut all = data.to_vec();
         let mut core = self.handle.communicating()?;
         let bytes = bytemuck::cast_slice_mut(&mut all);
-        core.rank.endpoint().reduce(self.context, root, bytes, &mut fold_with(combine))?;
-        Ok((root.index() == self.rank).then_some(all))
+        let mut combine = combine_with(combine);
+        core.rank.endpoint().reduce(&self.group, root, bytes, &mut fold::<T>(&mut combine))?;
+        Ok((root.index() == self.rank()).then_some(all))
     }
 
     /// Combines the `data` of this rank and all below it, element by element, from rank 0 up.
@@ -130,7 +136,7 @@ impl Comm {
     /// As [`Comm::broadcast`].
     pub fn exscan<T: Reducible>(&self, data: &[T], op: Op) -> Result<Option<Vec<T>>> {
         let before = self.prefix(&mut data.to_vec(), op)?;
-        Ok((self.rank > 0).then_some(before))
+        Ok((self.rank() > 0).then_some(before))
     }
 
     fn prefix<T: Reducible>(&self, data: &mut [T], op: Op) -> Result<Vec<T>> {
@@ -138,7 +144,8 @@ impl Comm {
         let mut core = self.handle.communicating()?;
         let (block, below) =
             (bytemuck::cast_slice_mut(data), bytemuck::cast_slice_mut(&mut before));
-        core.rank.endpoint().scan(self.context, block, below, &mut fold::<T>(op))?;
+        let mut combine = combine::<T>(op);
+        core.rank.endpoint().scan(&self.group, block, below, &mut fold::<T>(&mut combine))?;
         Ok(before)
     }
 
@@ -148,10 +155,10 @@ impl Comm {
     /// # Errors
     /// As [`Comm::gather`], and another number of blocks than ranks.
     pub fn scatter<T: Plain>(&self, blocks: &[&[T]], root: usize) -> Result<Vec<T>> {
-        let root = self.peer(root)?;
+        let root = self.place(root)?;
         let blocks: Vec<&[u8]> = blocks.iter().map(|block| bytemuck::cast_slice(block)).collect();
         let mut core = self.handle.communicating()?;
-        typed(&core.rank.endpoint().scatter(self.context, root, &blocks)?)
+        typed(&core.rank.endpoint().scatter(&self.group, root, &blocks)?)
     }
 
     /// Gives each rank a block of this one, and this one a block of each, in rank order. Lengths may
@@ -162,8 +169,56 @@ impl Comm {
     pub fn alltoall<T: Plain>(&self, blocks: &[&[T]]) -> Result<Vec<Vec<T>>> {
         let blocks: Vec<&[u8]> = blocks.iter().map(|block| bytemuck::cast_slice(block)).collect();
         let mut core = self.handle.communicating()?;
-        let all = core.rank.endpoint().alltoall(self.context, &blocks)?;
+        let all = core.rank.endpoint().alltoall(&self.group, &blocks)?;
         all.iter().map(|block| typed(block)).collect()
+    }
+
+    /// As [`Comm::alltoall`] with blocks of one length, side by side in `data` and, in the order of
+    /// the ranks they come from, in `room`.
+    ///
+    /// # Errors
+    /// An interruption, lengths that differ, or one that is no multiple of the number of ranks.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> mainstay::Result<()> { mainstay::run(|job| {
+    /// let world = job.world();
+    /// let (mine, mut theirs) = (vec![job.rank() as u32; world.size()], vec![0; world.size()]);
+    /// world.alltoall_into(&mine, &mut theirs)?;
+    /// assert_eq!(theirs, (0..world.size() as u32).collect::<Vec<_>>());
+    /// # job.finish(theirs) }) }
+    /// ```
+    pub fn alltoall_into<T: Plain>(&self, data: &[T], room: &mut [T]) -> Result<()> {
+        if data.len() != room.len() || !room.len().is_multiple_of(self.size()) {
+            return Err(Error::msg(format!(
+                "{} elements and room for {} cannot be exchanged among {} ranks: give as many of \
+                 each, a multiple of the number of ranks",
+                data.len(),
+                room.len(),
+                self.size()
+            )));
+        }
+        let mut core = self.handle.communicating()?;
+        let (data, room) = (bytemuck::cast_slice(data), bytemuck::cast_slice_mut(room));
+        Ok(core.rank.endpoint().alltoall_equal(&self.group, data, room)?)
+    }
+
+    /// As [`Comm::allgather`] with blocks of one length, side by side in `room`.
+    ///
+    /// # Errors
+    /// An interruption, lengths that differ, or room that is not that of all blocks.
+    pub fn allgather_into<T: Plain>(&self, data: &[T], room: &mut [T]) -> Result<()> {
+        if data.len().checked_mul(self.size()) != Some(room.len()) {
+            return Err(Error::msg(format!(
+                "{} elements of each of {} ranks do not fill room for {}",
+                data.len(),
+                self.size(),
+                room.len()
+            )));
+        }
+        let mut core = self.handle.communicating()?;
+        let (data, room) = (bytemuck::cast_slice(data), bytemuck::cast_slice_mut(room));
+        Ok(core.rank.endpoint().allgather_equal(&self.group, data, room)?)
     }
 
     /// Combines the `data` of all ranks element by element, and gives each rank its part of the
@@ -178,19 +233,19 @@ impl Comm {
         op: Op,
     ) -> Result<Vec<T>> {
         let sum = counts.iter().sum::<usize>();
-        if counts.len() != self.size || sum != data.len() {
+        if counts.len() != self.size() || sum != data.len() {
             return Err(Error::msg(format!(
                 "{} counts of {sum} elements divide {} elements among {} ranks: give one count a \
                  rank, and all elements",
                 counts.len(),
                 data.len(),
-                self.size
+                self.size()
             )));
         }
         let all = self.reduce(data, op, 0)?.unwrap_or_default();
         let mut rest = all.as_slice();
         let mut next = |count: &usize| {
-            let (block, behind) = rest.split_at(if self.rank == 0 { *count } else { 0 });
+            let (block, behind) = rest.split_at(if self.rank() == 0 { *count } else { 0 });
             rest = behind;
             block
         };
@@ -199,18 +254,22 @@ impl Comm {
     }
 }
 
+/// A fold of elements of `T`.
+fn fold<T>(combine: &mut dyn FnMut(&mut [u8], &[u8])) -> Fold<'_> {
+    Fold { element_bytes: size_of::<T>().max(1), combine }
+}
+
 /// Combines `higher` into `lower`, element by element.
-pub(super) fn fold<T: Reducible>(op: Op) -> impl FnMut(&mut [u8], &[u8]) {
-    fold_with(move |a: T, b: T| a.combine(b, op))
+pub(super) fn combine<T: Reducible>(op: Op) -> impl FnMut(&mut [u8], &[u8]) {
+    combine_with(move |a: T, b: T| a.combine(b, op))
 }
 
 /// The same with a function of the program's.
-fn fold_with<T: Plain>(combine: impl Fn(T, T) -> T) -> impl FnMut(&mut [u8], &[u8]) {
+fn combine_with<T: Plain>(combine: impl Fn(T, T) -> T) -> impl FnMut(&mut [u8], &[u8]) {
     move |lower, higher| {
+        let bytes = size_of::<T>().max(1);
         // Message buffers need not be aligned for `T`.
-        for (low, high) in
-            lower.chunks_exact_mut(size_of::<T>()).zip(higher.chunks_exact(size_of::<T>()))
-        {
+        for (low, high) in lower.chunks_exact_mut(bytes).zip(higher.chunks_exact(bytes)) {
             let a: T = bytemuck::pod_read_unaligned(low);
             let b: T = bytemuck::pod_read_unaligned(high);
             low.copy_from_slice(bytemuck::bytes_of(&combine(a, b)));

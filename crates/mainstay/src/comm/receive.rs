@@ -4,7 +4,7 @@
 //! came first, and after a failure what it had got before, where others may have seen the
 //! consequences. Deliberately absent: sending.
 
-use mainstay_host::endpoint::{Arrived, From as Wanted};
+use mainstay_host::endpoint::{Arrived, From as Wanted, Group};
 
 use super::{Comm, Request, typed, whole};
 use crate::{Plain, Result};
@@ -57,6 +57,13 @@ pub struct Status {
 }
 
 impl Status {
+    /// What arrived, as a group numbers its ranks.
+    pub(super) fn new(group: &Group, arrived: Arrived) -> Self {
+        // Nobody else sends in its context.
+        let source = group.place(arrived.source).unwrap_or(arrived.source);
+        Self { source: source.index(), tag: arrived.tag, bytes: arrived.bytes }
+    }
+
     /// The rank that sent it.
     #[must_use]
     pub fn source(&self) -> usize {
@@ -75,12 +82,6 @@ impl Status {
     /// Its bytes are no whole number of them.
     pub fn count<T: Plain>(&self) -> Result<usize> {
         whole::<T>(self.bytes)
-    }
-}
-
-impl From<Arrived> for Status {
-    fn from(arrived: Arrived) -> Self {
-        Self { source: arrived.source.index(), tag: arrived.tag, bytes: arrived.bytes }
     }
 }
 
@@ -127,7 +128,8 @@ impl Comm {
         let wanted = self.wanted(source.into(), tag.into())?;
         let mut core = self.handle.communicating()?;
         let bytes = bytemuck::cast_slice_mut(data);
-        let status = Status::from(core.rank.endpoint().recv_from(wanted, self.context, bytes)?);
+        let arrived = core.rank.endpoint().recv_from(wanted, self.context(), bytes)?;
+        let status = Status::new(&self.group, arrived);
         status.count::<T>().map(|_| status)
     }
 
@@ -142,8 +144,8 @@ impl Comm {
     ) -> Result<(Vec<T>, Status)> {
         let wanted = self.wanted(source.into(), tag.into())?;
         let mut core = self.handle.communicating()?;
-        let (arrived, bytes) = core.rank.endpoint().recv_vec_from(wanted, self.context)?;
-        Ok((typed(&bytes)?, arrived.into()))
+        let (arrived, bytes) = core.rank.endpoint().recv_vec_from(wanted, self.context())?;
+        Ok((typed(&bytes)?, Status::new(&self.group, arrived)))
     }
 
     /// Sends to one rank and receives from one, perhaps another, with one tag; neither waits for
@@ -161,7 +163,7 @@ impl Comm {
         let mut core = self.handle.communicating()?;
         let send = (destination, bytemuck::cast_slice(data));
         let receive = (source, bytemuck::cast_slice_mut(room));
-        whole::<T>(core.rank.endpoint().send_recv(send, receive, self.context, tag)?)
+        whole::<T>(core.rank.endpoint().send_recv(send, receive, self.context(), tag)?)
     }
 
     /// Starts to receive the next message of `source` with `tag`; [`Request::wait`] gives it.
@@ -175,7 +177,7 @@ impl Comm {
     ) -> Result<Request<T>> {
         let wanted = self.wanted(source.into(), tag.into())?;
         let mut core = self.handle.communicating()?;
-        let id = core.rank.endpoint().irecv_from(wanted, self.context)?;
+        let id = core.rank.endpoint().irecv_from(wanted, self.context())?;
         Ok(self.request(id))
     }
 
@@ -186,7 +188,7 @@ impl Comm {
     pub fn probe(&self, source: impl Into<Source>, tag: impl Into<Tag>) -> Result<Status> {
         let wanted = self.wanted(source.into(), tag.into())?;
         let mut core = self.handle.communicating()?;
-        Ok(core.rank.endpoint().probe(wanted, self.context)?.into())
+        Ok(Status::new(&self.group, core.rank.endpoint().probe(wanted, self.context())?))
     }
 
     /// Looks whether a message is there that a receive would take, and leaves it.
@@ -196,7 +198,8 @@ impl Comm {
     pub fn iprobe(&self, source: impl Into<Source>, tag: impl Into<Tag>) -> Result<Option<Status>> {
         let wanted = self.wanted(source.into(), tag.into())?;
         let mut core = self.handle.communicating()?;
-        Ok(core.rank.endpoint().iprobe(wanted, self.context)?.map(Status::from))
+        let found = core.rank.endpoint().iprobe(wanted, self.context())?;
+        Ok(found.map(|arrived| Status::new(&self.group, arrived)))
     }
 
     fn wanted(&self, Source(source): Source, Tag(tag): Tag) -> Result<Wanted> {

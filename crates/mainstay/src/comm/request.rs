@@ -6,7 +6,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use mainstay_host::endpoint::RequestId;
+use mainstay_host::endpoint::{Group, RequestId};
 
 use super::{Status, typed};
 use crate::job::Handle;
@@ -17,6 +17,7 @@ use crate::{Plain, Result};
 #[must_use = "a request completes when it is waited for"]
 pub struct Request<T> {
     pub(super) handle: Handle,
+    pub(super) group: Group,
     pub(super) id: RequestId,
     pub(super) element: PhantomData<T>,
 }
@@ -37,7 +38,7 @@ impl<T: Plain> Request<T> {
     pub fn wait_from(self) -> Result<(Vec<T>, Option<Status>)> {
         let mut core = self.handle.communicating()?;
         let (arrived, bytes) = core.rank.endpoint().complete(self.id)?;
-        Ok((typed(&bytes)?, arrived.map(Status::from)))
+        Ok((typed(&bytes)?, arrived.map(|arrived| Status::new(&self.group, arrived))))
     }
 
     /// Whether it is complete, so that [`Request::wait`] returns at once.

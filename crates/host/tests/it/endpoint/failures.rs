@@ -5,12 +5,12 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use mainstay_comm::layout::{Counter, Status};
-use mainstay_host::endpoint::{CommError, Endpoint, EndpointConfig};
+use mainstay_host::endpoint::{CommError, Endpoint, EndpointConfig, Fold};
 use mainstay_host::shm::Segment;
 use mainstay_types::limits::FRAME_HEADER_BYTES;
 use mainstay_types::{Epoch, Incarnation, Point, Rank, Version, WaitKind};
 
-use super::world::{World, text};
+use super::world::{World, all, text};
 
 const A: Rank = Rank(0);
 const B: Rank = Rank(1);
@@ -85,7 +85,7 @@ fn a_raised_epoch_ends_every_wait_at_once_and_stays() {
         let waits = |e: &mut Endpoint| match wait {
             0 => e.recv_vec(A, 0, 0).map(drop),
             1 => e.send(A, 0, 0, &text(1, 1 << 20)),
-            2 => e.barrier(0),
+            2 => e.barrier(&all(e, 0)),
             _ => e.irecv(A, 0, 0).and_then(|request| e.wait(request)).map(drop),
         };
         std::thread::scope(|scope| {
@@ -120,7 +120,7 @@ fn nothing_works_before_an_epoch_begins() {
     let mut e = world.endpoint(A);
     assert_eq!(e.send(A, 0, 0, &[]), Err(CommError::Interrupted));
     assert!(e.begin_epoch(Epoch(1), &[], None).is_err());
-    assert_eq!(e.barrier(0), Err(CommError::Interrupted));
+    assert_eq!(e.barrier(&all(&e, 0)), Err(CommError::Interrupted));
 }
 
 #[test]
@@ -163,7 +163,8 @@ fn points_are_passed_in_the_order_of_their_moments() {
     e.send(A, 0, 0, &text(1, 20_000)).unwrap();
     let two_chunks = [Point::Send, Point::RingPublish, Point::MidChunk, Point::RingPublish];
     assert_eq!(passed.take(), two_chunks);
-    e.allreduce(0, &mut [0; 8], &mut |_, _| {}).unwrap();
+    let fold = &mut Fold { element_bytes: 8, combine: &mut |_, _| {} };
+    e.allreduce(&all(&e, 0), &mut [0; 8], fold).unwrap();
     let points = passed.take();
     assert_eq!(points[0], Point::CollectiveEnter);
     assert!(points.contains(&Point::CollectiveMid));

@@ -6,7 +6,7 @@ use mainstay_host::endpoint::CommError;
 use mainstay_types::Rank;
 use mainstay_types::limits::{CHUNK_BYTES, RING_BYTES_MIN};
 
-use super::world::{World, ranks, text};
+use super::world::{World, all, ranks, text};
 
 const A: Rank = Rank(0);
 const B: Rank = Rank(1);
@@ -225,6 +225,6 @@ fn ranks_that_do_not_exist_are_refused() {
     ranks(1, |e| {
         let none = Err(CommError::NoSuchRank { rank: B, n: 1 });
         assert_eq!(e.send(B, 0, 0, &[]), none);
-        assert_eq!(e.broadcast(0, B, &mut []), none);
+        assert_eq!(e.broadcast(&all(e, 0), B, &mut []), none);
     });
 }

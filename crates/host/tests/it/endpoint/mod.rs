@@ -1,5 +1,6 @@
 //! Endpoints: ranks are threads of this process, each with its own mapping of one segment.
 
+mod boards;
 mod collective;
 mod cuts;
 mod failures;

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use mainstay_comm::layout::{Control, Layout};
-use mainstay_host::endpoint::{Endpoint, EndpointConfig, Resume};
+use mainstay_host::endpoint::{Endpoint, EndpointConfig, Group, Resume};
 use mainstay_host::shm::Segment;
 use mainstay_types::limits::RING_BYTES_MIN;
 use mainstay_types::{Epoch, Incarnation, Rank};
@@ -13,6 +13,21 @@ use mainstay_types::{Epoch, Incarnation, Rank};
 pub(super) struct World {
     pub(super) segment: Segment,
     n: u32,
+    by: By,
+}
+
+/// How collectives go that could go either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// Over boards.
+    Boards,
+    /// By messages, which a run that compares them asks for.
+    Messages,
+}
+
+/// All ranks, as a communicator of this number.
+pub(super) fn all(e: &Endpoint, communicator: u32) -> Group {
+    Group::all(communicator, e.n(), e.rank())
 }
 
 impl World {
@@ -20,7 +35,12 @@ impl World {
     pub(super) fn new(n: u32) -> Self {
         let segment = Segment::create(Layout::new(n, RING_BYTES_MIN).unwrap()).unwrap();
         segment.control(Control::Epoch).store(1, Ordering::SeqCst);
-        Self { segment, n }
+        Self { segment, n, by: By::Messages }
+    }
+
+    /// The same with collectives over boards.
+    pub(super) fn with_boards(n: u32) -> Self {
+        Self { by: By::Boards, ..Self::new(n) }
     }
 
     /// Names version 1 as the one to capture, as the supervisor does before anybody captures.
@@ -44,7 +64,7 @@ impl World {
             segment: Rc::new(Segment::join(&fd, layout, rank).unwrap()),
             rank,
             may_spin: false,
-            audit: true,
+            audit: self.by == By::Messages,
             point: Box::new(|_| {}),
             launcher_gone: Box::new(|| false),
         })
@@ -77,6 +97,11 @@ impl World {
 /// Runs `body` at each of `n` ranks of a new world.
 pub(super) fn ranks<T: Send>(n: u32, body: impl Fn(&mut Endpoint) -> T + Sync) -> Vec<T> {
     World::new(n).run(body)
+}
+
+/// The same, once over boards and once by messages.
+pub(super) fn both_ways<T: Send>(n: u32, body: impl Fn(&mut Endpoint) -> T + Sync) -> [Vec<T>; 2] {
+    [World::with_boards(n), World::new(n)].map(|world| world.run(&body))
 }
 
 /// Bytes that differ by message and place.
