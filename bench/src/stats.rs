@@ -79,7 +79,7 @@ fn below(state: &mut u64, most: usize) -> usize {
     word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     word ^= word >> 31;
-    (u128::from(word) * most as u128 >> 64) as usize
+    ((u128::from(word) * most as u128) >> 64) as usize
 }
 
 #[cfg(test)]

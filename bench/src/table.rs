@@ -97,7 +97,7 @@ impl Table {
         for name in &self.names {
             let _written = write!(text, "{name:<25}");
         }
-        text.push_str("ours / best peer");
+        let _written = write!(text, "{:<24}aim", "ours / best peer");
         for row in &self.rows {
             let _written = write!(text, "\n  {:14}", row.label);
             for cell in &row.cells {
@@ -138,7 +138,7 @@ impl Row {
             |(ratio, _)| {
                 let (aim, kept) = self.aim.verdict(ratio.median);
                 let word = if kept { "kept" } else { "MISSED" };
-                format!("{:<20}{aim} {word}", short(*ratio))
+                format!("{:<24}{aim} {word}", short(*ratio))
             },
         )
     }
@@ -214,7 +214,7 @@ mod tests {
         let table = Table::new("t", unit, &columns, [(case, Aim::AtLeast(0.9))]);
         let text = table.text();
         assert!(text.contains("64 x 1 MiB    8.00 (8.00 8.00)"), "{text}");
-        assert!(text.ends_with("0.80 (0.80 0.80)    >= 0.9 MISSED"), "{text}");
+        assert!(text.ends_with("0.80 (0.80 0.80)        >= 0.9 MISSED"), "{text}");
         let row = &table.json()["rows"][0];
         assert_eq!((&row["best_peer"], &row["kept"]), (&json!("fast"), &json!(false)));
     }

@@ -23,6 +23,8 @@ mod ring;
 
 use ring::Rings;
 
+const PAGE_BYTES: usize = 4096;
+
 type Failure = Box<dyn Error>;
 
 fn main() -> ExitCode {
@@ -96,23 +98,49 @@ fn measure(mut rings: Option<Rings>, words: &[&str]) -> Result<(), Failure> {
 /// What is sent and where it arrives, in one process. By itself it is the mode `copy`.
 struct Blocks {
     case: Case,
-    from: Vec<u8>,
+    from: Pages,
     /// Room for all messages of a window.
-    to: Vec<u8>,
+    to: Pages,
+}
+
+/// Bytes from the start of a page on: between other places the copy of the C library can be twenty
+/// times slower on some processors, which would be no limit of the hardware.
+struct Pages {
+    bytes: Vec<u8>,
+    start: usize,
+    length: usize,
+}
+
+impl Pages {
+    fn of(length: usize, byte: impl Fn(usize) -> u8) -> Self {
+        let mut bytes = vec![0; length + PAGE_BYTES];
+        let start = bytes.as_ptr().align_offset(PAGE_BYTES);
+        bytes[start..start + length].iter_mut().enumerate().for_each(|(k, b)| *b = byte(k));
+        Self { bytes, start, length }
+    }
+
+    fn all(&self) -> &[u8] {
+        &self.bytes[self.start..self.start + self.length]
+    }
+
+    fn all_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.start + self.length]
+    }
 }
 
 impl Blocks {
     fn new(case: Case) -> Self {
-        let from: Vec<u8> = (0..case.bytes).map(|k| (k * 7 + 1) as u8).collect();
-        Self { case, to: from.repeat(case.window), from }
+        let byte = |k: usize| (k % case.bytes * 7 + 1) as u8;
+        let (from, to) = (Pages::of(case.bytes, byte), Pages::of(case.bytes * case.window, byte));
+        Self { case, from, to }
     }
 
     fn rooms(&mut self) -> impl Iterator<Item = &mut [u8]> {
-        self.to.chunks_mut(self.case.bytes.max(1))
+        self.to.all_mut().chunks_mut(self.case.bytes.max(1))
     }
 
     fn compare(&self) -> Result<(), Failure> {
-        let same = self.to.chunks(self.case.bytes.max(1)).all(|room| room == self.from);
+        let same = self.to.all().chunks(self.case.bytes.max(1)).all(|room| room == self.from.all());
         same.then_some(()).ok_or_else(|| format!("{}: a byte differs", self.case).into())
     }
 }
@@ -130,10 +158,10 @@ impl Timed for Blocks {
 
     fn repeat(&mut self, count: u64) -> Result<(), Failure> {
         for _ in 0..count {
-            for room in self.to.chunks_mut(self.case.bytes.max(1)) {
-                room.copy_from_slice(black_box(&self.from));
+            for room in self.to.all_mut().chunks_mut(self.case.bytes.max(1)) {
+                room.copy_from_slice(black_box(self.from.all()));
             }
-            black_box(&self.to);
+            black_box(self.to.all());
         }
         Ok(())
     }
@@ -151,15 +179,15 @@ impl Ring<'_> {
         let first = rings.rank() == 0;
         match blocks.case.kind {
             Kind::PingPong if first => {
-                rings.send(&blocks.from)?;
-                rings.receive(&mut blocks.to)?;
+                rings.send(blocks.from.all())?;
+                rings.receive(blocks.to.all_mut())?;
             }
             Kind::PingPong => {
-                rings.receive(&mut blocks.to)?;
-                rings.send(&blocks.from)?;
+                rings.receive(blocks.to.all_mut())?;
+                rings.send(blocks.from.all())?;
             }
             Kind::Window if first => {
-                (0..blocks.case.window).try_for_each(|_| rings.send(&blocks.from))?;
+                (0..blocks.case.window).try_for_each(|_| rings.send(blocks.from.all()))?;
                 rings.receive(&mut [0])?;
             }
             Kind::Window => {
