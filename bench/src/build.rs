@@ -14,8 +14,16 @@ use crate::Failure;
 pub(crate) struct Built {
     /// The command `mainstay`.
     pub(crate) mainstay: PathBuf,
-    /// The program `held` of this package.
+    /// The program `bare` of this package.
+    pub(crate) bare: PathBuf,
+    /// The program `calls`.
+    pub(crate) calls: PathBuf,
+    /// The program `empty`.
+    pub(crate) empty: PathBuf,
+    /// The program `held`.
     pub(crate) held: PathBuf,
+    /// The program `quiet`.
+    pub(crate) quiet: PathBuf,
     /// The program `steps`.
     pub(crate) steps: PathBuf,
 }
@@ -35,9 +43,26 @@ impl Built {
         let bench = root().join("bench/Cargo.toml");
         Ok(Self {
             mainstay: build(&root().join("Cargo.toml"), &["-p", "mainstay-cli"], "mainstay")?,
+            bare: build(&bench, &["--bin", "bare"], "bare")?,
+            calls: build(&bench, &["--bin", "calls"], "calls")?,
+            empty: build(&bench, &["--bin", "empty"], "empty")?,
             held: build(&bench, &["--bin", "held"], "held")?,
+            quiet: build(&bench, &["--bin", "quiet"], "quiet")?,
             steps: build(&bench, &["--bin", "steps"], "steps")?,
         })
+    }
+}
+
+impl Built {
+    /// A program of `apps`, if there is one of this name.
+    ///
+    /// # Errors
+    /// What cargo says.
+    pub(crate) fn app(name: &str) -> Result<Option<PathBuf>, Failure> {
+        let source = root().join("apps/src/bin").join(name).with_extension("rs");
+        let what = ["-p", "mainstay-apps", "--bin", name];
+        let manifest = root().join("Cargo.toml");
+        source.exists().then(|| build(&manifest, &what, name)).transpose()
     }
 }
 

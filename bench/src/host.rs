@@ -17,6 +17,7 @@ pub(crate) struct Host {
     kernel: String,
     huge_pages: String,
     commit: String,
+    date: String,
 }
 
 impl Host {
@@ -37,15 +38,22 @@ impl Host {
             memory_gib: bytes.div_ceil(1 << 30),
             kernel: uname.release().to_string_lossy().into_owned(),
             huge_pages: chosen.to_owned(),
-            commit: commit(),
+            commit: said("git", &["describe", "--always", "--dirty"]),
+            date: said("date", &["-u", "+%F %H:%M UTC"]),
         }
     }
 
     /// One line.
     pub(crate) fn line(&self) -> String {
         format!(
-            "{}, {} cores, {} GiB, Linux {}, transparent huge pages: {}; commit {}",
-            self.processor, self.cores, self.memory_gib, self.kernel, self.huge_pages, self.commit
+            "{}, {} cores, {} GiB, Linux {}, transparent huge pages: {}; commit {}; {}",
+            self.processor,
+            self.cores,
+            self.memory_gib,
+            self.kernel,
+            self.huge_pages,
+            self.commit,
+            self.date
         )
     }
 
@@ -58,6 +66,7 @@ impl Host {
             "kernel": self.kernel,
             "transparent_huge_pages": self.huge_pages,
             "commit": self.commit,
+            "date": self.date,
         })
     }
 }
@@ -68,10 +77,17 @@ pub(crate) fn load() -> f64 {
     text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(f64::NAN)
 }
 
-fn commit() -> String {
-    let mut git = Command::new("git");
-    git.current_dir(root()).args(["describe", "--always", "--dirty"]);
-    match git.output() {
+/// The memory that the kernel says can be had.
+pub(crate) fn available_bytes() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|line| line.split_ascii_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) << 10
+}
+
+/// What a small command says in the repository.
+fn said(program: &str, arguments: &[&str]) -> String {
+    match Command::new(program).current_dir(root()).args(arguments).output() {
         Ok(output) if output.status.success() => {
             String::from_utf8_lossy(&output.stdout).trim().to_owned()
         }

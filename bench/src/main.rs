@@ -14,15 +14,28 @@
 
 mod build;
 mod checkpoint;
+mod collectives;
+mod contest;
 mod host;
+mod idle;
+mod inputs;
 mod job;
+mod messages;
+mod overhead;
+mod peers;
+mod process;
 mod recovery;
 mod report;
+mod start;
 mod stats;
+mod table;
+mod usage;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use crate::build::Built;
+use crate::contest::{Contestant, Side};
 use crate::host::Host;
 use crate::report::Report;
 
@@ -36,6 +49,29 @@ struct Context {
     quick: bool,
 }
 
+impl Context {
+    /// Ours with the program `calls`, as one that takes part.
+    fn contestant(&self, name: &str, ranks: usize, options: &'static [&str]) -> Contestant {
+        let (mainstay, calls) = (self.built.mainstay.clone(), self.built.calls.clone());
+        let launch = move || {
+            let mut command = Command::new(&mainstay);
+            command.args(["run", "--quiet", "-n", &ranks.to_string()]).args(options).arg(&calls);
+            command
+        };
+        Contestant { name: name.to_owned(), side: Side::Ours, launch: Ok(Box::new(launch)) }
+    }
+
+    /// Whether `mainstay run` has this option.
+    fn knows(&self, option: &str) -> Result<bool, Failure> {
+        let mut help = Command::new(&self.built.mainstay);
+        let ended = process::run(help.args(["run", "--help"]), HELP_WITHIN)?;
+        Ok(ended.output.split([' ', '\n', '=']).any(|word| word == option))
+    }
+}
+
+/// The command tells its options within this time.
+const HELP_WITHIN: Duration = Duration::from_secs(10);
+
 /// What a suite is.
 type Measure = fn(&Context) -> Result<Report, Failure>;
 
@@ -46,7 +82,12 @@ const SUITES: &[(&str, &str, Measure)] = &[
         "a step without a version against a load, the blocking part of one against a plain copy",
         checkpoint::measure,
     ),
+    ("collectives", "allreduce, barrier and alltoall beside MPI", collectives::measure),
+    ("idle", "the launcher's processor time while 64 ranks do nothing", idle::measure),
+    ("messages", "ping-pong and bandwidth beside MPI and the hardware", messages::measure),
+    ("overhead", "real programs with checkpoints on, off, and bare; hours", overhead::measure),
     ("recovery", "phases of a recovery, and the restore against a plain copy", recovery::measure),
+    ("start", "start and end of an empty program beside MPI", start::measure),
 ];
 
 fn main() -> ExitCode {
@@ -69,6 +110,7 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
     let [name] = names[..] else { return Err(usage().into()) };
     let suite = SUITES.iter().find(|(known, ..)| *known == name);
     let (_, _, measure) = suite.ok_or_else(usage)?;
+    process::adopt()?;
     let context = Context { built: Built::all()?, quick: options.contains(&"--quick") };
     let (host, before) = (Host::look(), host::load());
     let report = measure(&context)?;

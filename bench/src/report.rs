@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::host::Host;
 use crate::stats::Spread;
+use crate::table::Table;
 
 /// A named list of values, with what was promised of its median.
 struct Line {
@@ -27,6 +28,8 @@ pub(crate) struct Section {
 #[derive(Default)]
 pub(crate) struct Report {
     sections: Vec<Section>,
+    tables: Vec<Table>,
+    notes: Vec<String>,
 }
 
 impl Section {
@@ -72,10 +75,23 @@ impl Report {
         self.sections.push(section);
     }
 
+    /// Adds a table, which stands before the sections.
+    pub(crate) fn add_table(&mut self, table: Table) {
+        self.tables.push(table);
+    }
+
+    /// Adds a line at the end.
+    pub(crate) fn note(&mut self, line: impl Into<String>) {
+        self.notes.push(line.into());
+    }
+
     /// For a person.
     pub(crate) fn text(&self, suite: &str, host: &Host, loads: (f64, f64)) -> String {
         let mut text =
             format!("{suite}: {}\nload {:.2} before, {:.2} after", host.line(), loads.0, loads.1);
+        for table in &self.tables {
+            let _written = write!(text, "\n\n{}", table.text());
+        }
         for section in &self.sections {
             let header = format!("{:>8} {:>8} {:>8} {:>5}", "median", "q1", "q3", "n");
             // Writing to a string cannot fail.
@@ -85,17 +101,23 @@ impl Report {
                     write!(text, "\n  {:36}{}{}", line.name, line.spread, line.verdict());
             }
         }
+        if !self.notes.is_empty() {
+            let _written = write!(text, "\n\n{}", self.notes.join("\n"));
+        }
         text
     }
 
     /// For a program.
     pub(crate) fn json(&self, suite: &str, host: &Host, loads: (f64, f64)) -> Value {
+        let tables: Vec<Value> = self.tables.iter().map(Table::json).collect();
         let sections: Vec<Value> = self.sections.iter().map(Section::json).collect();
         json!({
             "suite": suite,
             "host": host.json(),
             "load": [loads.0, loads.1],
+            "tables": tables,
             "sections": sections,
+            "notes": self.notes,
         })
     }
 }

@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use mainstay::{Error, Fields, Job, Op, Result, State};
-
-mod shared;
+use mainstay::{Error, Job, Op, Result};
+use measured::held::Held;
+use measured::mapping::Mapping;
 
 /// Words of the array that a step changes.
 const STRIPE_WORDS: usize = 1 << 15;
@@ -37,18 +37,6 @@ struct Arguments {
     steps: (u64, u64, u64),
     /// Where the version is published; the steps go on only then. `-` does not wait.
     directory: PathBuf,
-}
-
-struct Held {
-    step: u64,
-    words: Vec<u64>,
-}
-
-impl State for Held {
-    fn fields(&mut self, f: &mut Fields<'_>) {
-        f.value("step", &mut self.step);
-        f.array("words", &mut self.words);
-    }
 }
 
 fn main() -> ExitCode {
@@ -183,13 +171,13 @@ fn await_published(job: &Job, directory: &Path) -> Result<()> {
 
 /// The nanoseconds of each round of a plain copy, with commas between.
 fn time_copies(world: &mainstay::Comm, bytes: usize, survivor: bool) -> Result<String> {
-    let source = shared::Mapping::filled(bytes)?;
+    let source = Mapping::filled(bytes)?;
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
         let mut target = if survivor { vec![1_u8; bytes] } else { vec![0_u8; bytes] };
         world.barrier()?;
         let started = Instant::now();
-        source.copy_to(&mut target);
+        source.read(0, &mut target);
         let took = started.elapsed();
         black_box(&target);
         times.push(took.as_nanos().to_string());

@@ -16,24 +16,13 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use mainstay::{Comm, Error, Fields, Job, Protected, Result, State};
+use mainstay::{Comm, Error, Job, Protected, Result};
+use measured::held::Held;
 
 /// The disk gets so long to take a version; then the round goes on without.
 const PUBLISHED_WITHIN: Duration = Duration::from_secs(20);
 /// The launcher gets so long to name the next step to capture. Too short only loses the round.
 const TARGET_WITHIN: Duration = Duration::from_millis(30);
-
-struct Held {
-    step: u64,
-    words: Vec<u64>,
-}
-
-impl State for Held {
-    fn fields(&mut self, f: &mut Fields<'_>) {
-        f.value("step", &mut self.step);
-        f.array("words", &mut self.words);
-    }
-}
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
