@@ -110,7 +110,7 @@ impl Grid {
         let under_way = self.start(point, long)?;
         self.ring(point)?;
         blocking(&self.copy, point, SHORT)?;
-        under_way.finish(self.world.rank() % 2 == 1, point)
+        under_way.finish(!self.world.rank().is_multiple_of(2), point)
     }
 
     /// What some ranks do before their checkpoint and others after theirs.
@@ -128,7 +128,7 @@ impl Grid {
             self.ring(point)?;
             point.mix(&sum.wait()?);
         }
-        under_way.finish(self.world.rank() % 2 == 0, point)
+        under_way.finish(self.world.rank().is_multiple_of(2), point)
     }
 
     /// A message to the next rank and one from the last.
