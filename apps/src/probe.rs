@@ -6,10 +6,12 @@
 //! arguments and the number of ranks alone. Deliberately absent: faults from outside (signals,
 //! damaged files), which tests inflict themselves or through `--inject`.
 
+pub mod agree;
 pub mod contract;
 pub mod crash;
 pub mod input;
 pub mod load;
 pub mod pipeline;
+pub mod random;
 pub mod wait;
 pub mod wrong;

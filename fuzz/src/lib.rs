@@ -14,6 +14,7 @@ mod raster;
 mod ring;
 mod source;
 mod text;
+mod trace;
 mod wire;
 
 pub use image::{image, plan};
@@ -23,6 +24,7 @@ pub use messages::messages;
 pub use raster::raster;
 pub use ring::ring;
 pub use text::{inject, names};
+pub use trace::{page, tape};
 pub use wire::{frame, wire};
 
 /// A target's name and its function.
@@ -37,9 +39,11 @@ pub const TARGETS: &[Target] = &[
     ("matrix", matrix),
     ("messages", messages),
     ("names", names),
+    ("page", page),
     ("plan", plan),
     ("raster", raster),
     ("ring", ring),
+    ("tape", tape),
     ("vector", vector),
     ("wire", wire),
 ];

@@ -1,13 +1,20 @@
 //! `cargo xtask docs`: what the pages say of the program is what the program does.
 //!
 //! Checks that links lead somewhere, that every option of `mainstay run` that a page names is in
-//! its help, and runs every block marked ` ```sh run ` from the root with the built programs on
-//! the path. Deliberately absent: Rust blocks, which `cargo test` compiles as doctests.
+//! its help, and runs every block marked ` ```sh run `, comparing what it prints with the page
+//! where the page shows it. Deliberately absent: Rust blocks, which `cargo test` compiles as
+//! doctests.
+
+mod block;
+mod execute;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
+use self::block::Run;
+use self::execute::Ended;
 use crate::tidy::{Finding, Page};
 use crate::{Failure, tidy, workspace};
 
@@ -28,13 +35,17 @@ pub(crate) fn run() -> Result<usize, Failure> {
     let pages = tidy::pages()?;
     let mut findings = tidy::links(&pages);
     findings.extend(pages.iter().flat_map(|page| unknown_options(page, &options)));
+    let (mut blocks, started) = (0, Instant::now());
     for page in &pages {
-        findings.extend(run_blocks(page, &programs)?);
+        let (run, wrong) = run_blocks(page, &programs)?;
+        blocks += run;
+        findings.extend(wrong);
     }
     for finding in &findings {
         println!("{finding}");
     }
-    println!("docs: {} pages, {} broken", pages.len(), findings.len());
+    let (pages, seconds, broken) = (pages.len(), started.elapsed().as_secs(), findings.len());
+    println!("docs: {pages} pages, {blocks} blocks run in {seconds} s, {broken} broken");
     Ok(findings.len())
 }
 
@@ -138,26 +149,35 @@ fn unknown_in_command(command: &str, options: &Options) -> Vec<String> {
     unknown
 }
 
-/// Runs the page's blocks that ask for it.
-fn run_blocks(page: &Page, programs: &Path) -> Result<Vec<Finding>, Failure> {
-    let mut findings = Vec::new();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let all = std::iter::once(programs.to_path_buf()).chain(std::env::split_paths(&path));
-    let path = std::env::join_paths(all)?;
-    for (line, info, lines) in page.blocks() {
-        if info != "sh run" {
-            continue;
-        }
-        let mut bash = Command::new("bash");
-        bash.args(["-euo", "pipefail", "-c", &lines.join("\n")]);
-        let output = bash.env("PATH", &path).current_dir(workspace::root()).output()?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            let text = format!("the block ends with {}: {}", output.status, said.trim_end());
-            findings.push(Finding::new(&page.path, line, text));
+/// Runs the page's blocks that ask for it. Returns how many there are and what is wrong.
+fn run_blocks(page: &Page, programs: &Path) -> Result<(usize, Vec<Finding>), Failure> {
+    let directory = workspace::target_directory().join("docs-run");
+    let (runs, mut findings) = block::runs(page);
+    for run in &runs {
+        let ended = execute::execute(&run.script, programs, &directory)?;
+        if let Some(wrong) = judge(run, &ended) {
+            let text = format!("{wrong}; it printed:\n{}", indented(&ended.printed));
+            findings.push(Finding::new(&page.path, run.line, text));
         }
     }
-    Ok(findings)
+    Ok((runs.len(), findings))
+}
+
+/// What is wrong with the end of a block.
+fn judge(run: &Run, ended: &Ended) -> Option<String> {
+    if ended.late {
+        return Some("the block did not end by its deadline and was killed".to_owned());
+    }
+    if ended.code != Some(run.exit) {
+        let code = ended.code.map_or_else(|| "a signal".to_owned(), |code| format!("code {code}"));
+        return Some(format!("the block ends with {code} and not with {}", run.exit));
+    }
+    let missing = block::missing(run.output.as_ref()?, &ended.printed)?;
+    Some(format!("the page shows `{missing}`, and the block did not print it in that place"))
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}\n")).collect()
 }
 
 #[cfg(test)]
@@ -191,6 +211,27 @@ mod tests {
             ("write `cargo test --workspace`", 0),
         ] {
             assert_eq!(unknown(text), count, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_block_is_judged_by_its_code_and_its_output() {
+        let ended = |code, printed: &str, late| Ended { code, printed: printed.to_owned(), late };
+        let run = |exit| Run {
+            line: 1,
+            script: String::new(),
+            exit,
+            output: Some(vec!["bit-identical: yes".to_owned()]),
+        };
+        let yes = "bit-identical: yes\n";
+        assert_eq!(judge(&run(75), &ended(Some(75), yes, false)), None);
+        for (wrong, part) in [
+            (ended(Some(0), yes, false), "code 0 and not with 75"),
+            (ended(None, yes, false), "a signal"),
+            (ended(None, yes, true), "deadline"),
+            (ended(Some(75), "bit-identical: no", false), "shows `bit-identical: yes`"),
+        ] {
+            assert!(judge(&run(75), &wrong).is_some_and(|text| text.contains(part)), "{part}");
         }
     }
 }

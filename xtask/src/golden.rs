@@ -6,7 +6,7 @@
 
 use crate::{Failure, workspace};
 
-/// Runs the golden tests of `ckpt`. Returns how many runs failed.
+/// Runs the golden tests of `ckpt` and `observe`. Returns how many runs failed.
 ///
 /// # Errors
 /// Arguments other than `--write`, or a cargo that cannot be started.
@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<usize, Failure> {
         _ => return Err("usage: cargo xtask golden [--write]".into()),
     };
     let mut cargo = workspace::cargo();
-    cargo.args(["test", "--package", "mainstay-ckpt", "golden"]);
+    cargo.args(["test", "--package", "mainstay-ckpt", "--package", "mainstay-observe", "golden"]);
     if write {
         cargo.env("MAINSTAY_GOLDEN", "write");
     }

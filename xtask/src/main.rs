@@ -25,7 +25,8 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   tidy                      direction of crates, purity, unsafe, headers, sizes, documents
-  docs                      links, options named in documents, blocks marked `sh run`
+  docs                      links, options named in documents, blocks marked `sh run` and
+                            their outputs
   golden [--write]          compare the golden files of the formats, or write them again
   campaign [--seeds N | --seed S] [--jobs J] [--busy]
                             random faults, every answer compared with a fault-free one

@@ -12,7 +12,8 @@ use mainstay::Job;
 use mainstay_apps::probe::contract::{self, Offspring};
 use mainstay_apps::probe::crash::{self, Place};
 use mainstay_apps::probe::load::{self, Load};
-use mainstay_apps::probe::{input, pipeline, wait, wrong};
+use mainstay_apps::probe::wait::Stuck;
+use mainstay_apps::probe::{agree, input, pipeline, random, wait, wrong};
 
 /// A parallel program that misbehaves on purpose.
 ///
@@ -127,10 +128,20 @@ enum Mode {
         #[command(flatten)]
         work: Work,
     },
-    /// After half of the work every rank waits for the next, and none sends
-    Deadlock(Work),
+    /// After half of the work every rank waits for another, and none sends what it waits for
+    Deadlock {
+        /// In which call
+        #[arg(value_name = "CALL", value_enum, default_value_t = Stuck::Receive)]
+        stuck: Stuck,
+        #[command(flatten)]
+        work: Work,
+    },
     /// Messages that cross every cut: late ones and early ones
     Pipeline(Work),
+    /// Every step has two agreements, and each rank says how they ended
+    Agree(Work),
+    /// Every step draws random numbers
+    Random(Work),
     /// Computes for long between two calls, in every tenth step
     LongKernel {
         /// For how long, in milliseconds
@@ -183,8 +194,10 @@ fn enter(job: &Job, mode: &Mode) -> mainstay::Result<()> {
         }
         Mode::Fork { work, .. } => contract::fork(job, (*work).into(), Offspring::Child),
         Mode::Flip { rank, work } => wrong::flip(job, (*work).into(), *rank),
-        Mode::Deadlock(work) => wait::deadlock(job, (*work).into()),
+        Mode::Deadlock { stuck, work } => wait::deadlock(job, (*work).into(), *stuck),
         Mode::Pipeline(work) => pipeline::pipeline(job, (*work).into()),
+        Mode::Agree(work) => agree::agree(job, (*work).into()),
+        Mode::Random(work) => random::random(job, (*work).into()),
         Mode::LongKernel { ms, work } => {
             wait::long_kernel(job, (*work).into(), Duration::from_millis(*ms))
         }

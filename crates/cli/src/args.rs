@@ -8,9 +8,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use mainstay_control::Policy;
+use mainstay_control::{DiskMode, Policy};
 use mainstay_host::supervisor::{Every, Resume};
+use mainstay_types::limits::{TRACE_RECORDS_MAX, TRACE_RECORDS_MIN};
 use mainstay_types::{duration, inject};
+
+use crate::limit::{self, TimeLimit};
 
 /// Fault-tolerant parallel computing: your computation finishes with the right answer while
 /// machines fail under it, and you can prove it.
@@ -25,7 +28,29 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a parallel program; when ranks are killed, it still finishes with the same bits.
     Run(Box<Run>),
+    /// Draw a traced run as one HTML file that any browser shows.
+    Trace(Trace),
 }
+
+/// Draw a traced run as one HTML file.
+///
+/// The file needs no network and no server: open it in a browser, keep it, send it.
+#[derive(Debug, Args)]
+#[command(after_help = TRACE_EXAMPLES)]
+pub(crate) struct Trace {
+    /// What `mainstay run --trace FILE` wrote.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Where the page goes; by default FILE with `html` for its extension.
+    #[arg(long, value_name = "PAGE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+const TRACE_EXAMPLES: &str = "\
+Examples:
+  mainstay run -n 4 --trace run.json --inject kill:2@step=50 ./solver input.mtx
+  mainstay trace run.json                    # writes run.html
+  mainstay trace run.json --out /tmp/a.html";
 
 /// Run a parallel program on this machine.
 ///
@@ -51,9 +76,22 @@ pub(crate) struct Run {
     /// When to checkpoint: `auto`, every so many steps (`100steps`), or every so long (`2s`).
     #[arg(long, value_name = "auto|Ksteps|T", default_value = "auto", value_parser = every)]
     pub(crate) ckpt_every: Every,
-    /// Mean time between failures that `auto` plans for, such as `24h`.
+    /// Which checkpoints also go to disk: as many as pay (`auto`), `each`, or one every so long
+    /// (`10s`). By default `auto` if --ckpt-every is, else `each`.
+    #[arg(long, value_name = "auto|each|T", value_parser = disk_every)]
+    pub(crate) disk_every: Option<DiskMode>,
+    /// Mean time between failures of ranks that `auto` plans for, such as `24h`. By default it is
+    /// observed.
     #[arg(long, value_name = "T", value_parser = positive)]
     pub(crate) mtbf: Option<Duration>,
+    /// Mean time between losses of the launcher or its machine, for which checkpoints go to disk.
+    /// By default a day.
+    #[arg(long, value_name = "T", value_parser = positive)]
+    pub(crate) machine_mtbf: Option<Duration>,
+    /// End the job after so long, with a last checkpoint on disk before it and exit code 124.
+    /// `auto` is the end of the Slurm allocation, if there is one; `none` ignores it.
+    #[arg(long, value_name = "auto|none|T", default_value = "auto", value_parser = limit::parse)]
+    pub(crate) time_limit: TimeLimit,
     /// Go on from the newest usable checkpoint, of this job or of the latest.
     #[arg(long, value_name = "JOB", num_args = 0..=1, require_equals = true,
           default_missing_value = LATEST, value_parser = resume)]
@@ -80,6 +118,9 @@ pub(crate) struct Run {
     /// Run the job twice without faults and name the first step and rank whose messages differ.
     #[arg(long, conflicts_with_all = ["twin", "inject", "resume"])]
     pub(crate) audit: bool,
+    /// Seed of the random numbers that a program draws with `job.rng`; to resume a job, give its own.
+    #[arg(long, value_name = "S", default_value_t = 0, value_parser = seed)]
+    pub(crate) seed: u64,
     /// Prefix each line of output with its rank.
     #[arg(long)]
     pub(crate) label: bool,
@@ -89,6 +130,14 @@ pub(crate) struct Run {
     /// Write one JSON object a line on standard output (docs/formats/run-json.md).
     #[arg(long)]
     pub(crate) json: bool,
+    /// Record what every rank does and write it when the run ends, in Chrome's trace format:
+    /// `mainstay trace FILE` draws it, and Perfetto opens it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Newest records that are kept of each rank, a power of two. By default about a million over
+    /// all ranks.
+    #[arg(long, value_name = "N", requires = "trace", value_parser = records)]
+    pub(crate) trace_records: Option<u64>,
     /// Show the plan and start nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -114,11 +163,16 @@ Faults: ACTION:RANK@WHEN, joined by commas.
           point=NAME[#n]  at the n-th passage of a point (--list-points)
   then :xN to strike N times, :always to strike in every incarnation
 
+Signals to the launcher: USR1 asks for a checkpoint on disk now; INT, TERM, HUP and QUIT end the job,
+  a second one at once.
+
 Examples:
   mainstay run -n 4 ./solver input.mtx
   mainstay run -n 4 --inject kill:2@step=50 --twin ./solver input.mtx
-  mainstay run -n 4 --ckpt-dir run1 --ckpt-every 30s ./solver input.mtx
-  mainstay run -n 4 --ckpt-dir run1 --resume ./solver input.mtx";
+  mainstay run -n 4 --ckpt-dir run1 --ckpt-every 1s --disk-every 30s ./solver input.mtx
+  mainstay run -n 4 --ckpt-dir run1 --time-limit 4h ./solver input.mtx
+  mainstay run -n 4 --ckpt-dir run1 --resume ./solver input.mtx
+  mainstay run -n 4 --trace run.json ./solver input.mtx && mainstay trace run.json";
 
 const LATEST: &str = "latest";
 
@@ -158,6 +212,10 @@ fn ranks(text: &str) -> Result<u32, String> {
     }
 }
 
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("a seed is a whole number from 0 to {}", u64::MAX))
+}
+
 /// A duration that is not zero: a patience of nothing would take every rank for dead.
 fn positive(text: &str) -> Result<Duration, String> {
     let duration = duration::parse(text)?;
@@ -165,6 +223,16 @@ fn positive(text: &str) -> Result<Duration, String> {
         return Err(format!("`{text}` is no time at all: give more than zero"));
     }
     Ok(duration)
+}
+
+fn records(text: &str) -> Result<u64, String> {
+    let possible = TRACE_RECORDS_MIN..=TRACE_RECORDS_MAX;
+    match text.parse::<u64>() {
+        Ok(records) if records.is_power_of_two() && possible.contains(&records) => Ok(records),
+        _ => Err(format!(
+            "`{text}` is not a power of two from {TRACE_RECORDS_MIN} to {TRACE_RECORDS_MAX}"
+        )),
+    }
 }
 
 fn every(text: &str) -> Result<Every, String> {
@@ -183,6 +251,15 @@ fn every(text: &str) -> Result<Every, String> {
     }
 }
 
+fn disk_every(text: &str) -> Result<DiskMode, String> {
+    match (text, duration::parse(text)) {
+        ("auto", _) => Ok(DiskMode::Auto),
+        ("each", _) => Ok(DiskMode::Each),
+        (_, Ok(period)) if !period.is_zero() => Ok(DiskMode::Every(period)),
+        _ => Err(format!("`{text}` is not auto, each or a time (10s)")),
+    }
+}
+
 fn resume(text: &str) -> Result<Resume, String> {
     if text == LATEST { Ok(Resume::Latest) } else { text.parse().map(Resume::Job) }
 }
@@ -194,8 +271,10 @@ mod tests {
 
     fn parse(line: &str) -> Result<Run, clap::Error> {
         let args = line.split(' ').map(OsString::from);
-        let Command::Run(run) = Cli::try_parse_from(joined(args))?.command;
-        Ok(*run)
+        match Cli::try_parse_from(joined(args))?.command {
+            Command::Run(run) => Ok(*run),
+            Command::Trace(_) => panic!("{line} runs nothing"),
+        }
     }
 
     #[test]
@@ -221,12 +300,22 @@ mod tests {
     }
 
     #[test]
-    fn intervals_and_ranks_are_checked() {
+    fn intervals_ranks_and_seeds_are_checked() {
+        assert_eq!(seed("18446744073709551615"), Ok(u64::MAX));
+        for bad in ["-1", "abc", "1.5", "", "18446744073709551616"] {
+            assert!(seed(bad).is_err_and(|why| why.contains("from 0 to")), "{bad}");
+        }
         assert_eq!(every("auto"), Ok(Every::Auto));
         assert_eq!(every("100steps"), Ok(Every::Steps(100)));
         assert_eq!(every("2s"), Ok(Every::Period(Duration::from_secs(2))));
         for bad in ["0steps", "steps", "0s", "never", "-1steps"] {
             assert!(every(bad).is_err(), "{bad}");
+        }
+        assert_eq!(disk_every("auto"), Ok(DiskMode::Auto));
+        assert_eq!(disk_every("each"), Ok(DiskMode::Each));
+        assert_eq!(disk_every("10s"), Ok(DiskMode::Every(Duration::from_secs(10))));
+        for bad in ["0s", "10steps", "never", ""] {
+            assert!(disk_every(bad).unwrap_err().contains("each"), "{bad}");
         }
         let error = parse("mainstay run -n 0 ./x").unwrap_err();
         assert_eq!(error.exit_code(), 2);

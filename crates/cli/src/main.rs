@@ -5,9 +5,11 @@
 //! absent: every decision about a run; `control` takes them and `host` acts.
 
 mod args;
+mod limit;
 mod quote;
 mod run;
 mod show;
+mod trace;
 mod words;
 
 use std::process::ExitCode;
@@ -29,6 +31,9 @@ fn main() -> ExitCode {
         // Help, or a message for people, in colour where there is any.
         Err(error) => error.exit(),
     };
-    let args::Command::Run(options) = cli.command;
-    ExitCode::from(show::finish(run::guarded(&options, run::run)))
+    let code = match cli.command {
+        args::Command::Run(options) => run::guarded(&options, run::run),
+        args::Command::Trace(options) => trace::draw(&options),
+    };
+    ExitCode::from(show::finish(code))
 }

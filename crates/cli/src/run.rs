@@ -6,26 +6,35 @@
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use mainstay_host::supervisor::{Config, Observer, Outcome, Plan, Refusal, supervise};
+use mainstay_control::DiskMode;
+use mainstay_host::supervisor::{Config, Every, Observer, Outcome, Plan, Refusal, supervise};
 use mainstay_types::event::{Event, Summary};
 use mainstay_types::report::one_line;
 use mainstay_types::{Point, exit};
 
 use crate::show::{self, Human, Json, Silent};
-use crate::{args, quote};
+use crate::{args, limit, quote, trace};
 
 /// Runs and gives the exit code.
 pub(crate) fn run(options: &args::Run) -> u8 {
     if options.list_points {
         return list_points();
     }
-    let config = config(options);
+    let slurm = std::env::var_os(limit::SLURM).map(|end| end.to_string_lossy().into_owned());
+    let limit = match limit::limit(options.time_limit, slurm.as_deref(), SystemTime::now()) {
+        Ok(limit) => limit,
+        Err(why) => return refused(options.json, exit::USAGE, &why, Some(options)),
+    };
+    let config = Config { limit, ..config(options) };
     let plan = match Plan::new(&config) {
         Ok(plan) => plan,
         Err(refusal) => return refused(options.json, refusal.code, &refusal.why, Some(options)),
     };
+    if let Err(Refusal { code, why }) = trace::check(options) {
+        return refused(options.json, code, &why, Some(options));
+    }
     if options.dry_run {
         return match plan.check() {
             Ok(()) => dry_run(options, &plan),
@@ -42,15 +51,23 @@ fn config(options: &args::Run) -> Config {
         max_restarts: options.max_restarts,
         directory: options.ckpt_dir.clone(),
         every: options.ckpt_every,
+        disk: options.disk_every.unwrap_or(match options.ckpt_every {
+            Every::Auto => DiskMode::Auto,
+            Every::Steps(_) | Every::Period(_) => DiskMode::Each,
+        }),
         mtbf: options.mtbf,
+        machine_mtbf: options.machine_mtbf,
+        limit: None,
         resume: options.resume,
         heartbeat: options.heartbeat,
         lost_after: options.lost_after,
         hang_after: options.hang_after,
         rejoin_within: options.rejoin_within,
         injections: options.inject.clone().unwrap_or_default().0,
+        seed: options.seed,
         audit: options.audit,
         checkpoints: true,
+        trace_records: trace::records(options),
         command: options.program.clone(),
     }
 }
@@ -204,7 +221,7 @@ fn with_twin(options: &args::Run, plan: &Plan, observer: &mut dyn Observer) -> J
         }
         reference = Some(twin);
     }
-    let outcome = supervise(&plan, opened, observer);
+    let outcome = trace::traced(options, observer, |observer| supervise(&plan, opened, observer));
     let hint = hint(options, &outcome);
     let mut summary = outcome.summary;
     let mut why_not = String::new();
@@ -290,6 +307,9 @@ fn hint(options: &args::Run, outcome: &Outcome) -> Option<String> {
     let (version, step) = outcome.resumable?;
     let mut words: Vec<OsString> =
         ["mainstay", "run", "-n", &options.n.to_string()].map(OsString::from).into();
+    if options.seed != 0 {
+        words.extend(["--seed".into(), options.seed.to_string().into()]);
+    }
     match options.ckpt_dir {
         Some(_) => {
             words.extend(["--ckpt-dir".into(), kept.clone().into_os_string(), "--resume".into()]);
@@ -308,8 +328,8 @@ mod tests {
     #[test]
     fn a_panic_of_ours_is_an_internal_fault() {
         let words = ["mainstay", "run", "--json", "./x"];
-        let args::Command::Run(options) =
-            <args::Cli as clap::Parser>::try_parse_from(words).unwrap().command;
+        let cli = <args::Cli as clap::Parser>::try_parse_from(words).unwrap();
+        let args::Command::Run(options) = cli.command else { panic!("it runs something") };
         let code = guarded(&options, |_| panic!("on purpose"));
         assert_eq!(code, exit::INTERNAL);
         assert_eq!(guarded(&options, |_| exit::OK), exit::OK);

@@ -9,6 +9,7 @@
 pub mod bell;
 pub mod board;
 pub mod channel;
+pub mod credits;
 pub mod cut;
 pub mod journal;
 pub mod layout;

@@ -25,7 +25,7 @@ pub struct Label {
 }
 
 /// Set in the context of messages that belong to the prologue of a restored entry.
-const PROLOGUE: u32 = 1 << 31;
+pub const PROLOGUE: u32 = 1 << 31;
 
 impl Label {
     /// The same in the prologue of a restored entry, where it matches nothing of a version.

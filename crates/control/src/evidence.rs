@@ -147,9 +147,9 @@ impl Evidence {
         self.restart();
     }
 
-    /// Looks at all living ranks. `now` counts from any fixed moment; `rings_empty` was read after
-    /// the samples and says that no frame lies in any ring.
-    pub fn tick(&mut self, now: Duration, samples: &[Sample], rings_empty: bool) -> Findings {
+    /// Looks at all living ranks. `now` counts from any fixed moment; `rings_at_rest` was read
+    /// after the samples and says that no ring holds a frame that its reader has memory for.
+    pub fn tick(&mut self, now: Duration, samples: &[Sample], rings_at_rest: bool) -> Findings {
         let since = self.last.map_or(Duration::ZERO, |last| now.saturating_sub(last));
         self.last = Some(now);
         let unscheduled = since > self.options.heartbeat * 2 + SLACK;
@@ -173,7 +173,7 @@ impl Evidence {
             ranks.push((sample.rank, health));
         }
         let everyone = samples.len() == self.watches.len() && !self.suspended;
-        let deadlock = self.standstill.look(samples, everyone && rings_empty);
+        let deadlock = self.standstill.look(samples, everyone && rings_at_rest);
         Findings { unscheduled, ranks, deadlock }
     }
 

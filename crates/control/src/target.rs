@@ -1,4 +1,4 @@
-//! When a version is due, and at which step every rank captures it.
+//! When a version is due, at which step every rank captures it, and whether it goes to disk.
 //!
 //! The supervisor alone decides. It proposes a target step above all steps it has seen; [`words`]
 //! has the protocol that tells whether the proposal came in time. A proposal that came too late is
@@ -6,21 +6,29 @@
 //!
 //! Invariants: at most one target is outstanding; within an epoch targets strictly grow; nothing
 //! is proposed between a raised epoch and its opening, nor once a rank of the epoch is in
-//! `finish`. Deliberately absent: slots and version numbers (`ckpt`), clocks (`now` is an
-//! argument, counted from any fixed moment).
+//! `finish`; who asks for a version gets a durable one, however many attempts are void before it.
+//! Deliberately absent: slots and version numbers (`ckpt`), clocks (`now` is an argument, counted
+//! from any fixed moment).
 
+mod advice;
+mod failures;
+pub mod formula;
 mod interval;
+mod reason;
+mod wish;
 pub mod words;
 
 use std::time::Duration;
 
 use mainstay_types::Step;
+use mainstay_types::event::Level;
 
+pub use self::advice::{Advice, Measured, Spread, advise};
+pub use self::failures::{Basis, MTBF_ASSUMED, Mtbf};
 use self::interval::Costs;
-pub use self::interval::Reason;
+pub use self::reason::{Interval, Reason, Why};
+use self::wish::Wishes;
 
-/// The first version of a job whose cost is not known yet is due this long after its start.
-const FIRST_AFTER: Duration = Duration::from_millis(100);
 /// A distance that even a rank with empty steps does not cover while the supervisor looks.
 const MARGIN_MAX: u64 = 1 << 20;
 
@@ -36,19 +44,83 @@ pub enum Mode {
     Every(Duration),
 }
 
+/// Which versions go to disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DiskMode {
+    /// As many as it pays.
+    #[default]
+    Auto,
+    /// Each of them.
+    Each,
+    /// One after so much time.
+    Every(Duration),
+}
+
+/// What a user wants and knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// When versions are captured.
+    pub mode: Mode,
+    /// Which of them go to disk.
+    pub disk: DiskMode,
+    /// The mean time between failures of ranks, if declared.
+    pub mtbf: Option<Duration>,
+    /// That of the launcher or its machine, if declared.
+    pub machine_mtbf: Option<Duration>,
+    /// When the job ends whatever it has reached, on the clock of `now`.
+    pub ends: Option<Duration>,
+}
+
+impl Terms {
+    /// The intervals in force, where these would be chosen.
+    fn intervals(&self, [memory, disk]: [Interval; 2]) -> [Interval; 2] {
+        let asked = |level, every, reason| Interval { level, every, reason };
+        let memory = match self.mode {
+            Mode::Auto => memory,
+            Mode::Steps(steps) => asked(Level::Memory, None, Reason::Steps(steps)),
+            Mode::Every(every) => asked(Level::Memory, Some(every), Reason::Every(every)),
+        };
+        let disk = match self.disk {
+            DiskMode::Auto => disk,
+            DiskMode::Each => asked(Level::Disk, None, Reason::Each),
+            DiskMode::Every(every) => asked(Level::Disk, Some(every), Reason::Every(every)),
+        };
+        [memory, disk]
+    }
+}
+
+/// A target to be proposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The step.
+    pub step: Step,
+    /// Whether the version goes to disk.
+    pub durable: bool,
+    /// Why now.
+    pub why: Why,
+}
+
 /// The engine that says when a version is due.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pace {
-    mode: Mode,
+    terms: Terms,
     costs: Costs,
+    /// What follows from the costs and terms, for memory and disk.
+    intervals: [Interval; 2],
+    wishes: Wishes,
     /// Whether the open epoch takes targets.
     open: bool,
-    /// The target proposed and not yet committed or void.
-    outstanding: Option<Step>,
+    /// The target proposed and not yet committed or void, and when it was first due.
+    outstanding: Option<(Due, Duration)>,
     /// The last target of the epoch.
     last: Step,
     /// When the last target was proposed, or the epoch opened.
     since: Duration,
+    /// When the newest version was proposed; once it was restored, when that was.
+    captured: Duration,
+    /// When the last version that is to be durable was proposed, if it was captured, put off by the
+    /// time that failures have undone: work that is done again is not at risk twice.
+    durable_since: Option<Duration>,
     /// Whether the last target was void and its version is still due.
     retry: bool,
     /// How far above the highest step the next target lies.
@@ -56,20 +128,25 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// An engine for one job; `mtbf` is what the user declared.
+    /// An engine for one job.
     ///
     /// # Panics
     /// When the mode asks for a version every 0 steps.
     #[must_use]
-    pub fn new(mode: Mode, mtbf: Option<Duration>) -> Self {
-        assert!(mode != Mode::Steps(0), "a version every 0 steps");
+    pub fn new(terms: Terms) -> Self {
+        assert!(terms.mode != Mode::Steps(0), "a version every 0 steps");
+        let costs = Costs::new(terms.mtbf, terms.machine_mtbf);
         Self {
-            mode,
-            costs: Costs::new(mtbf),
+            terms,
+            intervals: terms.intervals(costs.intervals()),
+            costs,
+            wishes: Wishes::new(terms.ends),
             open: false,
             outstanding: None,
             last: Step(0),
             since: Duration::ZERO,
+            captured: Duration::ZERO,
+            durable_since: None,
             retry: false,
             margin: 1,
         }
@@ -79,8 +156,12 @@ impl Pace {
     pub fn opened(&mut self, now: Duration) {
         self.raised();
         self.costs.started(now);
+        self.wishes.started(now);
         self.open = true;
         self.since = now;
+        let at_risk = |since| self.captured.saturating_sub(since);
+        self.durable_since = self.durable_since.map(|since| now.saturating_sub(at_risk(since)));
+        self.captured = now;
     }
 
     /// The epoch was raised: whatever was outstanding will not be.
@@ -96,32 +177,41 @@ impl Pace {
     #[must_use]
     pub fn finishing(&mut self, step: Step) -> bool {
         self.open = false;
-        let void = self.outstanding.is_some_and(|target| target > step);
+        let void = self.outstanding.is_some_and(|(target, _)| target.step > step);
         if void {
             self.outstanding = None;
         }
         void
     }
 
+    /// Somebody asks for a durable version now.
+    pub fn ask(&mut self) {
+        self.wishes.ask();
+    }
+
     /// The target to propose now, if one is due. `steps` are the ranks' steps; call it only while
     /// a slot is free. The target is outstanding until it is [void](Pace::void) or
     /// [committed](Pace::committed).
     #[must_use]
-    pub fn due(&mut self, now: Duration, steps: &[Step]) -> Option<Step> {
+    pub fn due(&mut self, now: Duration, steps: &[Step]) -> Option<Due> {
         if self.due_in(now) != Some(Duration::ZERO) {
             return None;
         }
+        let why = self.wishes.due(now).unwrap_or_default();
         let highest = steps.iter().copied().max().unwrap_or_default().max(self.last);
         let above = highest.0.saturating_add(self.margin);
-        let target = match self.mode {
-            Mode::Steps(every) => above.checked_next_multiple_of(every)?,
-            Mode::Auto | Mode::Every(_) => above,
+        let step = match self.terms.mode {
+            // Who asks for a version now does not wait for a multiple.
+            Mode::Steps(every) if why == Why::Interval => above.checked_next_multiple_of(every)?,
+            Mode::Steps(_) | Mode::Auto | Mode::Every(_) => above,
         };
+        let to_disk = self.disk_due().is_none_or(|at| at <= now.saturating_add(self.slack()));
+        let due = Due { step: Step(step), durable: why != Why::Interval || to_disk, why };
         self.since = now;
         self.retry = false;
-        self.last = Step(target);
-        self.outstanding = Some(self.last);
-        self.outstanding
+        self.last = due.step;
+        self.outstanding = Some((due, now));
+        Some(due)
     }
 
     /// How long until a target is due, if nothing else happens; `None` while none can be.
@@ -130,11 +220,27 @@ impl Pace {
         if !self.open || self.outstanding.is_some() {
             return None;
         }
-        let wait = match self.interval() {
+        let wait = match self.interval(Level::Memory).every {
             Some(interval) if !self.retry => interval,
             _ => Duration::ZERO,
         };
-        Some((self.since + wait).saturating_sub(now))
+        let next = self.since.saturating_add(wait);
+        // If one for memory comes about then, it is the one for disk too.
+        let apart = |disk: &Duration| disk.saturating_add(self.slack()) < next;
+        let at = [Some(next), self.disk_due().filter(apart), self.wishes.at()];
+        at.into_iter().flatten().min().map(|at| at.saturating_sub(now))
+    }
+
+    /// How far a version on disk may come from its time, so as to be one that memory gets anyway.
+    fn slack(&self) -> Duration {
+        let [memory, disk] = [Level::Memory, Level::Disk].map(|level| self.interval(level).every);
+        memory.min(disk).unwrap_or_default() / 2
+    }
+
+    /// When a version is due on disk; `None` if the next one is.
+    fn disk_due(&self) -> Option<Duration> {
+        let every = self.interval(Level::Disk).every?;
+        Some(self.durable_since?.saturating_add(every))
     }
 
     /// The outstanding target holds: every rank will capture at it.
@@ -152,9 +258,16 @@ impl Pace {
 
     /// The outstanding target's version is committed in memory; `blocked` is the longest time that
     /// it held a rank up.
-    pub fn committed(&mut self, blocked: Duration) {
-        self.outstanding = None;
-        self.costs.blocked(blocked);
+    pub fn committed(&mut self, now: Duration, blocked: Duration) {
+        if let Some((due, at)) = self.outstanding.take() {
+            self.captured = at;
+            if due.durable {
+                self.durable_since = Some(at);
+            }
+            self.wishes.committed(due.why, now.saturating_sub(at));
+        }
+        self.costs.blocked(now, blocked);
+        self.measured();
     }
 
     /// The outstanding target's version was given up for another reason than a late target.
@@ -162,33 +275,39 @@ impl Pace {
         self.outstanding = None;
     }
 
-    /// A version became durable this long after its commit.
-    pub fn drained(&mut self, took: Duration) {
-        self.costs.drained(took);
+    /// A version became durable this long after its commit, for so much processor time.
+    pub fn drained(&mut self, took: Duration, cpu: Duration) {
+        self.wishes.drained(took);
+        self.costs.drained(took, cpu);
+        self.measured();
     }
 
     /// A rank failed.
     pub fn failed(&mut self, now: Duration) {
         self.costs.failed(now);
+        self.measured();
     }
 
-    /// The time between two versions; `None` if steps alone decide.
-    #[must_use]
-    pub fn interval(&self) -> Option<Duration> {
-        match self.mode {
-            Mode::Steps(_) => None,
-            Mode::Every(interval) => Some(interval),
-            Mode::Auto => Some(self.costs.interval().map_or(FIRST_AFTER, |(interval, _)| interval)),
-        }
+    fn measured(&mut self) {
+        self.intervals = self.terms.intervals(self.costs.intervals());
     }
 
-    /// Why the interval is what it is.
+    /// How often a level gets a version, and why.
     #[must_use]
-    pub fn reason(&self) -> Reason {
-        match self.mode {
-            Mode::Steps(every) => Reason::Steps(every),
-            Mode::Every(interval) => Reason::Every(interval),
-            Mode::Auto => self.costs.interval().map_or(Reason::First, |(_, reason)| reason),
-        }
+    pub fn interval(&self, level: Level) -> Interval {
+        let [memory, disk] = self.intervals;
+        if level == Level::Memory { memory } else { disk }
+    }
+
+    /// The mean time between the failures that a level is for.
+    #[must_use]
+    pub fn mtbf(&self, level: Level) -> Mtbf {
+        self.costs.mtbf(level)
+    }
+
+    /// How long before the end of the job its last version is due, if the job has an end.
+    #[must_use]
+    pub fn lead(&self) -> Option<Duration> {
+        self.wishes.lead()
     }
 }

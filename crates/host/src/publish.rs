@@ -55,11 +55,18 @@ fn target(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Writes the parts aside, one behind the other, and syncs them.
+/// A file that is being written beside its final name. Dropped before it is whole, it is removed.
+#[derive(Debug)]
+pub struct Draft {
+    file: File,
+    aside: Aside,
+}
+
+/// Begins to write a file aside.
 ///
 /// # Errors
 /// Whatever the file system says; nothing is left behind then.
-pub fn aside(path: &Path, parts: &[&[u8]]) -> io::Result<Aside> {
+pub fn draft(path: &Path) -> io::Result<Draft> {
     let path = &target(path)?;
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     let mut hidden = OsString::from(".");
@@ -67,15 +74,43 @@ pub fn aside(path: &Path, parts: &[&[u8]]) -> io::Result<Aside> {
     hidden.push(format!(".{}.part", std::process::id()));
     let place = path.with_file_name(hidden);
     let aside = Aside { aside: Some(place.clone()), path: path.to_owned() };
-    let mut file = File::create(&place)?;
+    Ok(Draft { file: File::create(&place)?, aside })
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Draft {
+    /// The file is whole: gives it the mode of the one that it replaces, and syncs it.
+    ///
+    /// # Errors
+    /// Whatever the file system says; nothing is left behind then.
+    pub fn end(self) -> io::Result<Aside> {
+        if let Ok(old) = fs::metadata(&self.aside.path) {
+            self.file.set_permissions(old.permissions())?;
+        }
+        self.file.sync_all()?;
+        Ok(self.aside)
+    }
+}
+
+/// Writes the parts aside, one behind the other, and syncs them.
+///
+/// # Errors
+/// Whatever the file system says; nothing is left behind then.
+pub fn aside(path: &Path, parts: &[&[u8]]) -> io::Result<Aside> {
+    let mut draft = draft(path)?;
     for part in parts {
-        file.write_all(part)?;
+        draft.write_all(part)?;
     }
-    if let Ok(old) = fs::metadata(path) {
-        file.set_permissions(old.permissions())?;
-    }
-    file.sync_all()?;
-    Ok(aside)
+    draft.end()
 }
 
 /// Publishes the parts under `path` at once.

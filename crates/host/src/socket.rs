@@ -107,12 +107,24 @@ impl Connection {
     /// cut because it is beyond its limits, `EMFILE` for one whose descriptors this process has no
     /// room for; that message is lost.
     pub fn receive(&self) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+        self.receive_with(RecvFlags::CMSG_CLOEXEC)
+    }
+
+    /// As [`Connection::receive`], without waiting.
+    ///
+    /// # Errors
+    /// As [`Connection::receive`] on a non-blocking socket.
+    pub fn try_receive(&self) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+        self.receive_with(RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)
+    }
+
+    fn receive_with(&self, flags: RecvFlags) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
         let mut bytes = vec![0; WIRE_BYTES_MAX];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(WIRE_FDS_MAX))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let got = rustix::io::retry_on_intr(|| {
             let mut iov = [IoSliceMut::new(&mut bytes)];
-            net::recvmsg(&self.fd, &mut iov, &mut control, RecvFlags::CMSG_CLOEXEC)
+            net::recvmsg(&self.fd, &mut iov, &mut control, flags)
         })?;
         let mut fds = Vec::new();
         for message in control.drain() {

@@ -4,18 +4,23 @@
 //! a reduction combines is a function of the number of ranks alone, so its bits do not depend on
 //! timing. Deliberately absent: collectives in `Drop`.
 
+mod agree;
 mod collective;
+mod elements;
 mod receive;
 mod request;
 mod split;
+mod value;
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use mainstay_host::endpoint::{Group, RequestId};
 
+use self::elements::Elements;
 pub use self::receive::{Any, Source, Status, Tag};
 pub use self::request::Request;
+pub use self::value::ValueError;
 use crate::job::Handle;
 use crate::{Error, Plain, Result};
 
@@ -116,6 +121,36 @@ impl Comm {
         let mut core = self.handle.communicating()?;
         let bytes = bytemuck::cast_slice(data);
         let id = core.rank.endpoint().isend(destination, self.context(), tag, bytes)?;
+        Ok(self.request(id))
+    }
+
+    /// Starts a send that takes `data` over, so that nothing is copied that does not go out at once;
+    /// [`Request::wait`] gives it back.
+    ///
+    /// # Errors
+    /// As [`Comm::send`]; `data` is gone then.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> mainstay::Result<()> { mainstay::run(|job| {
+    /// let world = job.world();
+    /// let received = world.irecv_into(Vec::<f64>::with_capacity(1000), 0, 1)?;
+    /// let sent = world.isend_vec(vec![1.5_f64; 1000], 0, 1)?;
+    /// assert_eq!(received.wait()?, [1.5; 1000]);
+    /// let data = sent.wait()?; // the same memory again
+    /// # assert_eq!(data, [1.5; 1000]);
+    /// # job.finish([0_u8]) }) }
+    /// ```
+    pub fn isend_vec<T: Plain>(
+        &self,
+        data: Vec<T>,
+        destination: usize,
+        tag: u32,
+    ) -> Result<Request<T>> {
+        let destination = self.peer(destination)?;
+        let mut core = self.handle.communicating()?;
+        let room = Box::new(Elements::over(data));
+        let id = core.rank.endpoint().isend_room(destination, self.context(), tag, room)?;
         Ok(self.request(id))
     }
 

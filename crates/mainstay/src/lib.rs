@@ -18,10 +18,12 @@ mod input;
 mod job;
 mod plain;
 mod protected;
+mod random;
 mod run;
 mod state;
 
-pub use comm::{Any, Comm, Op, Reducible, Request, Source, Status, Tag};
+pub use chacha20::{ChaCha8Rng, rand_core};
+pub use comm::{Any, Comm, Op, Reducible, Request, Source, Status, Tag, ValueError};
 pub use error::{Error, Result};
 pub use input::Input;
 pub use job::Job;
@@ -29,3 +31,14 @@ pub use plain::Plain;
 pub use protected::{Captured, Initial, Protected};
 pub use run::run;
 pub use state::{Array, Fields, State};
+
+/// The Rust of the handbook's other pages: compiled and run by the tests, shown nowhere else.
+#[cfg(doctest)]
+mod handbook {
+    #[doc = include_str!("../../../docs/handbook/src/programming-guide.md")]
+    mod programming_guide {}
+    #[doc = include_str!("../../../docs/handbook/src/from-mpi.md")]
+    mod from_mpi {}
+    #[doc = include_str!("../../../docs/handbook/src/determinism.md")]
+    mod determinism {}
+}

@@ -70,6 +70,8 @@ pub enum Event {
         n: u32,
         /// The recovery policy's name.
         policy: &'static str,
+        /// The seed of its random numbers.
+        seed: u64,
         /// Program and arguments.
         command: Vec<String>,
         /// The checkpoint directory.
@@ -95,6 +97,13 @@ pub enum Event {
         /// Whether it is a piece of a longer line, which goes on in the rank's next event of this
         /// stream.
         partial: bool,
+    },
+    /// A step was chosen at which all ranks capture a version.
+    Target {
+        /// Which version.
+        version: Version,
+        /// At which step.
+        step: Step,
     },
     /// A version came to a new state.
     Checkpoint(Checkpoint),
@@ -138,11 +147,58 @@ pub enum Event {
         /// That step.
         step: Step,
     },
+    /// How often a level gets a version has changed, or why.
+    Interval(Interval),
     /// Something a person should know.
     Note {
         /// The sentence.
         text: String,
     },
+}
+
+/// How often a level gets a version, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interval {
+    /// Which level.
+    pub level: Level,
+    /// The time between two versions; `None` if it follows from steps or from another level.
+    pub every: Option<Duration>,
+    /// The reason's name.
+    pub reason: &'static str,
+    /// The reason as a sentence, with the numbers that it rests on.
+    pub text: String,
+}
+
+impl Interval {
+    /// Whether the user chose it, so that nothing need be explained.
+    #[must_use]
+    pub fn is_declared(&self) -> bool {
+        matches!(self.reason, "declared" | "each")
+    }
+}
+
+/// What a level's interval has cost in a run, and which would have cost least.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Advice {
+    /// The interval in force at the end.
+    pub interval: Interval,
+    /// How many versions came to the level.
+    pub versions: usize,
+    /// What one cost the program: the median and the longest.
+    pub cost: Option<(Duration, Duration)>,
+    /// From the commit to the publication: the median and the longest. `None` in memory.
+    pub durable: Option<(Duration, Duration)>,
+    /// The mean time between the failures that the level is for.
+    pub mtbf: Duration,
+    /// How it is known: `declared`, `observed` or `assumed`.
+    pub mtbf_basis: &'static str,
+    /// The share of the time that versions and failures are expected to take; `None` if nothing was
+    /// measured, or if the job would hardly get on.
+    pub expected: Option<f64>,
+    /// The interval that costs least.
+    pub best: Option<Duration>,
+    /// The share of the time that it is expected to take.
+    pub best_expected: Option<f64>,
 }
 
 /// A version's state and costs.
@@ -160,6 +216,10 @@ pub struct Checkpoint {
     pub blocked_max: Duration,
     /// From the commit in memory to the published manifest.
     pub durable: Option<Duration>,
+    /// Processor time of writing it.
+    pub drain_cpu: Option<Duration>,
+    /// Why it was captured: `interval`, `signal` or `limit`.
+    pub why: &'static str,
     /// How far it came.
     pub state: VersionState,
 }
@@ -214,10 +274,14 @@ pub struct Summary {
     pub resumed_from: Option<Version>,
     /// Time lost to failures and checkpoints.
     pub lost: Duration,
+    /// Messages that found no memory at their receivers and waited in their rings.
+    pub held_back: u64,
     /// Every failure.
     pub failures: Vec<FailureRecord>,
     /// Every version.
     pub checkpoints: Vec<Checkpoint>,
+    /// What the interval of each level was worth; empty if the job has no checkpoints.
+    pub intervals: Vec<Advice>,
     /// Values that the program reported, by key.
     pub report: Vec<(String, String)>,
     /// How often each point was passed, in the order of [`crate::Point::ALL`].

@@ -16,6 +16,8 @@ pub const DIRECTORY: u8 = 73;
 pub const NOT_INJECTED: u8 = 75;
 /// The answer is not the fault-free one, or nothing was proved.
 pub const NOT_IDENTICAL: u8 = 76;
+/// The time limit of the job was reached; what it has kept can be gone on with. As `timeout` has it.
+pub const TIME_LIMIT: u8 = 124;
 /// The program exists and cannot be executed.
 pub const NOT_EXECUTABLE: u8 = 126;
 /// The program was not found.

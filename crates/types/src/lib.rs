@@ -18,6 +18,7 @@ pub mod limits;
 pub mod message;
 pub mod point;
 pub mod report;
+pub mod trace;
 pub mod wait;
 pub mod wire;
 

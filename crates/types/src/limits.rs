@@ -31,6 +31,12 @@ pub const FIELDS_MAX: usize = 4096;
 pub const DIMENSIONS_MAX: usize = 8;
 /// Most injections of one job.
 pub const INJECTIONS_MAX: usize = 64;
+/// Bytes of a record of a trace: a cache line, so that no two share one.
+pub const TRACE_RECORD_BYTES: usize = 64;
+/// Fewest records that the tape of one rank holds.
+pub const TRACE_RECORDS_MIN: u64 = 1 << 6;
+/// Most records that the tape of one rank holds.
+pub const TRACE_RECORDS_MAX: u64 = 1 << 24;
 
 // A ring holds at least one whole frame, or a sender could wait for ever for room.
 const _: () = assert!(RING_BYTES_MIN >= CHUNK_BYTES + FRAME_HEADER_BYTES);

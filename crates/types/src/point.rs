@@ -46,6 +46,8 @@ points! {
     Acknowledged "acknowledged" "The rank has acknowledged a new epoch.",
     FinishMid "finish-mid" "The rank has handed in its result, the job is not yet decided.",
     Finished "finished" "The rank has learnt that the job is finished.",
+    AgreeMid "agree-mid" "The rank has come to an agreement that is not yet decided.",
+    Agreed "agreed" "The rank has learnt what was agreed on and has not returned.",
 }
 
 impl Point {

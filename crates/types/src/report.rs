@@ -8,9 +8,11 @@ use std::borrow::Cow;
 use crate::limits::NAME_BYTES_MAX;
 
 /// The keys of the report's own lines.
-pub const OWN_KEYS: [&str; 8] = [
+pub const OWN_KEYS: [&str; 10] = [
     "bit-identical",
     "checkpoints",
+    "held back",
+    "intervals",
     "lost time",
     "not injected",
     "result digest",

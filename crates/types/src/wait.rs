@@ -17,6 +17,10 @@ pub enum WaitKind {
     Supervisor,
     /// Anything, but not beyond a deadline of the caller's.
     Bounded,
+    /// One of several requests.
+    Requests,
+    /// The other ranks of a group that agrees.
+    Agree,
 }
 
 impl WaitKind {
@@ -30,6 +34,8 @@ impl WaitKind {
             Self::Finish => 4,
             Self::Supervisor => 5,
             Self::Bounded => 6,
+            Self::Requests => 7,
+            Self::Agree => 8,
         }
     }
 
@@ -43,6 +49,8 @@ impl WaitKind {
             4 => Some(Self::Finish),
             5 => Some(Self::Supervisor),
             6 => Some(Self::Bounded),
+            7 => Some(Self::Requests),
+            8 => Some(Self::Agree),
             _ => None,
         }
     }
@@ -54,8 +62,8 @@ mod tests {
 
     #[test]
     fn kinds_read_back_and_other_codes_do_not() {
-        let kinds: Vec<_> = (0..9).map(WaitKind::from_code).collect();
-        assert!(kinds[1..7].iter().zip(1..).all(|(kind, code)| kind.unwrap().code() == code));
-        assert_eq!((kinds[0], kinds[7], kinds[8]), (None, None, None));
+        let kinds: Vec<_> = (0..11).map(WaitKind::from_code).collect();
+        assert!(kinds[1..9].iter().zip(1..).all(|(kind, code)| kind.unwrap().code() == code));
+        assert_eq!((kinds[0], kinds[9], kinds[10]), (None, None, None));
     }
 }

@@ -16,7 +16,32 @@ pub use to_rank::{Restore, ToRank};
 pub use to_supervisor::ToSupervisor;
 
 /// The version of these messages; a rank and a supervisor that differ refuse each other.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
+/// A set of ranks that agree on something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Group {
+    /// The context of its communicator.
+    pub context: u32,
+    /// The lowest of its ranks: what tells apart groups that were made by one split.
+    pub lowest: Rank,
+    /// How many ranks it has.
+    pub members: u32,
+}
+
+impl Group {
+    fn put(self, w: &mut Writer) {
+        w.u32(self.context).u32(self.lowest.0).u32(self.members);
+    }
+
+    fn get(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            context: r.u32("context")?,
+            lowest: Rank(r.u32("lowest rank")?),
+            members: r.u32("members")?,
+        })
+    }
+}
+
 /// Most early messages whose hashes travel with one capture.
 pub const EARLY_MAX: usize = 1024;
 
@@ -79,6 +104,8 @@ mod tests {
     use crate::event::Level;
     use crate::{Epoch, Incarnation, JobId, Step, Version, inject};
 
+    const GROUP: Group = Group { context: 3, lowest: Rank(1), members: 4 };
+
     fn of_ranks() -> Vec<ToSupervisor> {
         let epoch = Epoch(3);
         vec![
@@ -110,6 +137,7 @@ mod tests {
             ToSupervisor::Report { epoch, key: "residual".into(), value: "1e-10".into() },
             ToSupervisor::Output { epoch, path: "/x".into(), why: "full".into() },
             ToSupervisor::Ready { epoch },
+            ToSupervisor::Agree { epoch, group: GROUP, round: 5, ok: true },
             ToSupervisor::Result { epoch, step: Step(9), bytes: 1, audit_bytes: 0 },
             ToSupervisor::Panicked { message: "oh".into() },
             ToSupervisor::Failed { message: "no".into() },
@@ -138,6 +166,8 @@ mod tests {
                 ring_bytes: 65536,
                 may_spin: true,
                 audit: false,
+                seed: 9,
+                tape: 1 << 18,
                 injections: injections.into_iter().zip(0..).map(|(i, k)| (k, i)).collect(),
             },
             ToRank::Raised { epoch: Epoch(2) },
@@ -147,6 +177,7 @@ mod tests {
             ToRank::InputLoad,
             ToRank::InputReady { bytes: 1, crc: 2 },
             ToRank::Interrupted,
+            ToRank::Agreed { epoch: Epoch(2), group: GROUP, round: 5, ok: false },
             ToRank::Refused { why: "too large".into() },
         ]
     }

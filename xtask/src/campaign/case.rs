@@ -87,6 +87,7 @@ pub(crate) fn program_and_ranks(seed: u64, programs: usize) -> (usize, u64) {
     };
     let program = match aim(seed) {
         Point::MidChunk => reference::LONG_MESSAGES.min(programs - 1),
+        Point::AgreeMid | Point::Agreed => reference::AGREES.min(programs - 1),
         Point::CollectiveEnter | Point::CollectiveMid => {
             among(&mut random, reference::WITH_COLLECTIVES.min(programs))
         }
@@ -186,9 +187,12 @@ impl Case {
 /// Which passage of a point a kill waits for: a late one where there are many.
 fn passage(point: Point, random: &mut Random) -> u64 {
     match point {
-        Point::Send | Point::RingPublish | Point::CollectiveEnter | Point::CollectiveMid => {
-            1 + random.below(60)
-        }
+        Point::Send
+        | Point::RingPublish
+        | Point::CollectiveEnter
+        | Point::CollectiveMid
+        | Point::AgreeMid
+        | Point::Agreed => 1 + random.below(60),
         Point::MidChunk => 1 + random.below(10),
         Point::Captured | Point::CaptureMid | Point::Prepared => 1 + random.below(3),
         _ => 1,

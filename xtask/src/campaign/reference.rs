@@ -17,11 +17,15 @@ pub(crate) const PROGRAMS: &[(&str, &[&str])] = &[
     ("probe", &["pipeline", "--steps", "200", "--spin-us", "500"]),
     ("pi-farm", &["--rounds", "150", "--tasks", "16", "--darts", "300", "--deterministic"]),
     ("heat", &["data/jacksboro.asc.gz", "--steps", "300"]),
+    ("probe", &["agree", "--steps", "150", "--spin-us", "500"]),
+    ("probe", &["random", "--steps", "150", "--spin-us", "500"]),
 ];
 /// So many of them, from the first, use collectives in every step.
 pub(crate) const WITH_COLLECTIVES: usize = 2;
 /// The one whose messages are sometimes longer than a chunk.
 pub(crate) const LONG_MESSAGES: usize = 2;
+/// The one whose ranks agree on something.
+pub(crate) const AGREES: usize = 4;
 
 /// What a fault-free run showed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Rules on documentation: links lead somewhere, nothing is left open, no machine is named.
 //!
 //! Invariants: links in code are no links; an anchor has to be a heading of its page, under the
-//! slug that GitHub and mdBook give it. Deliberately absent: links to other sites, which no test
-//! may depend on.
+//! slug that GitHub and mdBook give it; a link to another site has the form of one. Deliberately
+//! absent: asking other sites, which no test may depend on.
 
 use std::collections::BTreeSet;
 
@@ -77,16 +77,14 @@ impl Page {
         anchors
     }
 
-    /// Relative links outside code, with their lines.
+    /// Links outside code, with their lines.
     fn links(&self) -> Vec<(usize, String)> {
         let mut links = Vec::new();
         for (number, line) in self.prose() {
             let outside_code: String = line.split('`').step_by(2).collect();
             for part in outside_code.split("](").skip(1) {
                 let target = part.split(')').next().unwrap_or_default();
-                if !target.contains("://") && !target.starts_with("mailto:") {
-                    links.push((number, target.to_owned()));
-                }
+                links.push((number, target.to_owned()));
             }
         }
         links
@@ -126,6 +124,13 @@ pub(crate) fn links(pages: &[Page]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for page in pages {
         for (line, link) in page.links() {
+            if is_elsewhere(&link) {
+                if !is_well_formed(&link) {
+                    let text = format!("links to {link}, which is no address");
+                    findings.push(Finding::new(&page.path, line, text));
+                }
+                continue;
+            }
             let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
             let path = if file.is_empty() { page.path.clone() } else { joined(&page.path, file) };
             let target = pages.iter().find(|page| page.path == path);
@@ -140,6 +145,28 @@ pub(crate) fn links(pages: &[Page]) -> Vec<Finding> {
         }
     }
     findings
+}
+
+fn is_elsewhere(link: &str) -> bool {
+    link.contains("://") || link.starts_with("mailto:")
+}
+
+/// Whether a link to another site or a mailbox has the form of one. Nobody is asked.
+fn is_well_formed(link: &str) -> bool {
+    let printable = link.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '<' | '>' | '"'));
+    let is_domain = |host: &str| {
+        let part =
+            |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '-');
+        host.contains('.') && host.split('.').all(part)
+    };
+    let domain = match link.strip_prefix("mailto:") {
+        Some(mailbox) => mailbox.split_once('@').map(|(_, domain)| domain),
+        None => {
+            let rest = link.strip_prefix("https://").or_else(|| link.strip_prefix("http://"));
+            rest.map(|rest| rest.split(['/', '?', '#', ':']).next().unwrap_or_default())
+        }
+    };
+    printable && domain.is_some_and(is_domain)
 }
 
 /// The path of `link` as seen from the page at `from`.
@@ -181,6 +208,13 @@ mod tests {
             ("#here", 0),
             ("#not-here", 1),
             ("https://example.org/gone.md", 0),
+            ("https://example.org:8080?q#a", 0),
+            ("mailto:a@example.org", 0),
+            ("https:///gone.md", 1),
+            ("htps://example.org", 1),
+            ("https://example..org", 1),
+            ("https://example.org/a b", 1),
+            ("mailto:example.org", 1),
             ("../../Cargo.toml", 0),
         ] {
             let page = Page::new("docs/b/page.md", &format!("# Here\nsee [it]({link}) now"));

@@ -10,7 +10,7 @@ use super::{Finding, Source};
 use crate::workspace::Package;
 
 /// The crates that are pure.
-const ROOMS: &[&str] = &["types", "comm", "ckpt", "control"];
+const ROOMS: &[&str] = &["types", "comm", "ckpt", "observe", "control"];
 
 /// Modules and types of the standard library that engines do without, and what they use instead.
 const FORBIDDEN: &[(&str, &str)] = &[

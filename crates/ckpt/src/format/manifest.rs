@@ -40,6 +40,8 @@ pub struct Identity {
     pub launch: u32,
     /// Its program.
     pub program: Program,
+    /// The seed of its random numbers.
+    pub seed: u64,
     /// The program's arguments.
     pub args: Vec<Vec<u8>>,
     /// Its inputs, in the order of their names.
@@ -51,6 +53,13 @@ pub struct Identity {
 pub enum Difference {
     /// The program's file has other bytes.
     Program,
+    /// The seed of its random numbers is another.
+    Seed {
+        /// As it was.
+        was: u64,
+        /// As it is.
+        now: u64,
+    },
     /// The argument with this number, from 0, differs, is new or is gone.
     Argument(usize),
     /// The input of this name has other bytes.
@@ -69,6 +78,9 @@ impl Identity {
         let most = self.args.len().max(now.args.len());
         let differs = |i: &usize| self.args.get(*i) != now.args.get(*i);
         found.extend((0..most).filter(differs).map(Difference::Argument));
+        if self.seed != now.seed {
+            found.push(Difference::Seed { was: self.seed, now: now.seed });
+        }
         for input in &now.inputs {
             let was = self.inputs.iter().find(|was| was.name == input.name);
             if was.is_some_and(|was| was != input) {
@@ -83,6 +95,7 @@ impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Program => f.write_str("the program's file is another"),
+            Self::Seed { was, now } => write!(f, "its seed was {was} and is {now}"),
             Self::Argument(i) => write!(f, "argument {} is another", i + 1),
             Self::Input(name) => write!(f, "the input `{name}` has other bytes"),
         }

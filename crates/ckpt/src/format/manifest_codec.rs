@@ -88,7 +88,7 @@ fn checked_body(bytes: &[u8]) -> Result<&[u8], DecodeError> {
 impl Identity {
     fn put(&self, w: &mut Writer) {
         w.raw(&self.job.0).u32(self.launch);
-        w.text(&self.program.path).raw(&self.program.sha256);
+        w.text(&self.program.path).raw(&self.program.sha256).u64(self.seed);
         w.count(self.args.len());
         for arg in &self.args {
             w.bytes(arg);
@@ -107,6 +107,7 @@ impl Identity {
             path: r.text(TEXT_BYTES_MAX, "program path")?,
             sha256: array(r, "program digest")?,
         };
+        let seed = r.u64("seed")?;
         let count = r.count(4, ARGS_MAX, "number of arguments")?;
         let args = (0..count)
             .map(|_| Ok(r.bytes(ARG_BYTES_MAX, "argument")?.to_vec()))
@@ -122,7 +123,7 @@ impl Identity {
                 })
             })
             .collect::<Result<_, DecodeError>>()?;
-        Ok(Self { job, launch, program, args, inputs })
+        Ok(Self { job, launch, program, seed, args, inputs })
     }
 }
 

@@ -14,6 +14,7 @@ impl Ledger {
         &mut self,
         epoch: Epoch,
         step: Step,
+        durable: bool,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Stale> {
         if self.epoch != Some(epoch) {
@@ -37,6 +38,7 @@ impl Ledger {
             parent,
             slot: Some(slot),
             disk: Disk::None,
+            durable,
             committed: false,
             void: false,
             blocked_max: std::time::Duration::ZERO,
@@ -156,9 +158,12 @@ impl Ledger {
             return;
         }
         record.committed = true;
+        let durable = record.durable;
         (self.capture, self.history) = (None, Some(version));
         effects.push(Effect::Committed { version });
-        self.queue_drain(version, effects);
+        if durable {
+            self.queue_drain(version, effects);
+        }
     }
 
     pub(super) fn drop_target(

@@ -26,6 +26,21 @@ impl Ledger {
         }
     }
 
+    /// Drains the newest version, which was to stay in memory.
+    pub(super) fn keep_on_disk(
+        &mut self,
+        version: Version,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Stale> {
+        let newest = self.newest_restorable().filter(|newest| *newest == version);
+        let record = newest.and_then(|newest| self.records.get_mut(&newest));
+        let in_memory = |r: &&mut Record| r.slot.is_some() && !r.durable;
+        let record = record.filter(in_memory).ok_or(Stale::Version)?;
+        record.durable = true;
+        self.queue_drain(version, effects);
+        Ok(())
+    }
+
     fn next_drain(&mut self, effects: &mut Vec<Effect>) {
         self.draining = None;
         if let Some(version) = self.waiting.take() {

@@ -20,6 +20,14 @@ pub enum Input {
         epoch: Epoch,
         /// The step.
         step: Step,
+        /// Whether it is to be drained once it is committed. What stays in memory can be drained
+        /// later; see [`Input::Keep`].
+        durable: bool,
+    },
+    /// The newest version, which was to stay in memory, is wanted on disk.
+    Keep {
+        /// The version.
+        version: Version,
     },
     /// The target does not hold, or is no longer wanted.
     Drop {

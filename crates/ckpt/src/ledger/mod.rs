@@ -2,8 +2,8 @@
 //! pruned, and which one to restore.
 //!
 //! Each rank has two slots in memory. A version is proposed into a free one, captured by every
-//! rank, committed when all parts and late messages are there, then drained to disk while the next
-//! is captured into the other slot.
+//! rank, committed when all parts and late messages are there, then, if it was proposed as durable,
+//! drained to disk while the next is captured into the other slot.
 //!
 //! Invariants:
 //! - a slot is given away only if its version is neither the one that [`Ledger::choose`] would
@@ -82,7 +82,8 @@ impl Ledger {
     /// Takes one input and appends what follows from it.
     pub fn step(&mut self, input: Input, effects: &mut Vec<Effect>) {
         let taken = match input {
-            Input::Propose { epoch, step } => self.propose(epoch, step, effects),
+            Input::Propose { epoch, step, durable } => self.propose(epoch, step, durable, effects),
+            Input::Keep { version } => self.keep_on_disk(version, effects),
             Input::Drop { version, why } => self.drop_target(version, why, effects),
             captured @ Input::Captured { .. } => self.captured(captured, effects),
             late @ Input::Late { .. } => self.late(&late, effects),

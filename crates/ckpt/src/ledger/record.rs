@@ -39,6 +39,7 @@ pub struct Record {
     /// The slot that holds its copies in memory; `None` once it was given away.
     pub(super) slot: Option<u8>,
     pub(super) disk: Disk,
+    pub(super) durable: bool,
     pub(super) committed: bool,
     pub(super) void: bool,
     pub(super) blocked_max: Duration,
@@ -75,6 +76,7 @@ impl Record {
             parent: manifest.parent,
             slot: None,
             disk: Disk::Published,
+            durable: true,
             committed: true,
             void: false,
             blocked_max: Duration::ZERO,
@@ -116,6 +118,12 @@ impl Record {
     #[must_use]
     pub fn disk(&self) -> Disk {
         self.disk
+    }
+
+    /// Whether it was to be drained from the start, and not to stay in memory.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.durable
     }
 
     /// Whether every part and every late message was there.

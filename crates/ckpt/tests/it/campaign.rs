@@ -26,7 +26,11 @@ impl Budget {
             | Action::Drop
             | Action::WriteFailed
             | Action::CopyBad(..) => (0, 1),
-            Action::Capture(_) | Action::Written | Action::Published | Action::Stale(_) => (0, 0),
+            Action::Keep(_)
+            | Action::Capture(_)
+            | Action::Written
+            | Action::Published
+            | Action::Stale(_) => (0, 0),
         };
         Some(Self {
             versions: self.versions.checked_sub(versions)?,

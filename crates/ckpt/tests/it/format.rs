@@ -104,6 +104,7 @@ pub(crate) fn manifest() -> Manifest {
             job: JobId(*b"0123456789abcdef"),
             launch: 2,
             program: Program { path: "target/release/cg".to_owned(), sha256: [0x11; 32] },
+            seed: 0x0123_4567_89AB_CDEF,
             args: vec![b"--tol".to_vec(), b"1e-10".to_vec(), vec![0xFF, 0x00], vec![]],
             inputs: vec![InputEntry {
                 name: "matrix".to_owned(),

@@ -2,11 +2,11 @@
 
 use mainstay_ckpt::{Disk, Effect, Input, Ledger, Stale, VoidReason};
 use mainstay_types::event::Level;
-use mainstay_types::{Epoch, Rank, Version};
+use mainstay_types::{Epoch, Rank, Step, Version};
 
 use crate::script::{
-    bad, commit, dropped, failed, ledger, old_manifest, propose, proposed, publish, published,
-    tell, written,
+    bad, captured, commit, dropped, failed, ledger, old_manifest, propose, proposed, publish,
+    published, tell, written,
 };
 
 const V1: Version = Version(1);
@@ -167,4 +167,25 @@ fn versions_of_earlier_launches_are_restored_from_disk() {
     assert_eq!(l.record(Version(8)).unwrap().parent(), Some(Version(5)));
     let expected = [5, 7].map(|version| Effect::Prune { version: Version(version) });
     assert_eq!(publish(&mut l, 8)[1..], expected);
+}
+
+#[test]
+fn a_version_stays_in_memory_until_it_is_wanted_on_disk() {
+    let mut ledger = ledger(2, 2);
+    let (first, effects) = commit(&mut ledger);
+    assert_eq!(effects[1], Effect::Drain { version: Version(first) });
+    publish(&mut ledger, first);
+    let propose = Input::Propose { epoch: Epoch(1), step: Step(20), durable: false };
+    assert_eq!(tell(&mut ledger, propose), [proposed(2, 1, 20)]);
+    let keep = || Input::Keep { version: Version(2) };
+    assert_eq!(tell(&mut ledger, keep()), dropped(Stale::Version), "it is not committed");
+    tell(&mut ledger, captured(0, 2, &[0, 0], &[0, 0]));
+    let committed = Effect::Committed { version: Version(2) };
+    assert_eq!(tell(&mut ledger, captured(1, 2, &[0, 0], &[0, 0])), [committed]);
+    assert_eq!(ledger.choose().map(|choice| choice.version), Some(Version(2)));
+    assert!(!ledger.is_draining() && ledger.may_propose());
+    assert_eq!(tell(&mut ledger, keep()), [Effect::Drain { version: Version(2) }]);
+    assert_eq!(tell(&mut ledger, keep()), dropped(Stale::Version), "once is enough");
+    publish(&mut ledger, 2);
+    assert_eq!(ledger.newest_published(), Some(Version(2)));
 }

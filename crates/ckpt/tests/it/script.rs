@@ -22,7 +22,7 @@ pub(crate) fn ledger(n: u32, keep: usize) -> Ledger {
 }
 
 pub(crate) fn propose(epoch: u32, step: u64) -> Input {
-    Input::Propose { epoch: Epoch(epoch), step: Step(step) }
+    Input::Propose { epoch: Epoch(epoch), step: Step(step), durable: true }
 }
 
 pub(crate) fn proposed(version: u64, slot: u8, step: u64) -> Effect {
@@ -87,6 +87,7 @@ pub(crate) fn identity() -> Identity {
         job: JobId([1; 16]),
         launch: 1,
         program: Program { path: "p".to_owned(), sha256: [0; 32] },
+        seed: 0,
         args: vec![],
         inputs: vec![],
     }

@@ -16,6 +16,8 @@ use crate::script::tell;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Propose,
+    /// A version that was to stay in memory is wanted on disk.
+    Keep(Version),
     Capture(u32),
     Drop,
     RaiseEpoch,
@@ -41,6 +43,8 @@ pub(crate) struct World {
     pub(crate) committed: BTreeSet<Version>,
     void: BTreeSet<Version>,
     draining: Option<(Version, u8)>,
+    /// The newest version, if it was to stay in memory and is whole there.
+    spare: Option<Version>,
     /// Whether the drain lies aside and is being published.
     publishing: bool,
     /// Versions with files that the ledger may not forget; whether they are published.
@@ -63,6 +67,7 @@ impl World {
             committed: BTreeSet::new(),
             void: BTreeSet::new(),
             draining: None,
+            spare: None,
             publishing: false,
             files: BTreeMap::new(),
             bad: BTreeSet::new(),
@@ -74,6 +79,7 @@ impl World {
     /// Everything that could happen now.
     pub(crate) fn actions(&self) -> Vec<Action> {
         let mut actions = vec![Action::Propose, Action::RaiseEpoch];
+        actions.extend(self.spare.map(Action::Keep));
         if self.target.is_some() {
             let waiting = (0..self.n).filter(|rank| !self.captured.contains(rank));
             actions.extend(waiting.map(Action::Capture));
@@ -136,7 +142,12 @@ impl World {
         match action {
             Action::Propose => {
                 self.step = self.step.next();
-                Input::Propose { epoch: self.epoch, step: self.step }
+                let durable = is_durable(self.step);
+                Input::Propose { epoch: self.epoch, step: self.step, durable }
+            }
+            Action::Keep(version) => {
+                self.spare = None;
+                Input::Keep { version }
             }
             Action::Capture(rank) => {
                 self.captured.insert(rank);
@@ -194,11 +205,14 @@ impl World {
                 assert_eq!((Some(version), parts), (self.target.map(|t| t.0), self.n));
                 assert!(!self.void.contains(&version));
                 self.committed.insert(version);
+                let spare = self.target.is_some_and(|(.., step)| !is_durable(step));
+                self.spare = spare.then_some(version);
                 self.target = None;
             }
             Effect::Void { version, .. } => {
                 assert!(self.void.insert(version), "{version} is void once");
                 self.committed.remove(&version);
+                self.spare = self.spare.filter(|spare| *spare != version);
                 self.target = self.target.filter(|target| target.0 != version);
             }
             Effect::Drain { version } => {
@@ -270,4 +284,9 @@ impl World {
         let target = ledger.capturing().map(|record| record.version());
         assert_eq!(target, self.target.map(|(version, ..)| version));
     }
+}
+
+/// Every third version is to stay in memory.
+fn is_durable(step: Step) -> bool {
+    !step.0.is_multiple_of(3)
 }

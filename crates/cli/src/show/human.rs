@@ -14,7 +14,7 @@ use mainstay_types::report::one_line;
 
 use super::live::Live;
 use super::pieces::Pieces;
-use super::{LeftOut, Timeline};
+use super::{LeftOut, Timeline, place};
 
 /// The observer for people.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl Observer for Human {
 /// An event as a sentence; `None` for what lines of text are too slow for.
 fn sentence(event: &Event) -> Option<String> {
     Some(match event {
-        Event::Start { job, n, policy, command, directory } => format!(
+        Event::Start { job, n, policy, command, directory, .. } => format!(
             "job {job}: {n} ranks of {}, policy {policy}, checkpoints in {directory}",
             command.first().map_or("", String::as_str)
         ),
@@ -108,11 +108,15 @@ fn sentence(event: &Event) -> Option<String> {
         },
         Event::Checkpoint(c) => match c.state {
             VersionState::Committed => format!(
-                "version {} committed in memory: step {}, {} bytes, blocked {}",
+                "version {} committed in memory: step {}, {} bytes, blocked {}{}",
                 c.version,
                 c.step,
                 c.bytes,
-                duration::format(c.blocked_max)
+                duration::format(c.blocked_max),
+                match c.why {
+                    "interval" => String::new(),
+                    why => format!(" ({why})"),
+                }
             ),
             VersionState::Published => format!(
                 "version {} published on disk {} after its commit",
@@ -141,7 +145,14 @@ fn sentence(event: &Event) -> Option<String> {
         Event::Recovered { epoch, step } => {
             format!("recovered in epoch {epoch}: all ranks are past step {step} again")
         }
+        Event::Interval(interval) if interval.is_declared() => return None,
+        Event::Interval(interval) => format!(
+            "a version {} every {}: {}",
+            place(interval.level),
+            duration::format(interval.every.unwrap_or_default()),
+            interval.text
+        ),
         Event::Note { text } => text.clone(),
-        Event::Output { .. } => return None,
+        Event::Target { .. } | Event::Output { .. } => return None,
     })
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mainstay_host::supervisor::{Flow, Observer, Status};
 use mainstay_types::Point;
-use mainstay_types::event::{Checkpoint, Event, FailureRecord, Stream, Summary};
+use mainstay_types::event::{Advice, Checkpoint, Event, FailureRecord, Interval, Stream, Summary};
 use serde_json::{Map, Value, json};
 
 use super::LeftOut;
@@ -78,9 +78,9 @@ fn some_ms(duration: Option<Duration>) -> Value {
 
 fn body(event: &Event) -> (&'static str, Value) {
     match event {
-        Event::Start { job, n, policy, command, directory } => (
+        Event::Start { job, n, policy, seed, command, directory } => (
             "start",
-            json!({"job": job, "n": n, "policy": policy, "command": command,
+            json!({"job": job, "n": n, "policy": policy, "seed": seed, "command": command,
                    "ckpt_dir": directory}),
         ),
         Event::RankUp { rank, incarnation, pid } => {
@@ -93,6 +93,9 @@ fn body(event: &Event) -> (&'static str, Value) {
             };
             let text = String::from_utf8_lossy(line);
             ("output", json!({"rank": rank.0, "stream": stream, "line": text, "partial": partial}))
+        }
+        Event::Target { version, step } => {
+            ("target", json!({"version": version.0, "step": step.0}))
         }
         Event::Checkpoint(checkpoint) => ("checkpoint", version(checkpoint)),
         Event::Failure { rank, incarnation, step, cause, detect, detail } => (
@@ -109,8 +112,42 @@ fn body(event: &Event) -> (&'static str, Value) {
         Event::Recovered { epoch, step } => {
             ("recovered", json!({"epoch": epoch.0, "step": step.0}))
         }
+        Event::Interval(told) => ("interval", interval(told)),
         Event::Note { text } => ("note", json!({"text": text})),
     }
+}
+
+fn interval(interval: &Interval) -> Value {
+    json!({
+        "level": interval.level.name(),
+        "interval_ms": some_ms(interval.every),
+        "reason": interval.reason,
+        "text": interval.text,
+    })
+}
+
+fn advice(advice: &Advice) -> Value {
+    let part = |spread: Option<(Duration, Duration)>, of: fn((Duration, Duration)) -> Duration| {
+        some_ms(spread.map(of))
+    };
+    let (median, longest) = (|(median, _)| median, |(_, longest)| longest);
+    let mut object = interval(&advice.interval);
+    if let Value::Object(object) = &mut object {
+        let more = json!({
+            "versions": advice.versions,
+            "cost_ms": part(advice.cost, median),
+            "cost_ms_max": part(advice.cost, longest),
+            "durable_ms": part(advice.durable, median),
+            "durable_ms_max": part(advice.durable, longest),
+            "mtbf_ms": ms(advice.mtbf),
+            "mtbf_basis": advice.mtbf_basis,
+            "expected": advice.expected,
+            "best_ms": some_ms(advice.best),
+            "best_expected": advice.best_expected,
+        });
+        object.extend(more.as_object().cloned().unwrap_or_default());
+    }
+    object
 }
 
 fn version(checkpoint: &Checkpoint) -> Value {
@@ -121,6 +158,8 @@ fn version(checkpoint: &Checkpoint) -> Value {
         "bytes": checkpoint.bytes,
         "blocked_ms_max": ms(checkpoint.blocked_max),
         "durable_ms": some_ms(checkpoint.durable),
+        "drain_cpu_ms": some_ms(checkpoint.drain_cpu),
+        "why": checkpoint.why,
         "state": checkpoint.state.name(),
     })
 }
@@ -159,8 +198,10 @@ fn summary_body(summary: &Summary) -> Value {
         "not_injected": summary.not_injected,
         "resumed_from": summary.resumed_from.map(|version| version.0),
         "lost_ms": ms(summary.lost),
+        "held_back": summary.held_back,
         "failures": summary.failures.iter().map(failure).collect::<Vec<_>>(),
         "checkpoints": summary.checkpoints.iter().map(version).collect::<Vec<_>>(),
+        "intervals": summary.intervals.iter().map(advice).collect::<Vec<_>>(),
         "report": report,
         "points": points,
     })
@@ -186,8 +227,10 @@ mod tests {
             "not_injected",
             "resumed_from",
             "lost_ms",
+            "held_back",
             "failures",
             "checkpoints",
+            "intervals",
         ] {
             assert!(body.get(key).is_some(), "{key}");
         }

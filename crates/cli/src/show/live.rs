@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use mainstay_host::supervisor::{RankStatus, Status};
+use mainstay_types::duration;
+use mainstay_types::event::Interval;
 
 use super::err;
 
@@ -69,10 +71,14 @@ impl Live {
             status.failures
         );
         let mut lines = vec![self.paint("1", &head)];
+        for interval in &status.intervals {
+            lines.push(self.paint("2", &line_of(interval)));
+        }
         let most = status.ranks.iter().map(|rank| rank.step.0).max().unwrap_or(0);
         let saved = status.newest.map_or(0, |(_, step, _)| step.0);
-        // The head, a line for the rest and the cursor's own: what scrolled away cannot be cleared.
-        let room = height.saturating_sub(3).clamp(1, LINES_MAX);
+        // What is above, a line for the rest and the cursor's own: what scrolled away cannot be
+        // cleared.
+        let room = height.saturating_sub(lines.len() + 2).clamp(1, LINES_MAX);
         for rank in status.ranks.iter().take(room) {
             lines.push(self.rank(rank, saved));
         }
@@ -110,6 +116,15 @@ impl Live {
     }
 }
 
+/// How often a level gets a version, and why.
+fn line_of(interval: &Interval) -> String {
+    let level = interval.level.name();
+    match interval.every.filter(|_| !interval.is_declared()) {
+        Some(every) => format!("   {level} every {}: {}", duration::format(every), interval.text),
+        None => format!("   {level}: {}", interval.text),
+    }
+}
+
 /// Columns and rows of the terminal. Zero is what one says that does not know.
 fn size() -> (usize, usize) {
     let or = |cells: u16, usual: usize| if cells == 0 { usual } else { cells.into() };
@@ -137,6 +152,7 @@ fn fit(line: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use mainstay_types::event::Level;
     use mainstay_types::{Epoch, Incarnation, Rank, Step};
 
     use super::*;
@@ -150,13 +166,28 @@ mod tests {
             step: Step(rank.into()),
         };
         let ranks = (0..20).map(rank).collect();
-        let status = Status { epoch: Epoch(1), ranks, newest: None, failures: 0 };
+        let intervals = Vec::new();
+        let mut status = Status { epoch: Epoch(1), ranks, newest: None, intervals, failures: 0 };
         let live = Live::new(false);
         for (height, most) in [(2, 3), (10, 9), (24, 18), (100, 18)] {
             let lines = live.lines(Duration::ZERO, &status, height);
             assert_eq!(lines.len(), most, "{height}");
             assert!(lines.last().unwrap().contains("more ranks; steps 0 to 19"));
         }
+        let interval = |level, every, reason, text: &str| Interval {
+            level,
+            every: Some(Duration::from_millis(every)),
+            reason,
+            text: text.to_owned(),
+        };
+        status.intervals = vec![
+            interval(Level::Memory, 210, "budget", "1 % of the time, at 2.1 ms each"),
+            interval(Level::Disk, 10_000, "declared", "every 10.0 s, as asked"),
+        ];
+        let lines = live.lines(Duration::ZERO, &status, 10);
+        assert_eq!(lines.len(), 9, "two ranks less");
+        assert_eq!(lines[1], "   memory every 210 ms: 1 % of the time, at 2.1 ms each");
+        assert_eq!(lines[2], "   disk: every 10.0 s, as asked");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! holds back output of ranks, and nothing else. Deliberately absent: any other influence on the
 //! run.
 
+mod advice;
 mod human;
 mod json;
 mod live;
@@ -23,7 +24,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use mainstay_host::supervisor::{Flow, Observer, Status, wanted_signals};
-use mainstay_types::event::{Event, Stream};
+use mainstay_types::event::{Event, Level, Stream};
 use mainstay_types::exit;
 
 use self::sink::{Finish, Sink};
@@ -36,6 +37,14 @@ impl Observer for Silent {
     fn event(&mut self, _at: Duration, _event: &Event) {}
 
     fn status(&mut self, _at: Duration, _status: &Status) {}
+}
+
+/// Where versions of a level lie, in a sentence.
+fn place(level: Level) -> &'static str {
+    match level {
+        Level::Memory => "in memory",
+        Level::Disk => "on disk",
+    }
 }
 
 /// Whether colour is wanted on a stream that may be a terminal.

@@ -29,7 +29,13 @@ pub(crate) fn report(summary: &Summary, timeline: Option<&Timeline>, why_not: &s
         text.push_str(&timeline.draw());
     }
     text.push_str(&versions(summary));
+    text.push_str(&super::advice::table(&summary.intervals));
     text.push_str(&lost(summary));
+    if summary.held_back > 0 {
+        let times = summary.held_back;
+        let _infallible =
+            writeln!(text, "held back: {times} times a message waited for memory of its receiver");
+    }
     for injection in &summary.not_injected {
         let _infallible = writeln!(text, "not injected: {injection}");
     }
@@ -112,6 +118,7 @@ mod tests {
             result_digest: Some("ab".into()),
             bit_identical: Some(false),
             not_injected: vec!["kill:1@step=3".into()],
+            held_back: 2,
             twin_digest: Some("cd".into()),
             ..Summary::default()
         };

@@ -55,6 +55,25 @@ fn a_deadlock_is_reported_with_who_waits_for_whom() {
 }
 
 #[test]
+fn a_deadlock_is_seen_in_whatever_call_the_ranks_wait() {
+    let probe = program("probe");
+    for (call, said) in [
+        ("any", "rank 2 waits to receive from any rank (tag 7)"),
+        ("probe", "rank 2 waits to receive from rank 0"),
+        ("wait-any", "rank 0 waits for one of several requests, rank 1 waits for one of"),
+        ("agree", "rank 1 waits for all ranks to agree, rank 2 waits for all ranks to agree"),
+        ("collective", "from any rank (tag 7), rank 1 waits in a collective for rank 0"),
+    ] {
+        run(&["-n", "3", "--heartbeat", "50ms", &probe, "deadlock", call]).code(70).says(said);
+    }
+    // Frames lie in a ring, and nobody will ever take them out.
+    let ended = run(&["-n", "2", "--heartbeat", "50ms", &probe, "deadlock", "flood"]).code(70);
+    ended
+        .says("rank 0 waits to send to rank 1 (tag 8), rank 1 waits to receive from any rank")
+        .says("the memory of rank 1 for messages that no receive asks for is full");
+}
+
+#[test]
 fn a_program_that_is_not_linked_runs_unprotected_with_its_own_code() {
     run(&["-n", "2", "sh", "-c", "exit 3"]).code(3).says("not linked with Mainstay");
     let ended = run(&["-n", "2", "echo", "hello"]).code(0).says("unprotected");
@@ -124,23 +143,6 @@ fn a_failed_twin_ends_the_run_as_it_was_asked() {
     let summary = run(&words).code(3).summary();
     assert_eq!(summary["policy"], "restart");
     assert_eq!(summary["result_digest"], serde_json::Value::Null);
-}
-
-#[test]
-fn the_reason_for_the_interval_is_told_once() {
-    let probe = program("probe");
-    let ended = run(&["-n", "2", "--json", &probe, "steps", "1500", "--spin-us", "500"]).code(0);
-    let events = ended.events();
-    let told = |text: &str| {
-        let notes = events.iter().filter_map(|event| event["text"].as_str());
-        notes.filter(|note| note.starts_with("a version every ") && note.contains(text)).count()
-    };
-    assert!(told("") > 0, "{}", ended.stdout);
-    for reason in ["as often as is of use", "1 % of the time", "the directory takes", "Young's"] {
-        assert!(told(reason) <= 1, "{reason}: {}", ended.stdout);
-    }
-    let asked = ["-n", "2", "--ckpt-every", "5steps", &probe, "steps", "100"];
-    assert!(!run(&asked).code(0).stderr.contains("a version every"));
 }
 
 #[test]

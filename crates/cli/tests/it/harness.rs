@@ -115,6 +115,7 @@ pub(crate) fn start_with(words: &[&str], stdin: Stdio) -> Run {
         .env(MARK, &mark)
         .env("XDG_STATE_HOME", state.path())
         .env_remove("RUST_BACKTRACE")
+        .env_remove("SLURM_JOB_END_TIME")
         .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -3,13 +3,16 @@
 //! Every run has a deadline, and after every run nothing of it may be left: no process, no file.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails the test")]
 
+mod agree;
 mod bad_input;
 mod checkpoints;
 mod contracts;
 mod harness;
 mod heat;
 mod hygiene;
+mod interval;
 mod recovery;
 mod resume;
 mod streams;
+mod trace;
 mod wrappers;

@@ -257,6 +257,20 @@ fn an_audit_tells_a_deterministic_program_from_another() {
 }
 
 #[test]
+fn random_numbers_of_a_step_come_again_after_a_kill_and_differ_by_seed() {
+    let work = ["random", "--steps", "60", "--spin-us", "300"];
+    let digest = |seed: &str| {
+        let fault = ["--ckpt-every", "10steps", "--inject", "kill:1@step=25,kill:2@step=41"];
+        let ended = twin(&[&fault[..], &["--seed", seed]].concat(), &work).code(0);
+        assert_eq!(ended.summary()["bit_identical"], true);
+        assert_eq!(ended.events()[0]["seed"], seed.parse::<u64>().unwrap());
+        ended.summary()["result_digest"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(digest("18446744073709551615"), digest("18446744073709551615"));
+    assert_ne!(digest("0"), digest("1"));
+}
+
+#[test]
 fn a_farm_whose_order_is_that_of_arrival_ends_right_and_with_an_order_bit_identical() {
     let farm = program("pi-farm");
     let options = ["-n", "4", "--max-restarts", "9", "--ckpt-every", "2steps", "--inject"];

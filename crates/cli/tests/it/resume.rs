@@ -129,6 +129,7 @@ fn another_program_arguments_ranks_or_input_are_refused_by_name() {
     with("3", &[&probe, "steps", "500", "--spin-us", "500", "--bytes", "200000"])
         .says("`400` then, `500` now");
     with("2", &[&[probe.as_str()], WORK].concat()).says("give -n 3");
+    with("3", &[&["--seed", "7", &probe], WORK].concat()).says("its seed was 0 and is 7");
     let other = scratch.join("other");
     fs::copy(&probe, &other).unwrap();
     damage(std::path::Path::new(&other), |bytes| bytes.push(0));
@@ -136,6 +137,19 @@ fn another_program_arguments_ranks_or_input_are_refused_by_name() {
     with("3", &[&["/bin/echo"], WORK].concat()).says("never joined the job");
     let missing = scratch.join("missing");
     run(&["-n", "3", "--ckpt-dir", &missing, "--resume", &probe]).code(65).says("no directory");
+}
+
+#[test]
+fn a_resumed_job_keeps_its_seed() {
+    let scratch = Scratch::new();
+    let (probe, d) = (program("probe"), scratch.join("d"));
+    let options = ["-n", "2", "--seed", "7", "--ckpt-every", "20steps", "--ckpt-dir", &d];
+    let fault = ["--policy", "abort", "--inject", "kill:1@point=published#2", &probe];
+    let work = ["random", "--steps", "200", "--spin-us", "300"];
+    let ended = run(&[&options[..], &fault, &work].concat()).code(137);
+    assert!(ended.stderr.contains("-n 2 --seed 7 "), "{}", ended.stderr);
+    let words = [&options[..], &["--resume", "--twin", &probe], &work].concat();
+    assert_eq!(run(&words).code(0).value("bit-identical"), "yes");
 }
 
 #[test]

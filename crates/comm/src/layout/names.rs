@@ -80,11 +80,13 @@ pub enum Status {
     CapVersion,
     /// 1 once it has made a call whose outcome depends on timing.
     Chooses,
+    /// How many rings to it begin with a message that it has no memory for.
+    Held,
 }
 
 impl Status {
     /// Every word, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Step,
         Self::Calls,
         Self::InCall,
@@ -94,6 +96,7 @@ impl Status {
         Self::WaitTag,
         Self::CapVersion,
         Self::Chooses,
+        Self::Held,
     ];
 
     /// The step is polled by the supervisor and the version by peers: a line each.
@@ -109,6 +112,7 @@ impl Status {
             Self::WaitTag => LINE_BYTES + 40,
             Self::CapVersion => 2 * LINE_BYTES,
             Self::Chooses => 2 * LINE_BYTES + 8,
+            Self::Held => LINE_BYTES + 48,
         }
     }
 }
@@ -130,11 +134,13 @@ pub enum Counter {
     Suppressed,
     /// Messages that crossed a cut and were kept with its version.
     Late,
+    /// Messages that found no memory at their receiver and waited in their ring.
+    Held,
 }
 
 impl Counter {
     /// Every counter, in order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Sent,
         Self::Delivered,
         Self::Corrupt,
@@ -142,5 +148,6 @@ impl Counter {
         Self::Duplicate,
         Self::Suppressed,
         Self::Late,
+        Self::Held,
     ];
 }

@@ -4,6 +4,7 @@ mod board;
 #[cfg(loom)]
 mod board_loom;
 mod channel;
+mod credits;
 mod cut;
 mod journal;
 mod layout;

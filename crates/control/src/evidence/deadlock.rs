@@ -37,8 +37,11 @@ impl fmt::Display for Wait {
             WaitKind::Finish => "in finish",
             WaitKind::Supervisor => "for the supervisor",
             WaitKind::Bounded => "until its deadline",
+            WaitKind::Requests => "for one of several requests",
+            WaitKind::Agree => "for all ranks to agree",
         })?;
         match (self.kind, self.peer) {
+            (WaitKind::Receive, None) => f.write_str(" from any rank")?,
             (_, None) => {}
             (WaitKind::Send, Some(peer)) => write!(f, " to rank {peer}")?,
             (WaitKind::Receive, Some(peer)) => write!(f, " from rank {peer}")?,

@@ -1,152 +1,165 @@
-//! The interval between versions that costs least, and which of its bounds is in force.
+//! The interval of each level, and which of its bounds is in force.
+//!
+//! A version in memory is for the death of ranks and costs the time that it holds them up. One on
+//! disk is for the loss of the launcher or of the machine, and costs beside that the processor time
+//! of writing it, which ranks that use all processors must do without. Each level has its own rate of
+//! failures and its own best interval; to first order they do not depend on each other.
 //!
 //! Invariants: never rarer than one percent of the time affords, never more often than the drain
-//! sustains; if the two disagree, the drain wins. Deliberately absent: steps.
+//! sustains; if the two disagree, the drain wins. A level on disk never has more versions than memory,
+//! which each of them passes. What is planned with is a median of the last measurements, and one within
+//! a fifth of that in force changes nothing.
+//! Deliberately absent: steps, and intervals that a user chose.
 //!
 //! # Source
-//! J. W. Young, "A first order approximation to the optimum checkpoint interval", CACM 17(9),
-//! 1974: the interval is the root of twice the cost times the mean time between failures.
+//! The levels: N. H. Vaidya, "A case for two-level distributed recovery schemes", SIGMETRICS 1995;
+//! A. Moody and others, "Design, modeling, and evaluation of a scalable multi-level checkpointing
+//! system", SC 2010; A. Benoit and others, "Towards optimal multi-level checkpointing", IEEE
+//! Transactions on Computers 66(7), 2017, whose first-order pattern has one such root for each level.
 
-use std::fmt;
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use mainstay_types::duration;
+use mainstay_types::event::Level;
 
-/// Versions may hold the ranks up for one part in so many of the time.
+use super::failures::{Failures, Mtbf};
+use super::formula::daly;
+use super::reason::{Interval, Reason};
+
+/// Versions may cost one part in so many of the time, at each level.
 const BUDGET_PARTS: u32 = 100;
-/// What is assumed of a machine that has not failed yet and of which nothing was declared.
-const MTBF_ASSUMED: Duration = Duration::from_secs(24 * 3600);
-/// The shortest interval that is ever chosen.
+/// The shortest interval that is ever chosen for memory.
 const SHORTEST: Duration = Duration::from_millis(20);
+/// The shortest for disk: what is small is cheap to write, but file systems are shared.
+const SHORTEST_ON_DISK: Duration = Duration::from_secs(1);
+/// The first version of a job whose cost is not known yet is due this long after its start.
+const FIRST_AFTER: Duration = Duration::from_millis(100);
 
-/// Why versions come as often as they do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// The user asked for every so many steps.
-    Steps(u64),
-    /// The user asked for this interval.
-    Every(Duration),
-    /// The first version measures what one costs.
-    First,
-    /// Young's formula, for this cost and time between failures.
-    Young {
-        /// The longest time that a version held a rank up.
-        cost: Duration,
-        /// The mean time between failures: declared, observed or assumed.
-        mtbf: Duration,
-    },
-    /// Young's formula asks for fewer, and one percent of the time affords this many.
-    Budget {
-        /// The longest time that a version held a rank up.
-        cost: Duration,
-    },
-    /// The directory takes no more.
-    Drain {
-        /// How long a version takes to become durable.
-        took: Duration,
-    },
-    /// Shorter intervals gain nothing.
-    Shortest,
+/// Of so many measurements the median counts: one that was held up by something else does not.
+const LAST: usize = 5;
+
+/// A measured time that does not follow every measurement.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Steady {
+    /// The last few, oldest first.
+    last: VecDeque<Duration>,
+    /// What is planned with.
+    held: Option<Duration>,
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = duration::format;
-        match *self {
-            Self::Steps(every) => write!(f, "every {every} steps, as asked"),
-            Self::Every(interval) => write!(f, "every {}, as asked", text(interval)),
-            Self::First => f.write_str("a first one, to measure what it costs"),
-            Self::Young { cost, mtbf } => write!(
-                f,
-                "Young's interval for a cost of {} and a failure every {}",
-                text(cost),
-                text(mtbf)
-            ),
-            Self::Budget { cost } => {
-                write!(f, "1 % of the time, at {} each", text(cost))
-            }
-            Self::Drain { took } => {
-                write!(f, "the directory takes {} for each", text(took))
-            }
-            Self::Shortest => f.write_str("as often as is of use"),
+impl Steady {
+    fn add(&mut self, new: Duration) {
+        self.last.push_back(new);
+        if self.last.len() > LAST {
+            self.last.pop_front();
         }
+        let mut sorted: Vec<_> = self.last.iter().copied().collect();
+        sorted.sort_unstable();
+        self.held = Some(steady(self.held, sorted[sorted.len() / 2]));
     }
 }
 
-/// What versions cost and how often ranks fail, as measured.
+/// The old value, unless the new one is a fifth away from it.
+fn steady(old: Option<Duration>, new: Duration) -> Duration {
+    old.filter(|old| new.abs_diff(*old) <= *old / 5).unwrap_or(new)
+}
+
+/// What versions cost and how often there are failures, as measured.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Costs {
-    declared: Option<Duration>,
-    started: Option<Duration>,
-    /// Failures so far, and when the last one was.
-    failures: u32,
-    last_failure: Duration,
-    blocked: Option<Duration>,
-    drain: Option<Duration>,
+    blocked: Steady,
+    written: Steady,
+    drain: Steady,
+    ranks: Failures,
+    machine: Failures,
+    /// That of the ranks, as it is planned with.
+    mtbf: Option<Mtbf>,
 }
 
 impl Costs {
-    pub(super) fn new(declared: Option<Duration>) -> Self {
+    pub(super) fn new(ranks: Option<Duration>, machine: Option<Duration>) -> Self {
         Self {
-            declared,
-            started: None,
-            failures: 0,
-            last_failure: Duration::ZERO,
-            blocked: None,
-            drain: None,
+            blocked: Steady::default(),
+            written: Steady::default(),
+            drain: Steady::default(),
+            ranks: Failures::new(ranks),
+            machine: Failures::new(machine),
+            mtbf: None,
         }
     }
 
     pub(super) fn started(&mut self, now: Duration) {
-        self.started.get_or_insert(now);
+        self.ranks.started(now);
     }
 
     pub(super) fn failed(&mut self, now: Duration) {
-        self.failures = self.failures.saturating_add(1);
-        self.last_failure = now;
+        self.ranks.failed();
+        self.mtbf = Some(self.ranks.mtbf(now));
     }
 
-    pub(super) fn blocked(&mut self, blocked: Duration) {
-        self.blocked = Some(smooth(self.blocked, blocked));
+    /// A version in memory held a rank up for so long.
+    pub(super) fn blocked(&mut self, now: Duration, blocked: Duration) {
+        self.blocked.add(blocked);
+        let new = self.ranks.mtbf(now);
+        let mean = steady(self.mtbf.map(|old| old.mean), new.mean);
+        self.mtbf = Some(Mtbf { mean, ..new });
     }
 
-    pub(super) fn drained(&mut self, took: Duration) {
-        self.drain = Some(smooth(self.drain, took));
+    /// A version took so long to become durable, with so much processor time.
+    pub(super) fn drained(&mut self, took: Duration, cpu: Duration) {
+        self.drain.add(took);
+        self.written.add(cpu);
     }
 
-    /// The mean time between failures: declared, else observed, else assumed.
-    fn mtbf(&self) -> Duration {
-        if let Some(declared) = self.declared {
-            return declared;
-        }
-        match (self.started, self.failures) {
-            (Some(started), 1..) => self.last_failure.saturating_sub(started) / self.failures,
-            _ => MTBF_ASSUMED,
+    /// The mean time between the failures that a level is for.
+    pub(super) fn mtbf(&self, level: Level) -> Mtbf {
+        match level {
+            Level::Memory => self.mtbf.unwrap_or_else(|| self.ranks.mtbf(Duration::ZERO)),
+            Level::Disk => self.machine.mtbf(Duration::ZERO),
         }
     }
 
-    /// The interval and its reason, once a version's cost is known.
-    pub(super) fn interval(&self) -> Option<(Duration, Reason)> {
-        let cost = self.blocked?;
-        let mtbf = self.mtbf();
-        let young = (2.0 * cost.as_secs_f64() * mtbf.as_secs_f64()).sqrt();
-        let young = Duration::try_from_secs_f64(young).unwrap_or(Duration::MAX);
-        let mut chosen = (young, Reason::Young { cost, mtbf });
-        let afforded = cost.saturating_mul(BUDGET_PARTS);
-        if afforded < chosen.0 {
-            chosen = (afforded, Reason::Budget { cost });
+    /// The interval of each level.
+    pub(super) fn intervals(&self) -> [Interval; 2] {
+        let ranks = self.mtbf(Level::Memory);
+        let machine = self.mtbf(Level::Disk);
+        let Some(blocked) = self.blocked.held else {
+            let first = |level| Interval { level, every: Some(FIRST_AFTER), reason: Reason::First };
+            return [first(Level::Memory), first(Level::Disk)];
+        };
+        let mut memory = bounded(blocked, ranks, SHORTEST);
+        let mut disk = match self.written.held {
+            Some(cpu) => bounded(cpu, machine, SHORTEST_ON_DISK),
+            None => (SHORTEST_ON_DISK.max(memory.0), Reason::First),
+        };
+        if let Some(cpu) = self.written.held.filter(|_| disk.0 < memory.0) {
+            // Each version goes to disk, and pays for both levels against both kinds of failure.
+            let cost = blocked.saturating_add(cpu);
+            let (a, b) = (ranks.mean.as_secs_f64(), machine.mean.as_secs_f64());
+            let both = Duration::from_secs_f64(a * b / (a + b)).max(Duration::from_nanos(1));
+            let mtbf = Mtbf { mean: both, ..if a < b { ranks } else { machine } };
+            let every = daly(cost, both).clamp(disk.0, memory.0);
+            memory =
+                (every, if every == memory.0 { memory.1 } else { Reason::Daly { cost, mtbf } });
+            disk = memory;
         }
-        if SHORTEST > chosen.0 {
-            chosen = (SHORTEST, Reason::Shortest);
+        if let Some(took) = self.drain.held.filter(|took| *took > disk.0) {
+            disk = (took, Reason::Drain { took });
         }
-        match self.drain {
-            Some(took) if took > chosen.0 => Some((took, Reason::Drain { took })),
-            _ => Some(chosen),
-        }
+        let of = |level, (every, reason)| Interval { level, every: Some(every), reason };
+        [of(Level::Memory, memory), of(Level::Disk, disk)]
     }
 }
 
-/// A quarter of the new value: one odd measurement does not set the pace.
-fn smooth(old: Option<Duration>, new: Duration) -> Duration {
-    old.map_or(new, |old| old / 4 * 3 + new / 4)
+/// The best interval, never rarer than the budget affords, never below `shortest`.
+fn bounded(cost: Duration, mtbf: Mtbf, shortest: Duration) -> (Duration, Reason) {
+    let mut chosen = (daly(cost, mtbf.mean), Reason::Daly { cost, mtbf });
+    let afforded = cost.saturating_mul(BUDGET_PARTS);
+    if afforded < chosen.0 {
+        chosen = (afforded, Reason::Budget { cost });
+    }
+    if shortest > chosen.0 {
+        chosen = (shortest, Reason::Shortest);
+    }
+    chosen
 }

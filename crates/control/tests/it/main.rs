@@ -1,9 +1,11 @@
 //! Tests of the engines of `control` through their public inputs and effects.
 
+mod agreement;
 mod cause;
 mod documents;
 mod evidence;
 mod exhaustive;
+mod interval;
 mod pace;
 mod random;
 mod script;

@@ -147,6 +147,7 @@ impl Endpoint {
         let Area { board, round, .. } = sheet.area;
         let (epoch, colour) = (self.channels.epoch(), self.cut.colour());
         let note = Note { colour, kind: kind as u8, total };
+        self.trace(|t| kind.messages().iter().for_each(|kind| t.has(*kind)));
         (self.point)(Point::RingPublish);
         self.segment.board(self.me, board).post(epoch, round, note);
         self.rounds[board] = round + 1;

@@ -15,7 +15,7 @@ use mainstay_types::{Point, Rank, WaitKind};
 
 use super::board::Rooms;
 use super::inbound::Buffer;
-use super::{CommError, Endpoint, Group, Result};
+use super::{CommError, Endpoint, Group, Result, Tracer};
 
 /// How partial results are combined.
 pub struct Fold<'a> {
@@ -54,6 +54,17 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// The kinds of messages that would do what this one does on a board: a trace names collectives
+    /// by them.
+    pub(super) fn messages(self) -> &'static [Self] {
+        match self {
+            Self::Reduce => &[Self::Reduce, Self::Broadcast],
+            Self::Gather => &[Self::Gather, Self::Length, Self::Broadcast],
+            Self::Exchange => &[Self::Exchange],
+            _ => &[Self::Barrier],
+        }
+    }
+
     /// What a program's author calls the collective that posted this on a board.
     pub(super) fn name(kind: u8) -> &'static str {
         let is = |other: Self| kind == other as u8;
@@ -219,13 +230,16 @@ impl Endpoint {
         self.call(|e| {
             (e.point)(Point::CollectiveEnter);
             e.within = Some(WaitKind::Collective);
+            e.trace(Tracer::begins);
             let result = body(e);
+            e.trace(Tracer::ends);
             e.within = None;
             result
         })
     }
 
     pub(super) fn label(&self, group: &Group, kind: Kind) -> Label {
+        self.trace(|t| t.has(kind));
         self.now(Label { context: group.communicator() * 2 + 1, tag: kind as u32 })
     }
 

@@ -125,6 +125,7 @@ impl Endpoint {
         let moved = self.flush()?;
         let pulled = self.pull_everything(&mut None)?;
         self.observe_cut();
+        self.tell_held();
         Ok(moved || pulled)
     }
 

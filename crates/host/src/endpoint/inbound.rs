@@ -9,6 +9,7 @@ use mainstay_comm::ring::Consumer;
 use mainstay_types::Rank;
 
 use super::request::Request;
+use super::room::Room;
 use super::table::Table;
 
 /// A rank's end of the channel from one source.
@@ -17,6 +18,8 @@ pub(super) struct Inbound {
     pub(super) ring: Consumer,
     /// Where the rest of a message goes of which a part is taken in.
     pub(super) sink: Option<Sink>,
+    /// Whether its next message waits for memory.
+    pub(super) held: bool,
 }
 
 /// Where a message goes.
@@ -51,7 +54,7 @@ pub(super) struct Target<'a> {
 #[derive(Debug)]
 pub(super) enum Buffer<'a> {
     Fixed(&'a mut [u8]),
-    Growing(&'a mut Vec<u8>),
+    Growing(&'a mut dyn Room),
 }
 
 /// How far the call's receive has come.
@@ -71,7 +74,7 @@ pub(super) enum State {
 
 impl Inbound {
     pub(super) fn all(n: u32, ring_bytes: usize) -> Vec<Self> {
-        let new = |_| Self { ring: Consumer::new(ring_bytes), sink: None };
+        let new = |_| Self { ring: Consumer::new(ring_bytes), sink: None, held: false };
         Rank::all(n).map(new).collect()
     }
 }
@@ -88,10 +91,8 @@ impl Buffer<'_> {
         match self {
             Self::Fixed(buffer) => buffer.get_mut(..bytes),
             Self::Growing(buffer) => {
-                if buffer.len() != bytes {
-                    **buffer = vec![0; bytes];
-                }
-                Some(buffer)
+                buffer.fit(bytes);
+                Some(buffer.bytes_mut())
             }
         }
     }
@@ -99,14 +100,14 @@ impl Buffer<'_> {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Fixed(buffer) => buffer.len(),
-            Self::Growing(buffer) => buffer.len(),
+            Self::Growing(buffer) => buffer.bytes().len(),
         }
     }
 
     pub(super) fn all(&mut self) -> &mut [u8] {
         match self {
             Self::Fixed(buffer) => buffer,
-            Self::Growing(buffer) => buffer,
+            Self::Growing(buffer) => buffer.bytes_mut(),
         }
     }
 }

@@ -10,8 +10,9 @@
 //! communicators (the facade), and any lock: words and rings suffice.
 //!
 //! # Memory
-//! Unexpected messages are kept up to [`UNEXPECTED_BYTES_MAX`] a rank. Beyond that a ring is read
-//! on only for messages that a receive waits for, so their sender waits.
+//! Unexpected messages are kept up to [`UNEXPECTED_BYTES_MAX`] a rank, half of it in equal shares of
+//! the sources ([`mainstay_comm::credits`]). Beyond that a ring is read on only for messages that a
+//! receive or a probe waits for, so their sender waits.
 
 mod board;
 mod choice;
@@ -25,7 +26,9 @@ mod p2p;
 mod pull;
 mod push;
 mod request;
+mod room;
 mod table;
+mod trace;
 mod wait;
 
 use std::rc::Rc;
@@ -33,6 +36,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mainstay_comm::board::BOARDS;
+use mainstay_comm::credits::Credits;
 use mainstay_comm::layout::{Control, Counter, Status};
 use mainstay_comm::matching::{Label, Matching, Wanted, is_prologue};
 use mainstay_comm::mix::mixed;
@@ -47,6 +51,8 @@ pub use error::{CommError, Result};
 pub use group::Group;
 pub use p2p::{Arrived, From};
 pub use request::RequestId;
+pub use room::Room;
+pub use trace::Tracer;
 
 use crate::shm::Segment;
 use inbound::{Inbound, Unexpected};
@@ -54,7 +60,7 @@ use push::Outbound;
 use request::Request;
 use table::Table;
 
-/// Most bytes of unexpected messages that a rank keeps.
+/// Memory of a rank for unexpected messages, bytes.
 pub const UNEXPECTED_BYTES_MAX: u64 = 256 << 20;
 
 /// Most rounds on a board that a version may start from: others follow.
@@ -122,8 +128,7 @@ pub struct Endpoint {
     outbound: Vec<Outbound>,
     inbound: Vec<Inbound>,
     unexpected: Table<Unexpected>,
-    unexpected_bytes: u64,
-    unexpected_bytes_max: u64,
+    credits: Credits,
     requests: Table<Request>,
     serial: u64,
     /// Messages in outbound queues.
@@ -133,6 +138,8 @@ pub struct Endpoint {
     /// Where parts of a collective land before they are folded.
     scratch: Vec<u8>,
     hash: u64,
+    /// Where what is done is recorded, if it is.
+    tracer: Option<Rc<Tracer>>,
 }
 
 impl Endpoint {
@@ -168,14 +175,14 @@ impl Endpoint {
             outbound: Outbound::all(n, layout.ring_bytes()),
             inbound: Inbound::all(n, layout.ring_bytes()),
             unexpected: Table::new(),
-            unexpected_bytes: 0,
-            unexpected_bytes_max: UNEXPECTED_BYTES_MAX,
+            credits: Credits::new(n, UNEXPECTED_BYTES_MAX),
             requests: Table::new(),
             serial: 0,
             queued: 0,
             within: None,
             scratch: Vec::new(),
             hash: 0,
+            tracer: None,
             segment,
         }
     }
@@ -272,7 +279,7 @@ impl Endpoint {
         self.outbound = Outbound::all(n, ring_bytes);
         self.inbound = Inbound::all(n, ring_bytes);
         self.unexpected.clear();
-        self.unexpected_bytes = 0;
+        self.credits.clear();
         self.requests.clear();
         self.queued = 0;
         self.hash = 0;
@@ -281,9 +288,14 @@ impl Endpoint {
     fn keep_restored(&mut self, message: Message) {
         let (source, label) =
             (message.source, Label { context: message.context, tag: message.tag });
-        self.unexpected_bytes += message.payload.len() as u64;
+        self.credits.charge(source, message.payload.len() as u64);
         let id = self.unexpected.insert(Unexpected::restored(message));
         self.matching.keep(source, label, id);
+    }
+
+    /// Records from now on what is done.
+    pub fn trace_with(&mut self, tracer: Rc<Tracer>) {
+        self.tracer = Some(tracer);
     }
 
     /// This rank.
@@ -305,9 +317,10 @@ impl Endpoint {
         self.patience = patience;
     }
 
-    /// Keeps at most so many bytes of unexpected messages instead of [`UNEXPECTED_BYTES_MAX`].
+    /// Keeps at most so many bytes of unexpected messages instead of [`UNEXPECTED_BYTES_MAX`], from
+    /// the next epoch on.
     pub fn set_unexpected_bytes_max(&mut self, bytes: u64) {
-        self.unexpected_bytes_max = bytes;
+        self.credits = Credits::new(self.n(), bytes);
     }
 
     /// The hash of all messages since it was last taken, whatever the order in which channels
@@ -342,6 +355,7 @@ impl Endpoint {
             }
             body(self)
         });
+        self.trace(Tracer::leaves);
         self.segment.leave_call(self.me);
         result
     }

@@ -8,6 +8,8 @@ use mainstay_comm::matching::{Label, Wanted};
 use mainstay_types::{Point, Rank};
 
 use super::inbound::{Buffer, Sink, State, Target, Unexpected};
+use super::room::Room;
+use super::trace::passage;
 use super::wait::Work;
 use super::{Endpoint, Result};
 
@@ -76,16 +78,18 @@ impl Endpoint {
         self.call(|e| e.recv_chosen(from, context, Buffer::Fixed(buffer)))
     }
 
-    /// Receives a message of any length, perhaps from any source or of any tag.
+    /// Receives a message of any length, perhaps from any source or of any tag, into memory that
+    /// is made as long as it is.
     ///
     /// # Errors
     /// As [`Endpoint::recv_vec`].
-    pub fn recv_vec_from(&mut self, from: From, context: u32) -> Result<(Arrived, Vec<u8>)> {
-        self.call(|e| {
-            let mut bytes = Vec::new();
-            let arrived = e.recv_chosen(from, context, Buffer::Growing(&mut bytes))?;
-            Ok((arrived, bytes))
-        })
+    pub fn recv_room_from(
+        &mut self,
+        from: From,
+        context: u32,
+        room: &mut dyn Room,
+    ) -> Result<Arrived> {
+        self.call(|e| e.recv_chosen(from, context, Buffer::Growing(room)))
     }
 
     /// Receives a message of any length.
@@ -198,7 +202,7 @@ impl Endpoint {
     /// Takes an unexpected message that was claimed and is whole.
     pub(super) fn take_unexpected(&mut self, id: u32) -> Message {
         let Unexpected { message, .. } = self.unexpected.remove(id).expect("kept");
-        self.unexpected_bytes -= message.payload.len() as u64;
+        self.credits.refund(message.source, message.payload.len() as u64);
         message
     }
 
@@ -207,7 +211,7 @@ impl Endpoint {
         let Message { sequence, payload, .. } = self.take_unexpected(id);
         let total = payload.len();
         match &mut target.buffer {
-            Buffer::Growing(buffer) => **buffer = payload,
+            Buffer::Growing(buffer) => buffer.take(payload),
             Buffer::Fixed(buffer) => buffer[..total].copy_from_slice(&payload),
         }
         target.state = State::Done { sequence, total };
@@ -223,6 +227,7 @@ impl Endpoint {
         let Some((target, sequence, total, (source, label))) = done else {
             unreachable!("a call that waits for a message ends with it or fails")
         };
+        self.trace(|t| t.receives(passage(source, label, sequence, total)));
         if self.audit {
             let bytes = target.buffer.room(total).expect("it fitted");
             self.hash_in(false, source, label, sequence, bytes);
@@ -251,7 +256,7 @@ impl Endpoint {
     pub(super) fn disown(&mut self, message: Message, whole: bool) {
         let (source, label) =
             (message.source, Label { context: message.context, tag: message.tag });
-        self.unexpected_bytes += message.payload.len() as u64;
+        self.credits.charge(source, message.payload.len() as u64);
         let id = self.unexpected.insert(Unexpected { message, whole });
         match whole {
             true => self.matching.give_back(source, label, id),

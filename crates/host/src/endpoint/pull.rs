@@ -4,7 +4,9 @@
 //! a message that finds no place stays in its ring, and so does all behind it. Deliberately
 //! absent: judging headers, matching, and what crosses a cut, which `comm` decides.
 
-use mainstay_comm::layout::Counter;
+use std::sync::atomic::Ordering;
+
+use mainstay_comm::layout::{Counter, Status};
 use mainstay_comm::matching::{Label, is_prologue};
 use mainstay_comm::message::hash;
 use mainstay_comm::ring::{self, Broken};
@@ -70,7 +72,9 @@ impl Endpoint {
     #[inline]
     fn release(&mut self, source: Rank, frame: u64) {
         let tail = self.segment.tail(self.me, source);
-        if self.inbound[source.index()].ring.release(tail, frame) {
+        let inbound = &mut self.inbound[source.index()];
+        inbound.held = false;
+        if inbound.ring.release(tail, frame) {
             self.wake(source);
         }
     }
@@ -109,15 +113,32 @@ impl Endpoint {
         }
         // A probe is followed by the receive of what it found, so that may be kept beyond the limit.
         let probed = || self.probing.is_some_and(|wanted| wanted.matches(source, label));
-        if self.unexpected_bytes + header.total > self.unexpected_bytes_max && !probed() {
-            return None;
+        if !self.credits.admit(source, header.total) {
+            if !probed() {
+                self.hold(source);
+                return None;
+            }
+            self.credits.charge(source, header.total);
         }
         Some(Sink::Unexpected(self.keep_unexpected(source, label, header)))
     }
 
+    /// Leaves a message in its ring, whose source by that waits before long.
+    #[cold]
+    fn hold(&mut self, source: Rank) {
+        if !std::mem::replace(&mut self.inbound[source.index()].held, true) {
+            self.count(Counter::Held);
+        }
+    }
+
+    /// Tells whoever looks at the rings how many of them are not read on.
+    pub(super) fn tell_held(&self) {
+        let held = self.inbound.iter().filter(|inbound| inbound.held).count();
+        self.segment.status(self.me, Status::Held).store(held as u64, Ordering::Release);
+    }
+
     fn keep_unexpected(&mut self, source: Rank, label: Label, header: &Header) -> u32 {
-        self.unexpected_bytes += header.total;
-        let bytes = usize::try_from(header.total).expect("below the limit of unexpected bytes");
+        let bytes = usize::try_from(header.total).expect("bounded by the codec");
         let id = self.unexpected.insert(Unexpected {
             message: Message {
                 source,

@@ -14,6 +14,8 @@ use mainstay_types::frame::Header;
 use mainstay_types::limits::FRAME_HEADER_BYTES;
 use mainstay_types::{Point, Rank};
 
+use super::room::Room;
+use super::trace::passage;
 use super::{CommError, Endpoint, Result};
 use crate::shm::futex;
 
@@ -24,12 +26,30 @@ pub(super) struct Outbound {
     pub(super) queue: VecDeque<Queued>,
 }
 
-/// A message whose rest is copied and goes out when there is room.
+/// A message whose rest goes out when there is room.
 #[derive(Debug)]
 pub(super) struct Queued {
     progress: Progress,
-    payload: Vec<u8>,
+    payload: Rest,
     request: Option<u32>,
+}
+
+/// What of a message is still to go out.
+#[derive(Debug)]
+pub(super) enum Rest {
+    /// A copy of its end.
+    Copied(Vec<u8>),
+    /// The whole message, in its sender's memory.
+    Lent(Box<dyn Room>),
+}
+
+impl Rest {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Copied(bytes) => bytes,
+            Self::Lent(room) => room.bytes(),
+        }
+    }
 }
 
 /// How far a message has gone out. `offset` is that in the payload which is at hand, `base` what
@@ -64,6 +84,7 @@ impl Endpoint {
         let outgoing = self.channels_of(label.context).next_send(to);
         let (Outgoing::Send { sequence } | Outgoing::Suppress { sequence, .. }) = outgoing;
         self.count(Counter::Sent);
+        self.trace(|t| t.sends(passage(to, label, sequence, payload.len())));
         if self.audit {
             self.hash_in(true, to, label, sequence, payload);
         }
@@ -152,12 +173,18 @@ impl Endpoint {
         let rest = payload[message.offset..].to_vec();
         let progress =
             Progress { base: message.base + message.offset as u64, offset: 0, ..message };
+        self.enqueue(progress, Rest::Copied(rest), request);
+    }
+
+    /// Keeps a message in the memory that was lent for it, to go out when there is room.
+    pub(super) fn queue_lent(&mut self, message: Progress, room: Box<dyn Room>, request: u32) {
+        self.enqueue(message, Rest::Lent(room), Some(request));
+    }
+
+    fn enqueue(&mut self, progress: Progress, payload: Rest, request: Option<u32>) {
         self.queued += 1;
-        self.outbound[message.to.index()].queue.push_back(Queued {
-            progress,
-            payload: rest,
-            request,
-        });
+        let queue = &mut self.outbound[progress.to.index()].queue;
+        queue.push_back(Queued { progress, payload, request });
     }
 
     /// Moves queued messages on; true if any frame went out.
@@ -169,7 +196,7 @@ impl Endpoint {
         for to in Rank::all(self.n()) {
             while let Some(mut first) = self.outbound[to.index()].queue.pop_front() {
                 let before = first.progress.offset;
-                let pushed = self.push(&mut first.progress, &first.payload);
+                let pushed = self.push(&mut first.progress, first.payload.bytes());
                 moved |= first.progress.offset != before;
                 if !matches!(pushed, Ok(true)) {
                     self.outbound[to.index()].queue.push_front(first);
@@ -179,7 +206,7 @@ impl Endpoint {
                 moved = true;
                 self.queued -= 1;
                 if let Some(request) = first.request.and_then(|id| self.requests.get_mut(id)) {
-                    request.is_out();
+                    request.is_out(first.payload);
                 }
             }
         }

@@ -1,9 +1,11 @@
 //! Nonblocking sends and receives.
 //!
-//! The endpoint owns what a request needs: the unsent rest of a message, the buffer of a receive.
+//! The endpoint owns what a request needs: the unsent rest of a message, the memory of a receive.
 //! Requests move on whenever any call waits, and in [`Endpoint::test`]. Invariant: a request
 //! belongs to one epoch; [`Endpoint::wait`] spends it, and so does [`Endpoint::cancel`]. Deliberately
 //! absent: the calls whose outcome depends on timing; see `choice`.
+
+use std::any::Any;
 
 use mainstay_comm::Message;
 use mainstay_comm::matching::{Label, Wanted};
@@ -11,6 +13,9 @@ use mainstay_types::{Epoch, Point, Rank, WaitKind};
 
 use super::inbound::Sink;
 use super::p2p::{Arrived, From, label};
+use super::push::Rest;
+use super::room::{NoRoom, Room};
+use super::trace::passage;
 use super::wait::Work;
 use super::{CommError, Endpoint, Result};
 
@@ -33,7 +38,8 @@ pub(super) struct Request {
     met: Option<(Rank, Label)>,
     /// The number under which the choice of its message is to be noted.
     choice: Option<u64>,
-    buffer: Vec<u8>,
+    /// Where its message arrives, or what comes back of a send.
+    room: Box<dyn Room>,
     state: State,
 }
 
@@ -57,7 +63,7 @@ impl Request {
     /// Its message, of so many bytes, begins to arrive; gives the choice that was made by that.
     pub(super) fn begins(&mut self, met: (Rank, Label), total: usize) -> Option<u64> {
         self.met = Some(met);
-        self.buffer = vec![0; total];
+        self.room.fit(total);
         self.state = State::Filling;
         self.choice.take()
     }
@@ -67,13 +73,16 @@ impl Request {
         self.state = State::Done { sequence };
     }
 
-    /// Its message is out.
-    pub(super) fn is_out(&mut self) {
+    /// Its message is out; what was lent for it comes back.
+    pub(super) fn is_out(&mut self, sent: Rest) {
+        if let Rest::Lent(room) = sent {
+            self.room = room;
+        }
         self.state = State::Out;
     }
 
     pub(super) fn buffer(&mut self) -> &mut [u8] {
-        &mut self.buffer
+        self.room.bytes_mut()
     }
 
     /// The source from which a receive still waits for bytes, or anyone; `None` for a send.
@@ -84,12 +93,12 @@ impl Request {
     }
 
     /// What to tell others about a wait for it.
-    pub(super) fn wish(&self) -> (WaitKind, Option<Rank>, u32) {
+    pub(super) fn wish(&self) -> (WaitKind, Option<Rank>, Option<u32>) {
         let kind = match self.awaits() {
             Some(_) => WaitKind::Receive,
             None => WaitKind::Send,
         };
-        (kind, self.wanted.source, self.wanted.tag.unwrap_or(0))
+        (kind, self.wanted.source, self.wanted.tag)
     }
 }
 
@@ -104,7 +113,7 @@ impl Endpoint {
             (e.point)(Point::Send);
             let label = e.now(label(context, tag));
             let message = e.number(to, label, payload)?;
-            let request = e.request(Wanted::exactly(to, label), State::Out);
+            let request = e.request(Wanted::exactly(to, label), State::Out, Box::new(NoRoom));
             if let Some(mut message) = message {
                 let first = e.outbound[to.index()].queue.is_empty();
                 if !(first && e.push(&mut message, payload)?) {
@@ -118,6 +127,36 @@ impl Endpoint {
         })
     }
 
+    /// Starts to send from memory that is lent for it, so that nothing is copied but into the ring;
+    /// [`Endpoint::complete`] gives it back.
+    ///
+    /// # Errors
+    /// [`CommError`].
+    pub fn isend_room(
+        &mut self,
+        to: Rank,
+        context: u32,
+        tag: u32,
+        room: Box<dyn Room>,
+    ) -> Result<RequestId> {
+        self.call(|e| {
+            e.known(to)?;
+            (e.point)(Point::Send);
+            let label = e.now(label(context, tag));
+            let wanted = Wanted::exactly(to, label);
+            let Some(mut message) = e.number(to, label, room.bytes())? else {
+                return Ok(e.request(wanted, State::Out, room));
+            };
+            let first = e.outbound[to.index()].queue.is_empty();
+            if first && e.push(&mut message, room.bytes())? {
+                return Ok(e.request(wanted, State::Out, room));
+            }
+            let request = e.request(wanted, State::Sending, Box::new(NoRoom));
+            e.queue_lent(message, room, request.id);
+            Ok(request)
+        })
+    }
+
     /// Starts to receive a message of any length.
     ///
     /// # Errors
@@ -126,24 +165,30 @@ impl Endpoint {
         self.call(|e| {
             e.known(source)?;
             let label = e.now(label(context, tag));
-            Ok(e.post(Wanted::exactly(source, label), None))
+            Ok(e.post(Wanted::exactly(source, label), None, Box::new(Vec::new())))
         })
     }
 
-    /// Starts to receive a message of any length, perhaps from any source or of any tag.
+    /// Starts to receive a message of any length, perhaps from any source or of any tag, into
+    /// memory that is lent for it; [`Endpoint::complete`] gives it back.
     ///
     /// # Errors
     /// [`CommError`].
-    pub fn irecv_from(&mut self, from: From, context: u32) -> Result<RequestId> {
+    pub fn irecv_room(
+        &mut self,
+        from: From,
+        context: u32,
+        room: Box<dyn Room>,
+    ) -> Result<RequestId> {
         self.call(|e| {
             let (wanted, choice) = e.choose_source(from, context)?;
-            Ok(e.post(wanted, choice))
+            Ok(e.post(wanted, choice, room))
         })
     }
 
-    fn post(&mut self, wanted: Wanted, choice: Option<u64>) -> RequestId {
+    fn post(&mut self, wanted: Wanted, choice: Option<u64>, room: Box<dyn Room>) -> RequestId {
         let Some(kept) = self.matching.claim(&wanted) else {
-            let request = self.request(wanted, State::Posted);
+            let request = self.request(wanted, State::Posted, room);
             if let Some(posted) = self.requests.get_mut(request.id) {
                 posted.choice = choice;
             }
@@ -152,7 +197,7 @@ impl Endpoint {
         };
         let met = self.whose(kept);
         self.chose(choice, met.0, met.1.tag);
-        let request = self.request(wanted, State::Claimed(kept));
+        let request = self.request(wanted, State::Claimed(kept), room);
         if let Some(claimed) = self.requests.get_mut(request.id) {
             claimed.met = Some(met);
         }
@@ -164,14 +209,15 @@ impl Endpoint {
     /// # Errors
     /// [`CommError`]. After [`CommError::Timeout`] it can be waited for again.
     pub fn wait(&mut self, request: RequestId) -> Result<Vec<u8>> {
-        Ok(self.complete(request)?.1)
+        let room: Box<dyn Any> = self.complete(request)?.1;
+        Ok(room.downcast::<Vec<u8>>().map_or_else(|_| Vec::new(), |bytes| *bytes))
     }
 
-    /// As [`Endpoint::wait`], with what is known of a received message; nothing of a send.
+    /// As [`Endpoint::wait`], with what is known of a received message, and what was lent.
     ///
     /// # Errors
     /// As [`Endpoint::wait`].
-    pub fn complete(&mut self, request: RequestId) -> Result<(Option<Arrived>, Vec<u8>)> {
+    pub fn complete(&mut self, request: RequestId) -> Result<(Option<Arrived>, Box<dyn Room>)> {
         self.call(|e| {
             let id = e.live(request)?;
             e.drive(&mut Work { requests: &[id], ..Work::default() })?;
@@ -199,24 +245,27 @@ impl Endpoint {
     }
 
     /// The message of a complete request, which is gone by that.
-    fn spend(&mut self, id: u32) -> (Option<Arrived>, Vec<u8>) {
-        let request = self.requests.remove(id).expect("a live request");
-        let (sequence, payload) = match request.state {
-            State::Done { sequence } => (sequence, request.buffer),
+    fn spend(&mut self, id: u32) -> (Option<Arrived>, Box<dyn Room>) {
+        let mut request = self.requests.remove(id).expect("a live request");
+        let sequence = match request.state {
+            State::Done { sequence } => sequence,
             State::Claimed(kept) => {
                 let message = self.take_unexpected(kept);
-                (message.sequence, message.payload)
+                request.room.take(message.payload);
+                message.sequence
             }
-            State::Out => return (None, Vec::new()),
+            State::Out => return (None, request.room),
             State::Sending | State::Posted | State::Filling => {
                 unreachable!("the wait ended, so the request is complete")
             }
         };
         let Some((source, label)) = request.met else { unreachable!("a message was found for it") };
+        self.trace(|t| t.receives(passage(source, label, sequence, request.room.bytes().len())));
         if self.audit {
-            self.hash_in(false, source, label, sequence, &payload);
+            self.hash_in(false, source, label, sequence, request.room.bytes());
         }
-        (Some(Arrived { source, tag: label.tag, bytes: payload.len() }), payload)
+        let bytes = request.room.bytes().len();
+        (Some(Arrived { source, tag: label.tag, bytes }), request.room)
     }
 
     /// Ends a receive without a message: one that it has, or that arrives for it, goes back to those
@@ -235,13 +284,14 @@ impl Endpoint {
             State::Sending | State::Out | State::Posted => return,
         };
         let Label { context, tag } = label;
-        self.disown(Message { source, context, tag, sequence, payload: request.buffer }, whole);
+        let payload = request.room.bytes().to_vec();
+        self.disown(Message { source, context, tag, sequence, payload }, whole);
     }
 
-    fn request(&mut self, wanted: Wanted, state: State) -> RequestId {
+    fn request(&mut self, wanted: Wanted, state: State, room: Box<dyn Room>) -> RequestId {
         self.serial += 1;
-        let (serial, met, choice, buffer) = (self.serial, None, None, Vec::new());
-        let id = self.requests.insert(Request { serial, wanted, met, choice, buffer, state });
+        let (serial, met, choice) = (self.serial, None, None);
+        let id = self.requests.insert(Request { serial, wanted, met, choice, room, state });
         RequestId { epoch: self.channels.epoch(), serial, id }
     }
 

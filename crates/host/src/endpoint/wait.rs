@@ -21,7 +21,7 @@ use super::inbound::{Sink, State, Target};
 use super::pull::Pulled;
 use super::push::Progress;
 use super::request::Request;
-use super::{CommError, Endpoint, Result};
+use super::{CommError, Endpoint, Result, Tracer};
 use crate::shm::futex::{self, Woken};
 
 /// Longest sleep.
@@ -52,8 +52,10 @@ impl Endpoint {
     /// then an unexpected message, what had begun to go out is queued.
     pub(super) fn drive(&mut self, work: &mut Work<'_>) -> Result<()> {
         let mut announced = false;
+        self.trace(|t| t.drives(work.send.is_some()));
         let result = self.turns(work, &mut announced);
         if announced {
+            self.trace(Tracer::wakes);
             self.segment.end_wait(self.me);
         }
         if result.is_err() {
@@ -229,11 +231,13 @@ impl Endpoint {
         let moved = self.second_look(work);
         let slept = match moved {
             Ok(false) => {
+                self.tell_held();
                 if !*announced {
                     let (kind, peer, tag) = self.wish(work);
                     // A wait that ends by itself is no part of a deadlock.
                     let kind = if self.until.is_some() { WaitKind::Bounded } else { kind };
                     self.segment.begin_wait(self.me, kind, peer, tag);
+                    self.trace(|t| t.sleeps(kind, peer, tag));
                     *announced = true;
                 }
                 futex::wait(self.segment.bell(self.me), seen, bound)
@@ -247,6 +251,7 @@ impl Endpoint {
         let moved = moved?;
         if moved && *announced {
             // Progress: a new wait begins, if any.
+            self.trace(Tracer::wakes);
             self.segment.end_wait(self.me);
             *announced = false;
         }
@@ -264,22 +269,26 @@ impl Endpoint {
     }
 
     /// What to tell others about a wait.
-    fn wish(&self, work: &Work<'_>) -> (WaitKind, Option<Rank>, u32) {
-        let receive = |wanted: &Wanted| (WaitKind::Receive, wanted.source, wanted.tag.unwrap_or(0));
+    fn wish(&self, work: &Work<'_>) -> (WaitKind, Option<Rank>, Option<u32>) {
+        let receive = |wanted: &Wanted| (WaitKind::Receive, wanted.source, wanted.tag);
         let (kind, peer, tag) = match (&work.receive, &work.send, work.requests, &work.probe) {
             (Some(t), ..) if !matches!(t.state, State::Done { .. }) => receive(&t.wanted),
-            (_, Some((p, _)), ..) => (WaitKind::Send, Some(p.to), p.label.tag),
+            (_, Some((p, _)), ..) => (WaitKind::Send, Some(p.to), Some(p.label.tag)),
             (_, _, [id], _) => match self.requests.get(*id).map(Request::wish) {
                 Some(wish) => wish,
-                None => (WaitKind::Receive, None, 0),
+                None => (WaitKind::Requests, None, None),
             },
             (.., Some(wanted)) => receive(wanted),
             _ => {
                 let missing = work.meeting.as_ref().map(Meeting::missing);
-                (WaitKind::Receive, missing, 0)
+                (WaitKind::Requests, missing, None)
             }
         };
-        (self.within.unwrap_or(kind), peer, tag)
+        match self.within {
+            // Its tag is none that a program gave.
+            Some(within) => (within, peer, None),
+            None => (kind, peer, tag),
+        }
     }
 
     /// After a failed call: what it had begun goes on without it.

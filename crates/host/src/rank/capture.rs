@@ -14,6 +14,7 @@ use mainstay_ckpt::kernel::Residency;
 use mainstay_ckpt::{FieldSpec, Plan};
 use mainstay_comm::layout::{Control, Status};
 use mainstay_control::target::words::Target;
+use mainstay_types::trace::What;
 use mainstay_types::wire::{ToRank, ToSupervisor};
 use mainstay_types::{Point, Version};
 
@@ -97,6 +98,7 @@ impl Rank {
             self.told_ready = true;
         }
         self.step = step;
+        self.trace(|t| t.now(What::Step(step)));
         let control = |word| self.segment.control(word);
         let own = self.segment.status(self.id, Status::Step);
         let target = Target {
@@ -186,6 +188,8 @@ impl Rank {
         }
         let header = Header::of(self.id, self.n, self.epoch, self.incarnation);
         let captured = writer.finish(header.at(due.version, self.step));
+        let (version, bytes) = (due.version, captured.image_bytes);
+        self.trace(|t| t.since(started, What::Capture { version, bytes }));
         self.injector.pass(Point::Captured);
         self.tell(&ToSupervisor::Captured {
             epoch: self.epoch,

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use mainstay_ckpt::Late;
 use mainstay_comm::layout::{Control, Status};
+use mainstay_types::trace::What;
 use mainstay_types::wire::{Restore, ToRank, ToSupervisor};
 use mainstay_types::{Epoch, Incarnation, Point, Step};
 
@@ -47,6 +48,7 @@ impl Rank {
         self.specs.clear();
         self.protects = false;
         self.told_ready = false;
+        self.agreements.clear();
         self.hashes.clear();
     }
 
@@ -79,6 +81,7 @@ impl Rank {
         let epoch = self.segment.control(Control::Epoch).load(Ordering::Acquire);
         let epoch = Epoch(u32::try_from(epoch).unwrap_or(u32::MAX));
         self.tell(&ToSupervisor::Ack { epoch })?;
+        self.trace(|t| t.now(What::Acknowledge));
         self.injector.pass(Point::Acknowledged);
         Ok(())
     }
@@ -90,6 +93,11 @@ impl Rank {
         fds: Vec<OwnedFd>,
     ) -> Result<bool, RankError> {
         self.owes_restored = true;
+        let version = restore.map(|restore| restore.version);
+        self.trace(|t| {
+            t.enters(self.epoch);
+            t.now(What::Enter { version });
+        });
         let Some(restore) = restore else {
             self.set_step(Step(0));
             self.endpoint.begin_epoch(self.epoch, incarnations, None)?;

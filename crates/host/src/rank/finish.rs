@@ -10,12 +10,13 @@ use std::sync::atomic::Ordering;
 use mainstay_comm::layout::Control;
 use mainstay_types::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use mainstay_types::report::check_key;
+use mainstay_types::trace::What;
 use mainstay_types::wire::{ToRank, ToSupervisor};
 use mainstay_types::{Point, WaitKind};
 
 use super::{Rank, RankError};
-use crate::publish;
 use crate::shm::{Blob, Segment};
+use crate::{publish, sys};
 
 /// What becomes of a rank that asks for an input.
 #[derive(Debug)]
@@ -126,6 +127,7 @@ impl Rank {
         let Some(link) = self.link.clone() else {
             return self.finish_alone(bytes);
         };
+        let started = sys::now_ns();
         self.tell_restored()?;
         self.hand_in_late()?;
         let failed = |action| RankError::io(action);
@@ -153,6 +155,7 @@ impl Rank {
             rank.endpoint.progress()?;
             rank.hand_in_late()
         })?;
+        self.trace(|t| t.since(started, What::Finish));
         self.finished = true;
         self.injector.pass(Point::Finished);
         Ok(())

@@ -94,8 +94,20 @@ impl Link {
 
     /// Waits for the next message.
     pub(crate) fn hear(&self) -> Result<(ToRank, Vec<OwnedFd>), RankError> {
-        let (bytes, fds) =
-            self.connection.receive().map_err(RankError::io("hear from the launcher"))?;
+        let heard = self.connection.receive().map_err(RankError::io("hear from the launcher"))?;
+        Self::decoded(heard)
+    }
+
+    /// The next message, if there is one.
+    pub(crate) fn try_hear(&self) -> Result<Option<ToRank>, RankError> {
+        match self.connection.try_receive() {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(RankError::io("hear from the launcher")(error)),
+            Ok(heard) => Self::decoded(heard).map(|(message, _)| Some(message)),
+        }
+    }
+
+    fn decoded((bytes, fds): (Vec<u8>, Vec<OwnedFd>)) -> Result<(ToRank, Vec<OwnedFd>), RankError> {
         if bytes.is_empty() {
             return Err(RankError::LauncherGone);
         }

@@ -4,6 +4,7 @@
 //! used only between an epoch's opening and the next acknowledgement. Deliberately absent: types of
 //! the program's data, and every decision of the job.
 
+mod agree;
 mod arenas;
 mod capture;
 mod entry;
@@ -14,19 +15,20 @@ mod inject;
 mod link;
 mod restore;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use mainstay_ckpt::FieldSpec;
 use mainstay_comm::layout::{Control, Layout};
-use mainstay_types::wire::{ToRank, ToSupervisor};
+use mainstay_types::wire::{Group, ToRank, ToSupervisor};
 use mainstay_types::{Epoch, Incarnation, Point, Rank as RankId, Step, Version, WaitKind};
 
 use self::arenas::Arenas;
 use self::inject::Injector;
 use self::link::{Invitation, Link};
-use crate::endpoint::{Endpoint, EndpointConfig};
-use crate::shm::{Segment, futex};
+use crate::endpoint::{Endpoint, EndpointConfig, Tracer};
+use crate::shm::{Segment, Tape, futex};
 
 pub use self::capture::{Due, Fill, Stepped};
 pub use self::error::RankError;
@@ -52,6 +54,8 @@ pub struct Rank {
     /// `None` without a launcher.
     link: Option<Rc<Link>>,
     audit: bool,
+    /// Of the job's random numbers.
+    seed: u64,
     epoch: Epoch,
     step: Step,
     restoring: Option<Restoring>,
@@ -64,7 +68,11 @@ pub struct Rank {
     /// Whether the launcher knows that this entry captures.
     told_ready: bool,
     finished: bool,
+    /// How many agreements of each group this entry has come to.
+    agreements: BTreeMap<Group, u64>,
     hashes: Vec<u64>,
+    /// Where what is done is recorded, if it is.
+    tracer: Option<Rc<Tracer>>,
     /// Where results go without a launcher.
     alone_output: Option<std::path::PathBuf>,
 }
@@ -91,9 +99,9 @@ impl Rank {
 
     fn join_launcher(invitation: &Invitation) -> Result<Self, RankError> {
         let (link, welcome, fds) = Link::join(invitation)?;
-        let (n, ring_bytes, may_spin, audit, injections) = match welcome {
-            ToRank::Welcome { n, ring_bytes, may_spin, audit, injections, .. } => {
-                (n, ring_bytes, may_spin, audit, injections)
+        let (n, ring_bytes, may_spin, audit, seed, places, injections) = match welcome {
+            ToRank::Welcome { n, ring_bytes, may_spin, audit, seed, tape, injections, .. } => {
+                (n, ring_bytes, may_spin, audit, seed, tape, injections)
             }
             ToRank::Refused { why } => return Err(RankError::Join(why)),
             _ => return Err(RankError::Join("the launcher does not welcome".to_owned())),
@@ -101,7 +109,8 @@ impl Rank {
         let bad = |what: &str| RankError::Join(format!("the launcher's segment {what}"));
         let ring_bytes = usize::try_from(ring_bytes).map_err(|_| bad("is too large"))?;
         let layout = Layout::new(n, ring_bytes).map_err(|error| bad(&error.to_string()))?;
-        let fd = fds.into_iter().next().ok_or_else(|| bad("did not come"))?;
+        let mut fds = fds.into_iter();
+        let fd = fds.next().ok_or_else(|| bad("did not come"))?;
         let id = invitation.rank;
         if id.0 >= n {
             return Err(bad("has no such rank"));
@@ -112,7 +121,7 @@ impl Rank {
         let _noticed_later = segment.claim(id);
         let injector = Rc::new(Injector::new(Rc::clone(&segment), id, injections));
         let link = Rc::new(link);
-        let rank = Self::assemble(
+        let mut rank = Self::assemble(
             id,
             invitation.incarnation,
             segment,
@@ -120,6 +129,14 @@ impl Rank {
             (may_spin, audit),
             Some(link),
         );
+        rank.seed = seed;
+        // A rank that cannot record what it does does it all the same.
+        let tape = fds.next().filter(|_| places > 0).map(|fd| Tape::join(fd, places));
+        if let Some(Ok(tape)) = tape {
+            let tracer = Rc::new(Tracer::new(tape, invitation.incarnation));
+            rank.endpoint.trace_with(Rc::clone(&tracer));
+            rank.tracer = Some(tracer);
+        }
         if invitation.incarnation > Incarnation(0) {
             rank.injector.pass(Point::Respawned);
         }
@@ -165,6 +182,7 @@ impl Rank {
             arenas: Arenas::default(),
             link,
             audit,
+            seed: 0,
             epoch: Epoch(0),
             step: Step(0),
             restoring: None,
@@ -174,7 +192,9 @@ impl Rank {
             protects: false,
             told_ready: false,
             finished: false,
+            agreements: BTreeMap::new(),
             hashes: Vec::new(),
+            tracer: None,
             alone_output: None,
         }
     }
@@ -189,6 +209,12 @@ impl Rank {
     #[must_use]
     pub fn size(&self) -> usize {
         self.n as usize
+    }
+
+    /// The seed of the job's random numbers; 0 without a launcher.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// Steps completed in the current logical history.
@@ -238,8 +264,10 @@ impl Rank {
 
     /// Hears from the supervisor, and shows meanwhile that it is waited for.
     fn hear<T>(&self, talk: impl FnOnce() -> Result<T, RankError>) -> Result<T, RankError> {
-        self.segment.begin_wait(self.id, WaitKind::Supervisor, None, 0);
+        self.segment.begin_wait(self.id, WaitKind::Supervisor, None, None);
+        self.trace(|t| t.sleeps(WaitKind::Supervisor, None, None));
         let heard = talk();
+        self.trace(Tracer::wakes);
         self.segment.end_wait(self.id);
         heard
     }
@@ -255,7 +283,8 @@ impl Rank {
         let segment = Rc::clone(&self.segment);
         let bell = segment.bell(self.id);
         let waiting = segment.waiting(self.id);
-        segment.begin_wait(self.id, kind, None, 0);
+        segment.begin_wait(self.id, kind, None, None);
+        self.trace(|t| t.sleeps(kind, None, None));
         let outcome = loop {
             waiting.store(1, Ordering::SeqCst);
             let seen = bell.load(Ordering::SeqCst);
@@ -275,8 +304,16 @@ impl Rank {
             }
         };
         waiting.store(0, Ordering::SeqCst);
+        self.trace(Tracer::wakes);
         segment.end_wait(self.id);
         outcome
+    }
+
+    /// Tells the tracer, if there is one.
+    fn trace(&self, tell: impl FnOnce(&Tracer)) {
+        if let Some(tracer) = &self.tracer {
+            tell(tracer);
+        }
     }
 
     /// Sleeps until the epoch is raised.

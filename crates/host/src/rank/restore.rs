@@ -4,9 +4,11 @@
 //! Deliberately absent: the copying, which is the image's; another copy after a damaged one, which
 //! comes with another epoch.
 
+use mainstay_types::trace::What;
 use mainstay_types::wire::ToSupervisor;
 
 use super::{ImageReader, Rank, RankError};
+use crate::sys;
 
 impl Rank {
     /// The reader of the version that is being restored. Begins a call that [`Rank::restored`]
@@ -42,7 +44,12 @@ impl Rank {
         outcome: Result<(), RankError>,
         took: std::time::Duration,
     ) -> Result<(), RankError> {
-        self.restore_ns += u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.restore_ns += took_ns;
+        if let (Some(version), Ok(())) = (self.restored_version(), &outcome) {
+            let start_ns = sys::now_ns().saturating_sub(took_ns);
+            self.trace(|t| t.since(start_ns, What::Restore { version }));
+        }
         let Some(restoring) = &mut self.restoring else {
             return outcome;
         };

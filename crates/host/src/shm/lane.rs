@@ -24,11 +24,11 @@ impl Segment {
         self.status(rank, Status::InCall).store(0, Ordering::Relaxed);
     }
 
-    /// Tells what `rank`, which is the caller, starts to wait for.
-    pub fn begin_wait(&self, rank: Rank, kind: WaitKind, peer: Option<Rank>, tag: u32) {
+    /// Tells what `rank`, which is the caller, starts to wait for; no peer is any, no tag is any.
+    pub fn begin_wait(&self, rank: Rank, kind: WaitKind, peer: Option<Rank>, tag: Option<u32>) {
         let put = |word, value| self.status(rank, word).store(value, Ordering::Relaxed);
         put(Status::WaitPeer, peer.map_or(0, |peer| u64::from(peer.0) + 1));
-        put(Status::WaitTag, tag.into());
+        put(Status::WaitTag, tag.map_or(u64::MAX, u64::from));
         bump(self.status(rank, Status::WaitSeq));
         // Who sees the kind also sees what belongs to it.
         self.status(rank, Status::WaitKind).store(kind.code(), Ordering::Release);

@@ -13,11 +13,13 @@ mod lane;
 mod memory;
 mod owner;
 mod segment;
+mod tape;
 
 pub use arena::{Arena, allocate_arena};
 pub use blob::Blob;
 pub use owner::OWNER_DIED;
 pub use segment::{Area, Segment};
+pub use tape::Tape;
 
 pub(crate) use lane::bump;
 pub(crate) use memory::prefer_large_pages;

@@ -274,6 +274,7 @@ impl Segment {
             self.waiting(rank).store(0, Ordering::SeqCst);
             clear(self.status(rank, Status::WaitKind));
             clear(self.status(rank, Status::CapVersion));
+            clear(self.status(rank, Status::Held));
             for peer in Rank::all(self.layout.n()) {
                 clear(self.tail(rank, peer));
                 clear(self.head(rank, peer));
@@ -285,15 +286,24 @@ impl Segment {
         }
     }
 
-    /// Whether every ring is empty: nothing is under way between ranks.
+    /// Whether every ring is empty, or begins with a message that its reader has no memory for:
+    /// nothing is under way between ranks that wait.
     #[must_use]
-    pub fn rings_empty(&self) -> bool {
+    pub fn rings_at_rest(&self) -> bool {
         let all = || Rank::all(self.layout.n());
-        all().all(|from| {
-            all().all(|to| {
-                let head = self.head(from, to).load(Ordering::Acquire);
-                head == self.tail(to, from).load(Ordering::Acquire)
-            })
+        all().all(|to| {
+            let is_filled = |from: &Rank| {
+                let head = self.head(*from, to).load(Ordering::Acquire);
+                head != self.tail(to, *from).load(Ordering::Acquire)
+            };
+            all().filter(is_filled).count() as u64 == self.held(to)
         })
+    }
+
+    /// How many rings to a rank begin with a message that it has no memory for, as it saw before it
+    /// fell asleep.
+    #[must_use]
+    pub fn held(&self, rank: Rank) -> u64 {
+        self.status(rank, Status::Held).load(Ordering::Acquire)
     }
 }

@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mainstay_comm::layout::Layout;
-use mainstay_control::Policy;
+use mainstay_control::{DiskMode, Policy};
 use mainstay_types::inject::Injection;
-use mainstay_types::limits::{RANKS_MAX, RING_BYTES_MIN};
+use mainstay_types::limits::{RANKS_MAX, RING_BYTES_MIN, TRACE_RECORD_BYTES};
 use mainstay_types::{JobId, duration, exit};
 
 use super::Outcome;
 use super::latest::latest;
 use super::resume::check;
 use super::stdin::{TAKEN_MAX, Taken};
-use crate::procfs;
+use crate::{procfs, sys};
 
 /// When to checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,15 @@ pub enum Every {
     Steps(u64),
     /// After so long.
     Period(Duration),
+}
+
+/// When a job ends, whatever it has reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// The time until then, from the making of the plan.
+    pub left: Duration,
+    /// What is said then, such as `the time limit of 4 h is reached`.
+    pub why: String,
 }
 
 /// Which job to go on with.
@@ -52,8 +61,14 @@ pub struct Config {
     pub directory: Option<PathBuf>,
     /// When to checkpoint.
     pub every: Every,
-    /// Mean time between failures, if declared.
+    /// Which versions go to disk.
+    pub disk: DiskMode,
+    /// Mean time between failures of ranks, if declared.
     pub mtbf: Option<Duration>,
+    /// That of the launcher or its machine, if declared.
+    pub machine_mtbf: Option<Duration>,
+    /// When the job ends, whatever it has reached.
+    pub limit: Option<Limit>,
     /// Which job to go on with.
     pub resume: Option<Resume>,
     /// How often ranks are looked at.
@@ -66,10 +81,14 @@ pub struct Config {
     pub rejoin_within: Duration,
     /// Faults to inflict.
     pub injections: Vec<Injection>,
+    /// The seed of the job's random numbers.
+    pub seed: u64,
     /// Whether message hashes are logged.
     pub audit: bool,
     /// Whether versions are taken at all.
     pub checkpoints: bool,
+    /// Records of each rank's trace that are kept, a power of two; 0 for no trace.
+    pub trace_records: u64,
     /// Program and arguments.
     pub command: Vec<OsString>,
 }
@@ -93,6 +112,8 @@ pub struct Plan {
     /// Whether the directory is the job's own, removed on success.
     pub(crate) own_directory: bool,
     pub(crate) layout: Layout,
+    /// When the job ends, on the clock of [`sys::now`].
+    pub(crate) ends: Option<Duration>,
     /// Whether it is a twin: it publishes nothing, and keeps what its rank 0 read.
     pub(crate) is_twin: bool,
     /// What rank 0 reads before the standard input of this process.
@@ -119,7 +140,9 @@ impl Plan {
         }
         let memory_available = procfs::memory_available();
         let ring_bytes = ring_bytes(n);
-        let per_rank = u64::from(n).saturating_mul(ring_bytes as u64) + PROCESS_BYTES;
+        let tape_bytes = config.trace_records.saturating_mul(TRACE_RECORD_BYTES as u64);
+        let rings_bytes = u64::from(n).saturating_mul(ring_bytes as u64);
+        let per_rank = rings_bytes.saturating_add(tape_bytes) + PROCESS_BYTES;
         let memory_needed = u64::from(n).saturating_mul(per_rank);
         if let Some(available) = memory_available.filter(|available| *available < memory_needed) {
             let (needed, available) = (mib(memory_needed), mib(available));
@@ -141,6 +164,7 @@ impl Plan {
             directory: None,
             own_directory: config.directory.is_none(),
             layout,
+            ends: config.limit.as_ref().map(|limit| sys::now().saturating_add(limit.left)),
             is_twin: false,
             input: Taken::default(),
             memory_needed,
@@ -192,6 +216,7 @@ impl Plan {
             resume: None,
             injections: Vec::new(),
             checkpoints: false,
+            trace_records: 0,
             ..self.config.clone()
         };
         Self { config, directory: None, own_directory: false, is_twin: true, ..self.clone() }
@@ -218,14 +243,22 @@ impl Plan {
     pub fn facts(&self) -> Vec<(String, String)> {
         let config = &self.config;
         let words: Vec<_> = config.command.iter().map(|word| word.to_string_lossy()).collect();
+        let auto = |mtbf: Option<Duration>| match mtbf {
+            Some(mtbf) => format!("auto for one failure in {}", duration::format(mtbf)),
+            None => "auto, about 1 % of the time".to_owned(),
+        };
         let every = match config.every {
-            Every::Auto => match config.mtbf {
-                Some(mtbf) => format!("auto for one failure in {}", duration::format(mtbf)),
-                None => "auto, about 1 % of the time".to_owned(),
-            },
+            Every::Auto => auto(config.mtbf),
             Every::Steps(steps) => format!("{steps} steps"),
             Every::Period(period) => duration::format(period),
         };
+        let disk = match config.disk {
+            DiskMode::Auto => auto(config.machine_mtbf),
+            DiskMode::Each => "each version".to_owned(),
+            DiskMode::Every(period) => duration::format(period),
+        };
+        let limit = config.limit.as_ref();
+        let limit = limit.map_or("none".to_owned(), |limit| duration::format(limit.left));
         let available = self.memory_available.map_or_else(|| "unknown".to_owned(), mib);
         let directory = self.directory.as_ref().map_or_else(String::new, |d| {
             format!(
@@ -241,7 +274,10 @@ impl Plan {
             ("memory", format!("{} to start of {available} available", mib(self.memory_needed))),
             ("directory", directory),
             ("interval", every),
+            ("on disk", disk),
+            ("time limit", limit),
             ("policy", config.policy.name().to_owned()),
+            ("seed", config.seed.to_string()),
             ("max restarts", config.max_restarts.to_string()),
             ("environment", "MAINSTAY_SOCKET, MAINSTAY_TOKEN, MAINSTAY_RANK, MAINSTAY_SIZE, MAINSTAY_INCARNATION".to_owned()),
         ];

@@ -58,7 +58,8 @@ enum Task {
 pub(crate) enum Report {
     /// Shards and manifest are written aside; it waits for [`Drain::publish`].
     Aside(Version),
-    Published(Version),
+    /// It is published; the processor time that writing it took, without digests.
+    Published(Version, Duration),
     Failed(Version, String),
     /// The digest of the program's file.
     Program([u8; 32]),
@@ -248,6 +249,7 @@ impl Worker {
             self.input_digest(&mut write.manifest, name, blob)?;
         }
         let manifest = write.manifest;
+        let cpu = sys::thread_cpu();
         let aside = aside_name(manifest.version);
         // Before its shards: what a launcher leaves that dies in between is known by it.
         let declared = self.directory.write_new(&aside, |_| Ok(()));
@@ -283,7 +285,8 @@ impl Worker {
         self.directory
             .publish(&aside, &manifest_name(manifest.version))
             .map_err(|error| error.to_string())?;
-        self.report(Report::Published(manifest.version));
+        let cpu = sys::thread_cpu().saturating_sub(cpu);
+        self.report(Report::Published(manifest.version, cpu));
         Ok(())
     }
 

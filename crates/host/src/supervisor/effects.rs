@@ -6,6 +6,7 @@
 use std::sync::atomic::Ordering;
 
 use mainstay_comm::layout::Control;
+use mainstay_control::agreement;
 use mainstay_control::{Effect, FenceReason, Hints, Input};
 use mainstay_types::event::{Event, FailureRecord};
 use mainstay_types::wire::ToRank;
@@ -127,6 +128,7 @@ impl Supervisor<'_> {
 
     fn raise(&mut self, epoch: Epoch, reason: String) {
         let now = sys::now();
+        self.agreement(agreement::Input::Raised { epoch });
         self.segment.control(Control::Epoch).store(epoch.0.into(), Ordering::SeqCst);
         self.versions.withdraw(&self.segment);
         self.segment.ring_all();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use mainstay_control::Input;
 use mainstay_types::event::{Event, Stream};
 use mainstay_types::wire::ToSupervisor;
-use mainstay_types::{Rank, Step};
+use mainstay_types::{Rank, Step, exit};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::lines::Line;
@@ -144,6 +144,7 @@ impl Supervisor<'_> {
         let mut also = |at: Option<Duration>| next = at.map_or(next, |at| at.min(next));
         also(self.versions.due_in(now).map(|wait| now + wait));
         also(self.patience);
+        also(self.ends);
         also(self.faults.next());
         also(self.measure.look_again(now));
         also(self.observer.wants_status().then_some(self.next_status));
@@ -272,6 +273,12 @@ impl Supervisor<'_> {
             self.faults.remember_oom_kills();
             self.look_at_ranks(now);
         }
+        if self.ends.is_some_and(|ends| now >= ends) {
+            self.ends = None;
+            let why = self.plan.config.limit.as_ref().map(|limit| limit.why.clone());
+            self.feed(Input::GiveUp { code: exit::TIME_LIMIT, why: why.unwrap_or_default() });
+            self.work();
+        }
         self.strangers.tidy(now);
         self.fire_due(now);
         self.propose(now);
@@ -310,6 +317,7 @@ impl Supervisor<'_> {
             epoch: self.recovery.epoch(),
             ranks: ranks.collect(),
             newest: self.versions.newest(),
+            intervals: self.versions.intervals(),
             failures: self.summary.failures.len(),
         }
     }

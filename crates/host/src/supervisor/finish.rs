@@ -9,14 +9,14 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mainstay_comm::layout::Control;
+use mainstay_comm::layout::{Control, Counter};
 use mainstay_types::{Epoch, Rank, exit};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open};
 use sha2::{Digest, Sha256};
 
-use super::{Outcome, Supervisor};
+use super::{Outcome, Supervisor, Trace};
 use crate::publish::{self, Aside};
-use crate::shm::Blob;
+use crate::shm::{Blob, Tape};
 use crate::{procfs, sys};
 
 /// Killed children are waited for this long; a longer wait in the kernel may never end.
@@ -132,6 +132,7 @@ impl Supervisor<'_> {
             code = exit::DATA;
         }
         self.measure.ended(sys::now(), &mut self.summary);
+        self.summary.intervals = self.versions.advice(&self.summary.failures);
         let signals = &mut self.signals;
         let ended = self.versions.end(code == exit::OK, &mut || signals.presses_on());
         for event in ended.events {
@@ -144,6 +145,7 @@ impl Supervisor<'_> {
         summary.n = self.plan.config.n;
         summary.restarts = self.recovery.restarts();
         summary.not_injected = self.faults.not_injected(&self.segment);
+        summary.held_back = self.held_back();
         summary.points = self.faults.passages(&self.segment);
         summary.checkpoints = ended.checkpoints;
         summary.lost += summary.checkpoints.iter().map(|c| c.blocked_max).sum();
@@ -155,7 +157,17 @@ impl Supervisor<'_> {
         let audit = self.results.audit();
         let input = self.stdin.taken();
         let (kept, resumable) = (ended.kept, ended.resumable);
-        Outcome { job, summary, why, kept, resumable, audit, input }
+        let trace = (!self.tapes.is_empty()).then(|| Trace {
+            started: self.started,
+            tapes: self.tapes.iter().map(Tape::play).collect(),
+        });
+        Outcome { job, summary, why, kept, resumable, audit, input, trace }
+    }
+
+    /// Messages that waited for memory, over all ranks and incarnations.
+    fn held_back(&self) -> u64 {
+        let of = |rank| self.segment.counter(rank, Counter::Held).load(Ordering::Relaxed);
+        Rank::all(self.plan.config.n).map(of).sum()
     }
 
     /// Kills processes that ranks started, that left their group and that we inherited.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use mainstay_comm::layout::Status as Word;
 use mainstay_control::Input;
+use mainstay_control::agreement::{self, Question};
 use mainstay_types::event::{Event, Level};
 use mainstay_types::wire::{PROTOCOL, ToRank, ToSupervisor};
 use mainstay_types::{Epoch, Incarnation, Rank, Step, exit};
@@ -79,11 +80,15 @@ impl Supervisor<'_> {
             ring_bytes: self.plan.layout.ring_bytes() as u64,
             may_spin: self.plan.config.n as usize <= procfs::processors(),
             audit: self.plan.config.audit,
+            seed: self.plan.config.seed,
+            tape: self.plan.config.trace_records,
             injections: self.faults.of(rank),
         };
-        let segment = Arc::clone(&self.segment);
+        let (segment, tapes) = (Arc::clone(&self.segment), Arc::clone(&self.tapes));
         if let Some(fd) = segment.fd() {
-            self.answer_with(rank, &welcome, &[fd]);
+            let tape = tapes.get(rank.index()).map(AsFd::as_fd);
+            let fds: Vec<_> = [fd].into_iter().chain(tape).collect();
+            self.answer_with(rank, &welcome, &fds);
         }
         self.versions.program(pid);
         self.tell(&Event::RankUp { rank, incarnation, pid });
@@ -97,6 +102,10 @@ impl Supervisor<'_> {
         match message {
             ToSupervisor::Hello { .. } => {}
             ToSupervisor::Ack { epoch } => self.feed(Input::Ack { rank, epoch }),
+            ToSupervisor::Agree { epoch, group, round, ok } => {
+                let question = Question { group, round };
+                self.agreement(agreement::Input::Arrived { rank, epoch, question, ok });
+            }
             ToSupervisor::Arena { epoch, slot, bytes } => self.arena(rank, epoch, slot, bytes),
             ToSupervisor::Captured { .. } => self.captured(rank, message),
             ToSupervisor::Late { epoch, version, bytes, crc } => {

@@ -7,6 +7,7 @@
 //! those that were killed and that the kernel does not let go, which a note names.
 //! Deliberately absent: protocol decisions (`control`, `ckpt`) and output (`cli`).
 
+mod agree;
 mod config;
 mod deaths;
 mod drain;
@@ -38,11 +39,12 @@ use std::time::Duration;
 
 use mainstay_comm::layout::Control;
 use mainstay_control::evidence::{Evidence, Options};
-use mainstay_control::{Config as RecoveryConfig, Effect, Input, Recovery};
-use mainstay_types::event::{Event, Level, Summary};
+use mainstay_control::{Agreements, Config as RecoveryConfig, Effect, Input, Recovery};
+use mainstay_types::event::{Event, Interval, Level, Summary};
+use mainstay_types::trace::Playback;
 use mainstay_types::{Epoch, Incarnation, JobId, Rank, Step, Version, exit};
 
-pub use self::config::{Config, Every, Plan, Refusal, Resume};
+pub use self::config::{Config, Every, Limit, Plan, Refusal, Resume};
 use self::early::Early;
 use self::faults::Faults;
 use self::finish::Results;
@@ -56,7 +58,7 @@ use self::stdin::Stdin;
 pub use self::stdin::Taken;
 use self::strangers::Strangers;
 use self::versions::Versions;
-use crate::shm::Segment;
+use crate::shm::{Segment, Tape};
 use crate::socket::Listener;
 use crate::sys::{self, Guardian};
 
@@ -104,6 +106,8 @@ pub struct Status {
     pub ranks: Vec<RankStatus>,
     /// The newest version that can be restored.
     pub newest: Option<(Version, Step, Level)>,
+    /// How often each level gets a version, and why.
+    pub intervals: Vec<Interval>,
     /// Failures so far.
     pub failures: usize,
 }
@@ -138,6 +142,17 @@ pub struct Outcome {
     pub audit: Vec<Vec<u64>>,
     /// What a twin's rank 0 was given; see [`Plan::after`].
     pub input: Taken,
+    /// What the ranks recorded, if the run was traced.
+    pub trace: Option<Trace>,
+}
+
+/// What all ranks recorded.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// When the run began, on the clock of the records.
+    pub started: Duration,
+    /// Each rank's tape.
+    pub tapes: Vec<Playback>,
 }
 
 /// A job whose directory is open, and locked if it has one.
@@ -191,8 +206,9 @@ pub fn supervise(plan: &Plan, opened: Opened, observer: &mut dyn Observer) -> Ou
             let policy = plan.config.policy.name();
             let (exit, n) = (exit::INTERNAL, plan.config.n);
             let summary = Summary { exit, policy, n, ..Summary::default() };
-            let (audit, input) = (Vec::new(), Taken::default());
-            Outcome { job: plan.job, summary, why, kept: None, resumable: None, audit, input }
+            let (audit, input, job) = (Vec::new(), Taken::default(), plan.job);
+            let (kept, resumable, trace) = (None, None, None);
+            Outcome { job, summary, why, kept, resumable, audit, input, trace }
         }
     }
 }
@@ -203,6 +219,7 @@ struct Grounds {
     segment: Arc<Segment>,
     listener: Listener,
     signals: Signals,
+    tapes: Arc<[Tape]>,
 }
 
 impl Grounds {
@@ -215,7 +232,10 @@ impl Grounds {
         segment.control(Control::Epoch).store(first.0.into(), std::sync::atomic::Ordering::SeqCst);
         let secret = config::random().map_err(std::io::Error::other)?;
         let listener = Listener::bind(&format!("mainstay/{}", JobId(secret)))?;
-        Ok(Self { guardian, segment, listener, signals: Signals::register()? })
+        let traced = Rank::all(plan.config.n).filter(|_| plan.config.trace_records > 0);
+        let tapes = traced.map(|_| Tape::create(plan.config.trace_records));
+        let tapes = tapes.collect::<std::io::Result<Vec<_>>>()?.into();
+        Ok(Self { guardian, segment, listener, signals: Signals::register()?, tapes })
     }
 }
 
@@ -226,12 +246,15 @@ struct Supervisor<'a> {
     observer: &'a mut dyn Observer,
     flow: Flow,
     segment: Arc<Segment>,
+    /// One for each rank, if the run is traced.
+    tapes: Arc<[Tape]>,
     early: Option<Early>,
     listener: Listener,
     guardian: Guardian,
     signals: Signals,
     stdin: Stdin,
     recovery: Recovery,
+    agreements: Agreements,
     queue: VecDeque<Effect>,
     evidence: Evidence,
     next_tick: Duration,
@@ -251,13 +274,15 @@ struct Supervisor<'a> {
     summary: Summary,
     /// When patience ends, once ranks were asked to end.
     patience: Option<Duration>,
+    /// When the job ends, whatever it has reached.
+    ends: Option<Duration>,
     end: Option<(u8, String)>,
 }
 
 impl<'a> Supervisor<'a> {
     fn new(plan: Plan, opened: Opened, grounds: Grounds, observer: &'a mut dyn Observer) -> Self {
         let Opened { versions, first } = opened;
-        let Grounds { guardian, segment, listener, signals } = grounds;
+        let Grounds { guardian, segment, listener, signals, tapes } = grounds;
         let config = &plan.config;
         let n = config.n;
         let options = Options {
@@ -277,6 +302,7 @@ impl<'a> Supervisor<'a> {
             signals,
             stdin: Stdin::new(plan.input.clone(), plan.is_twin),
             recovery: Recovery::new(recovery, first),
+            agreements: Agreements::new(first),
             queue: VecDeque::new(),
             evidence: Evidence::new(n, options),
             next_tick: started + config.heartbeat,
@@ -293,8 +319,10 @@ impl<'a> Supervisor<'a> {
             faults: Faults::new(&config.injections, n),
             summary: Summary { policy: config.policy.name(), n, ..Summary::default() },
             patience: None,
+            ends: plan.ends,
             end: None,
             segment,
+            tapes,
             observer,
             plan,
         }
@@ -307,12 +335,16 @@ impl<'a> Supervisor<'a> {
             job: self.versions.job().to_string(),
             n: self.plan.config.n,
             policy: self.plan.config.policy.name(),
+            seed: self.plan.config.seed,
             command,
             directory: self.versions.path().map_or_else(String::new, |p| p.display().to_string()),
         });
         self.versions.start_drain();
         for note in self.versions.take_notes() {
             self.note(note);
+        }
+        if let Some(ends) = self.ends {
+            self.note(self.versions.prepares_end(sys::now(), ends));
         }
         // Without the thread, deaths are noticed by their pidfds alone.
         self.early = Early::start(Arc::clone(&self.segment)).ok();

@@ -268,8 +268,8 @@ impl Candidate {
         if let Some(difference) = was.differences(&now).first() {
             let told = told(&was, &now);
             return Err(format!(
-                "it is another one: {difference}{told}; give the same program and arguments, or \
-                 start without --resume"
+                "it is another one: {difference}{told}; give the same program, arguments and \
+                 --seed, or start without --resume"
             ));
         }
         let bad = all.iter().flat_map(|manifest| bad_shards(directory, manifest)).collect();
@@ -333,6 +333,7 @@ fn identity(plan: &Plan, job: JobId, launch: u32) -> Identity {
         job,
         launch,
         program: Program { path, sha256: [0; 32] },
+        seed: plan.config.seed,
         args: words.map(|word| word.as_bytes().to_vec()).collect(),
         inputs: Vec::new(),
     }

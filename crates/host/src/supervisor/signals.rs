@@ -10,16 +10,18 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::SigId;
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1};
 
 use crate::sys;
 
 /// The signals that the launcher acts on.
-const WATCHED: [i32; 6] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT];
+const WATCHED: [i32; 7] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGUSR1];
+/// Those among them that do not ask for the end.
+const OTHERS: [i32; 3] = [SIGTSTP, SIGCONT, SIGUSR1];
 
-/// Those among them that ask for the end.
+/// Those among the watched signals that ask for the end.
 pub fn wanted_signals() -> impl Iterator<Item = i32> {
-    WATCHED.into_iter().filter(|signal| ![SIGTSTP, SIGCONT].contains(signal))
+    WATCHED.into_iter().filter(|signal| !OTHERS.contains(signal))
 }
 
 #[derive(Debug)]
@@ -88,7 +90,7 @@ pub fn wait_or_signal(fd: BorrowedFd<'_>, limit: Option<Duration>) -> io::Result
         for signal in signals.take() {
             match signal {
                 SIGTSTP => sys::stop_self(),
-                SIGCONT => {}
+                SIGCONT | SIGUSR1 => {}
                 signal => return Ok(Some(signal)),
             }
         }

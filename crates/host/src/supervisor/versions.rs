@@ -6,6 +6,7 @@
 mod capture;
 mod disk;
 mod inputs;
+mod intervals;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -18,11 +19,12 @@ use std::time::Duration;
 
 use mainstay_ckpt::Identity;
 use mainstay_ckpt::ledger::{Choice, Effect, Input, Ledger, VoidReason};
-use mainstay_control::target::{Mode, Pace, Reason};
+use mainstay_control::target::{Mode, Pace, Terms, Why};
 use mainstay_types::event::{Checkpoint, Event, Level, VersionState};
-use mainstay_types::{Epoch, JobId, Rank, Step, Version, duration};
+use mainstay_types::{Epoch, JobId, Rank, Step, Version};
 
 pub(crate) use self::capture::Capture;
+use self::intervals::Told;
 use self::writer::Writer;
 use super::config::{Every, Plan, Refusal};
 use super::member::ArenaMemory;
@@ -56,8 +58,12 @@ pub(crate) struct Versions {
     writer: Writer,
     ledger: Ledger,
     pace: Pace,
-    /// The reasons for the interval that were told, each once.
-    reasons: Vec<std::mem::Discriminant<Reason>>,
+    /// The intervals and reasons that were told.
+    told_intervals: Told,
+    /// Why the version in capture was proposed.
+    why: Why,
+    /// When versions were committed, and whether they went to disk.
+    commits: Vec<(Duration, bool)>,
     identity: Identity,
     program: Option<Arc<File>>,
     program_known: bool,
@@ -100,6 +106,8 @@ impl Versions {
             Every::Steps(steps) => Mode::Steps(steps),
             Every::Period(period) => Mode::Every(period),
         };
+        let (mtbf, machine_mtbf) = (config.mtbf, config.machine_mtbf);
+        let terms = Terms { mode, disk: config.disk, mtbf, machine_mtbf, ends: plan.ends };
         let versions = Self {
             n: config.n,
             first,
@@ -110,8 +118,10 @@ impl Versions {
             any_manifest: found.any_manifest,
             writer: Writer::default(),
             ledger,
-            pace: Pace::new(mode, config.mtbf),
-            reasons: Vec::new(),
+            pace: Pace::new(terms),
+            told_intervals: Told::default(),
+            why: Why::default(),
+            commits: Vec::new(),
             identity: found.identity,
             program: None,
             program_known: false,
@@ -298,7 +308,10 @@ impl Versions {
                         drain.publish();
                     }
                 }
-                Effect::Published { version } => events.extend(self.published(version)),
+                Effect::Published { version } => {
+                    events.extend(self.published(version));
+                    events.extend(self.answer(version));
+                }
                 Effect::MemoryOnly { version, why } => events.extend(self.unwritten(version, &why)),
                 Effect::DiskAgain { version } => {
                     let missed = std::mem::take(&mut self.unwritten);
@@ -313,7 +326,7 @@ impl Versions {
                 Effect::Void { version, why } => events.extend(self.void(version, &why)),
             }
         }
-        events.extend(self.new_reason());
+        events.extend(self.new_intervals());
         events
     }
 
@@ -330,20 +343,6 @@ impl Versions {
                  memory alone"
             ),
         })
-    }
-
-    /// Tells why versions come as often as they do, when a reason comes into force for the first
-    /// time and is not what the user asked for.
-    fn new_reason(&mut self) -> Option<Event> {
-        let reason = self.pace.reason();
-        let kind = std::mem::discriminant(&reason);
-        let asked = matches!(reason, Reason::Steps(_) | Reason::Every(_) | Reason::First);
-        if asked || self.reasons.contains(&kind) {
-            return None;
-        }
-        self.reasons.push(kind);
-        let interval = duration::format(self.pace.interval()?);
-        Some(Event::Note { text: format!("a version every {interval}: {reason}") })
     }
 
     fn void(&mut self, version: Version, why: &VoidReason) -> Option<Event> {

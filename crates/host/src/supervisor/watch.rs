@@ -3,6 +3,7 @@
 //! Invariant: a sample is read from /proc and the rank's lane and from nothing else. Deliberately
 //! absent: judgement.
 
+use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ impl Supervisor<'_> {
     pub(super) fn look_at_ranks(&mut self, now: Duration) {
         self.look_at_the_killed(now);
         let samples: Vec<_> = (0..self.members.len()).filter_map(|i| self.sample(i)).collect();
-        let findings = self.evidence.tick(now, &samples, self.segment.rings_empty());
+        let at_rest = self.segment.rings_at_rest() && self.knows_who_agrees(&samples);
+        let findings = self.evidence.tick(now, &samples, at_rest);
         for (rank, health) in findings.ranks {
             match health {
                 Health::Warn(text) => self.note(format!("rank {rank}: {text}")),
@@ -35,8 +37,24 @@ impl Supervisor<'_> {
             }
         }
         if let Some(waits) = findings.deadlock {
-            self.feed(Input::Deadlock(who_waits(&waits)));
+            let mut who = who_waits(&waits);
+            let full = |rank: &Rank| self.segment.held(*rank) > 0;
+            if let Some(rank) = Rank::all(self.plan.config.n).find(full) {
+                let _infallible = write!(
+                    who,
+                    "; the memory of rank {rank} for messages that no receive asks for is full: \
+                     receive them earlier, or post receives before they come"
+                );
+            }
+            self.feed(Input::Deadlock(who));
         }
+    }
+
+    /// Whether every rank that waits in an agreement is known to have come to it.
+    fn knows_who_agrees(&self, samples: &[Sample]) -> bool {
+        let agrees = |wait: &Wait| wait.kind == WaitKind::Agree;
+        let mut in_one = samples.iter().filter(|sample| sample.wait.as_ref().is_some_and(agrees));
+        in_one.all(|sample| self.agreements.is_waiting(sample.rank))
     }
 
     fn sample(&self, i: usize) -> Option<Sample> {
@@ -97,6 +115,10 @@ impl Supervisor<'_> {
                 // Continued from outside while ranks may still be stopped: nothing to do beyond
                 // what the stop's return does.
                 libc::SIGCONT => {}
+                libc::SIGUSR1 => {
+                    let answer = self.versions.ask();
+                    self.note(format!("SIGUSR1: {answer}"));
+                }
                 signal => self.feed(Input::Stop { signal }),
             }
         }

@@ -71,12 +71,12 @@ fn ring_bytes_wrap_and_keep_their_checksum() {
 #[test]
 fn a_new_epoch_starts_with_empty_rings_and_no_waits() {
     let segment = Segment::create(layout(3)).unwrap();
-    assert!(segment.rings_empty());
+    assert!(segment.rings_at_rest());
     segment.head(Rank(2), Rank(1)).store(64, SeqCst);
     segment.waiting(Rank(0)).store(1, SeqCst);
-    assert!(!segment.rings_empty());
+    assert!(!segment.rings_at_rest());
     segment.reset_channels();
-    assert!(segment.rings_empty());
+    assert!(segment.rings_at_rest());
     assert_eq!(segment.waiting(Rank(0)).load(SeqCst), 0);
 }
 

@@ -6,7 +6,8 @@
 
 use mainstay_host::endpoint::{Arrived, From as Wanted, Group};
 
-use super::{Comm, Request, typed, whole};
+use super::elements::Elements;
+use super::{Comm, Request, whole};
 use crate::{Plain, Result};
 
 /// Any source, or any tag.
@@ -144,8 +145,10 @@ impl Comm {
     ) -> Result<(Vec<T>, Status)> {
         let wanted = self.wanted(source.into(), tag.into())?;
         let mut core = self.handle.communicating()?;
-        let (arrived, bytes) = core.rank.endpoint().recv_vec_from(wanted, self.context())?;
-        Ok((typed(&bytes)?, Status::new(&self.group, arrived)))
+        let mut room = Elements::over(Vec::new());
+        let endpoint = core.rank.endpoint();
+        let arrived = endpoint.recv_room_from(wanted, self.context(), &mut room)?;
+        Ok((room.values()?, Status::new(&self.group, arrived)))
     }
 
     /// Sends to one rank and receives from one, perhaps another, with one tag; neither waits for
@@ -175,9 +178,25 @@ impl Comm {
         source: impl Into<Source>,
         tag: impl Into<Tag>,
     ) -> Result<Request<T>> {
+        self.irecv_into(Vec::new(), source, tag)
+    }
+
+    /// As [`Comm::irecv`], into the memory of `buffer`. Its content does not matter; it comes back
+    /// as long as the message, in the same memory if its capacity suffices and the message had not
+    /// come before.
+    ///
+    /// # Errors
+    /// As [`Comm::recv`]; `buffer` is gone then, and also if the request is cancelled.
+    pub fn irecv_into<T: Plain>(
+        &self,
+        buffer: Vec<T>,
+        source: impl Into<Source>,
+        tag: impl Into<Tag>,
+    ) -> Result<Request<T>> {
         let wanted = self.wanted(source.into(), tag.into())?;
         let mut core = self.handle.communicating()?;
-        let id = core.rank.endpoint().irecv_from(wanted, self.context())?;
+        let room = Box::new(Elements::over(buffer));
+        let id = core.rank.endpoint().irecv_room(wanted, self.context(), room)?;
         Ok(self.request(id))
     }
 

@@ -8,7 +8,8 @@ use std::marker::PhantomData;
 
 use mainstay_host::endpoint::{Group, RequestId};
 
-use super::{Status, typed};
+use super::Status;
+use super::elements::Elements;
 use crate::job::Handle;
 use crate::{Plain, Result};
 
@@ -23,7 +24,8 @@ pub struct Request<T> {
 }
 
 impl<T: Plain> Request<T> {
-    /// Completes it; gives the message of a receive, nothing for a send.
+    /// Completes it; gives the message of a receive, nothing for a send, and what
+    /// [`Comm::isend_vec`](crate::Comm::isend_vec) was given.
     ///
     /// # Errors
     /// An interruption, or a message whose bytes are no whole number of elements.
@@ -37,8 +39,8 @@ impl<T: Plain> Request<T> {
     /// As [`Request::wait`].
     pub fn wait_from(self) -> Result<(Vec<T>, Option<Status>)> {
         let mut core = self.handle.communicating()?;
-        let (arrived, bytes) = core.rank.endpoint().complete(self.id)?;
-        Ok((typed(&bytes)?, arrived.map(|arrived| Status::new(&self.group, arrived))))
+        let (arrived, room) = core.rank.endpoint().complete(self.id)?;
+        Ok((Elements::of(room)?, arrived.map(|arrived| Status::new(&self.group, arrived))))
     }
 
     /// Whether it is complete, so that [`Request::wait`] returns at once.

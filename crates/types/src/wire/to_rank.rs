@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: questions; see `to_supervisor`.
 
-use super::{Early, cut, flag, get_early, put_early, slot};
+use super::{Early, Group, cut, flag, get_early, put_early, slot};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::event::Level;
 use crate::inject::Injection;
@@ -24,6 +24,10 @@ pub enum ToRank {
         may_spin: bool,
         /// Whether message hashes are to be logged.
         audit: bool,
+        /// The seed of the job's random numbers.
+        seed: u64,
+        /// Places of the rank's tape, whose memory is the second descriptor; 0 if nothing is traced.
+        tape: u64,
         /// Injections that concern this rank, with the number each has in the job.
         injections: Vec<(u32, Injection)>,
     },
@@ -59,6 +63,17 @@ pub enum ToRank {
     },
     /// The epoch was raised while you asked.
     Interrupted,
+    /// All of a group have arrived, and this is what they agree on.
+    Agreed {
+        /// The epoch of the agreement.
+        epoch: Epoch,
+        /// Who agreed.
+        group: Group,
+        /// The number of the agreement in the group.
+        round: u64,
+        /// Whether all said yes.
+        ok: bool,
+    },
     /// It cannot be given; the program fails for this reason.
     Refused {
         /// The reason and the mend.
@@ -97,9 +112,10 @@ impl ToRank {
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         match self {
-            Self::Welcome { job, n, ring_bytes, may_spin, audit, injections } => {
+            Self::Welcome { job, n, ring_bytes, may_spin, audit, seed, tape, injections } => {
                 w.u8(0).raw(&job.0).u32(*n).u64(*ring_bytes);
-                w.u8(u8::from(*may_spin)).u8(u8::from(*audit)).count(injections.len());
+                w.u8(u8::from(*may_spin)).u8(u8::from(*audit)).u64(*seed).u64(*tape);
+                w.count(injections.len());
                 for (number, injection) in injections {
                     w.u32(*number);
                     injection.encode(&mut w);
@@ -126,6 +142,11 @@ impl ToRank {
             }
             Self::Interrupted => {
                 w.u8(6);
+            }
+            Self::Agreed { epoch, group, round, ok } => {
+                w.u8(8).u32(epoch.0);
+                group.put(&mut w);
+                w.u64(*round).u8(u8::from(*ok));
             }
             Self::Refused { why } => {
                 w.u8(7).text(cut(why));
@@ -155,6 +176,12 @@ impl ToRank {
             5 => Self::InputReady { bytes: r.u64("input bytes")?, crc: r.u32("input checksum")? },
             6 => Self::Interrupted,
             7 => Self::Refused { why: r.text(TEXT_BYTES_MAX, "reason")? },
+            8 => Self::Agreed {
+                epoch: Epoch(r.u32("epoch")?),
+                group: Group::get(&mut r)?,
+                round: r.u64("round")?,
+                ok: flag(&mut r)?,
+            },
             other => {
                 let value = u64::from(other);
                 return Err(DecodeError::Unknown { what: "message kind", value, at: 0 });
@@ -168,12 +195,22 @@ impl ToRank {
         let mut job = [0; 16];
         job.copy_from_slice(r.raw(16, "job")?);
         let (n, ring_bytes) = (r.u32("ranks")?, r.u64("ring bytes")?);
-        let (may_spin, audit) = (flag(r)?, flag(r)?);
+        let (may_spin, audit, seed) = (flag(r)?, flag(r)?, r.u64("seed")?);
+        let tape = r.u64("places of the tape")?;
         let count = r.count(20, INJECTIONS_MAX, "injections")?;
         let injections = (0..count)
             .map(|_| Ok((r.u32("injection number")?, Injection::decode(r)?)))
             .collect::<Result<_, DecodeError>>()?;
-        Ok(Self::Welcome { job: JobId(job), n, ring_bytes, may_spin, audit, injections })
+        Ok(Self::Welcome {
+            job: JobId(job),
+            n,
+            ring_bytes,
+            may_spin,
+            audit,
+            seed,
+            tape,
+            injections,
+        })
     }
 }
 

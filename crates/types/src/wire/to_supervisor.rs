@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: answers; see `to_rank`.
 
-use super::{Early, cut, get_early, put_early, slot};
+use super::{Early, Group, cut, flag, get_early, put_early, slot};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::limits::{NAME_BYTES_MAX, RANKS_MAX, TEXT_BYTES_MAX};
 use crate::{Epoch, Incarnation, Rank, Step, Version};
@@ -22,6 +22,18 @@ pub enum ToSupervisor {
         incarnation: Incarnation,
         /// The process that runs the program, behind any wrapper.
         pid: u32,
+    },
+    /// I have come to an agreement of a group. Answered by
+    /// [`ToRank::Agreed`](super::ToRank::Agreed), unless the epoch is raised before all have come.
+    Agree {
+        /// The epoch.
+        epoch: Epoch,
+        /// Who agrees.
+        group: Group,
+        /// The number of the agreement in the group.
+        round: u64,
+        /// Whether I say yes.
+        ok: bool,
     },
     /// My last call of an older epoch has returned.
     Ack {
@@ -195,6 +207,11 @@ impl ToSupervisor {
             Self::Report { epoch, key, value } => w.u8(9).u32(epoch.0).text(key).text(cut(value)),
             Self::Output { epoch, path, why } => w.u8(10).u32(epoch.0).text(path).text(cut(why)),
             Self::Ready { epoch } => w.u8(15).u32(epoch.0),
+            Self::Agree { epoch, group, round, ok } => {
+                w.u8(16).u32(epoch.0);
+                group.put(w);
+                w.u64(*round).u8(u8::from(*ok))
+            }
             Self::Result { epoch, step, bytes, audit_bytes } => {
                 w.u8(11).u32(epoch.0).u64(step.0).u64(*bytes).u64(*audit_bytes)
             }
@@ -245,7 +262,7 @@ impl ToSupervisor {
             12 => Self::Panicked { message: r.text(TEXT_BYTES_MAX, "panic")? },
             13 => Self::Failed { message: r.text(TEXT_BYTES_MAX, "error")? },
             14 => Self::FinishedEarly,
-            1..=11 | 15 => {
+            1..=11 | 15 | 16 => {
                 let epoch = Epoch(r.u32("epoch")?);
                 Self::decode_of_epoch(kind, epoch, &mut r)?
             }
@@ -299,6 +316,9 @@ impl ToSupervisor {
                 value: r.text(TEXT_BYTES_MAX, "report value")?,
             },
             15 => Self::Ready { epoch },
+            16 => {
+                Self::Agree { epoch, group: Group::get(r)?, round: r.u64("round")?, ok: flag(r)? }
+            }
             10 => Self::Output {
                 epoch,
                 path: r.text(TEXT_BYTES_MAX, "output path")?,

@@ -73,10 +73,10 @@ fn a_deadlock_needs_all_ranks_and_a_running_job() {
 
 #[test]
 fn waits_have_codes_and_sentences() {
-    let kinds: Vec<_> = (0..8).map(WaitKind::from_code).collect();
-    assert_eq!((kinds[0], kinds[7]), (None, None));
+    let kinds: Vec<_> = (0..10).map(WaitKind::from_code).collect();
+    assert_eq!((kinds[0], kinds[9]), (None, None));
     assert_eq!(kinds[2], Some(WaitKind::Receive));
-    let sentences: Vec<_> = kinds[1..7]
+    let sentences: Vec<_> = kinds[1..9]
         .iter()
         .map(|kind| {
             let (peer, tag) = (Some(Rank(4)), None);
@@ -91,8 +91,12 @@ fn waits_have_codes_and_sentences() {
         "in finish for rank 4",
         "for the supervisor for rank 4",
         "until its deadline for rank 4",
+        "for one of several requests for rank 4",
+        "for all ranks to agree for rank 4",
     ];
     assert_eq!(sentences, expected);
+    let anyone = Wait { kind: WaitKind::Receive, peer: None, tag: Some(3), since_seq: 0 };
+    assert_eq!(anyone.to_string(), "to receive from any rank (tag 3)");
     let many: Vec<_> = (0..20)
         .map(|rank| (Rank(rank), waiting(rank, WaitKind::Collective, 0).wait.unwrap()))
         .collect();

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use mainstay_ckpt::ledger::{Effect, Input, VoidReason};
 use mainstay_comm::layout::{Control, Status};
+use mainstay_control::target::Due;
 use mainstay_control::target::words::Target;
 use mainstay_types::event::{Checkpoint, Event, Level, VersionState};
 use mainstay_types::wire::Early;
@@ -51,11 +52,12 @@ impl Versions {
             let steps: Vec<_> = words(segment, self.n)
                 .map(|word| Step(word.load(std::sync::atomic::Ordering::SeqCst)))
                 .collect();
-            let Some(step) = self.pace.due(now, &steps) else {
+            let Some(Due { step, durable, why }) = self.pace.due(now, &steps) else {
                 break;
             };
+            self.why = why;
             let mut effects = Vec::new();
-            self.ledger.step(Input::Propose { epoch: self.epoch, step }, &mut effects);
+            self.ledger.step(Input::Propose { epoch: self.epoch, step, durable }, &mut effects);
             let proposed = effects.iter().find_map(|effect| match effect {
                 Effect::Proposed { version, slot, .. } => Some((*version, *slot)),
                 _ => None,
@@ -69,6 +71,7 @@ impl Versions {
             target.publish(version, slot, step);
             if Target::holds(step, words(segment, self.n)) {
                 self.pace.held();
+                events.push(Event::Target { version, step });
                 break;
             }
             target.withdraw();
@@ -147,9 +150,12 @@ impl Versions {
             bytes: record.bytes(),
             blocked_max: record.blocked_max(),
             durable: None,
+            drain_cpu: None,
+            why: self.why.name(),
             state: VersionState::Committed,
         };
-        self.pace.committed(checkpoint.blocked_max);
+        self.commits.push((now, record.is_durable()));
+        self.pace.committed(now, checkpoint.blocked_max);
         self.told.insert(version, checkpoint.clone());
         Some(Event::Checkpoint(checkpoint))
     }

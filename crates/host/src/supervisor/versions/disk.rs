@@ -92,7 +92,12 @@ impl Versions {
         self.writer.heard(&report);
         match report {
             Report::Aside(version) => self.input(Input::Written { version }),
-            Report::Published(version) => self.input(Input::Published { version }),
+            Report::Published(version, cpu) => {
+                if let Some(checkpoint) = self.told.get_mut(&version) {
+                    checkpoint.drain_cpu = Some(cpu);
+                }
+                self.input(Input::Published { version })
+            }
             Report::Failed(version, why) => self.input(Input::WriteFailed { version, why }),
             Report::Program(sha256) => {
                 self.identity.program.sha256 = sha256;
@@ -120,10 +125,21 @@ impl Versions {
         checkpoint.level = Level::Disk;
         checkpoint.state = VersionState::Published;
         checkpoint.durable = committed_at.map(|at| sys::now().saturating_sub(at));
-        if let Some(took) = checkpoint.durable {
-            self.pace.drained(took);
+        if let (Some(took), Some(cpu)) = (checkpoint.durable, checkpoint.drain_cpu) {
+            self.pace.drained(took, cpu);
         }
         Some(Event::Checkpoint(checkpoint.clone()))
+    }
+
+    /// Hands the newest version to the drain, if it was to stay in memory, which ends now.
+    fn keep_newest(&mut self) -> Vec<Event> {
+        let newest = self.ledger.newest_restorable();
+        let spare =
+            |version: &Version| self.ledger.record(*version).is_some_and(|r| !r.is_durable());
+        match newest.filter(spare) {
+            Some(version) => self.input(Input::Keep { version }),
+            None => Vec::new(),
+        }
     }
 
     /// Waits until the newest version is on disk; whether somebody pressed on meanwhile.
@@ -156,7 +172,7 @@ impl Versions {
     /// Ends the drain and disposes of the directory. `pressed` tells whether somebody wants the end
     /// now.
     pub(crate) fn end(&mut self, success: bool, pressed: &mut dyn FnMut() -> bool) -> Ended {
-        let mut events = Vec::new();
+        let mut events = if success { Vec::new() } else { self.keep_newest() };
         let haste = !success && self.wait_for_last(&mut events, pressed);
         if !self.writer.end(haste, pressed) {
             let text = "a write to the checkpoint directory hangs and is left behind; files of it \
@@ -206,7 +222,7 @@ impl Supervisor<'_> {
                     self.pass(Point::ManifestWritten);
                     None
                 }
-                Report::Published(_) => Some(Point::Published),
+                Report::Published(..) => Some(Point::Published),
                 _ => None,
             };
             let events = self.versions.report(report);

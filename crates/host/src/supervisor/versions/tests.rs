@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 
-use mainstay_control::Policy;
+use mainstay_control::{DiskMode, Policy};
 use mainstay_types::Incarnation;
 
 use super::*;
@@ -29,7 +29,10 @@ fn plan(directory: PathBuf) -> Plan {
         max_restarts: 0,
         directory: Some(directory),
         every: Every::Steps(1),
+        disk: DiskMode::Each,
         mtbf: None,
+        machine_mtbf: None,
+        limit: None,
         resume: None,
         heartbeat: seconds(1),
         lost_after: seconds(1),
@@ -37,7 +40,9 @@ fn plan(directory: PathBuf) -> Plan {
         rejoin_within: seconds(1),
         injections: Vec::new(),
         audit: false,
+        seed: 0,
         checkpoints: true,
+        trace_records: 0,
         command: vec!["program".into()],
     };
     let mut plan = Plan::new(&config).unwrap();
@@ -61,7 +66,7 @@ fn hanging(name: &str) -> (Versions, Sender<()>) {
 fn commit(versions: &mut Versions, step: u64) -> (Version, Vec<Event>) {
     let (epoch, step) = (versions.epoch, Step(step));
     let mut effects = Vec::new();
-    versions.ledger.step(Input::Propose { epoch, step }, &mut effects);
+    versions.ledger.step(Input::Propose { epoch, step, durable: true }, &mut effects);
     versions.apply(effects);
     let version = versions.ledger.capturing().unwrap().version();
     let (fd, bytes) = allocate_arena(4096).unwrap();

@@ -75,7 +75,7 @@ fn frames_of_an_older_incarnation_are_dropped_and_counted() {
     b.begin_epoch(Epoch(1), &incarnations, None).unwrap();
     b.progress().unwrap();
     assert_eq!(world.segment.counter(B, Counter::Stale).load(SeqCst), 1);
-    assert!(world.segment.rings_empty());
+    assert!(world.segment.rings_at_rest());
 }
 
 #[test]

@@ -181,25 +181,6 @@ fn a_send_out_of_patience_before_it_began_never_happens() {
 }
 
 #[test]
-fn unexpected_messages_beyond_the_limit_wait_in_their_ring() {
-    let world = World::new(2);
-    let mut a = world.joined(A, 1, None);
-    let mut b = world.joined(B, 1, None);
-    b.set_unexpected_bytes_max(1000);
-    for i in 0..10 {
-        a.send(B, 0, i, &text(i.into(), 300)).unwrap();
-    }
-    b.progress().unwrap();
-    assert!(!b.progress().unwrap(), "three are kept, the fourth has no place");
-    assert!(!world.segment.rings_empty());
-    // A receive of a message that lies behind makes room only by those before it.
-    for i in 0..10 {
-        assert_eq!(b.recv_vec(A, 0, i), Ok(text(i.into(), 300)));
-    }
-    assert!(world.segment.rings_empty());
-}
-
-#[test]
 fn both_ends_hash_the_same_messages_whatever_the_order_of_arrival() {
     let hashes = |swap: bool| {
         ranks(3, move |e| {

@@ -4,6 +4,7 @@ mod boards;
 mod collective;
 mod cuts;
 mod failures;
+mod memory;
 mod messages;
 mod requests;
 mod wildcards;

@@ -1,6 +1,6 @@
 //! Nonblocking requests: they move while others wait, complete in any order, and are spent once.
 
-use mainstay_host::endpoint::CommError;
+use mainstay_host::endpoint::{CommError, From, Room};
 use mainstay_types::{Rank, Version};
 
 use super::world::{World, ranks, text};
@@ -78,4 +78,42 @@ fn a_request_is_spent_by_its_wait_and_gone_with_its_epoch() {
     e2.begin_epoch(mainstay_types::Epoch(2), &[mainstay_types::Incarnation(0)], None).unwrap();
     assert_eq!(e2.outstanding(), 0);
     assert_eq!(e2.wait(posted), Err(CommError::Interrupted));
+}
+
+#[test]
+fn what_is_lent_is_sent_from_and_received_into_where_it_is() {
+    let world = World::new(2);
+    let [mut a, mut b] = [A, B].map(|rank| world.joined(rank, 1, None));
+    let (big, small) = (text(1, 300_000), text(2, 10));
+    let places = [big.as_ptr(), small.as_ptr()];
+    let back = |room: Box<dyn Room>| {
+        let room: Box<dyn std::any::Any> = room;
+        *room.downcast::<Vec<u8>>().unwrap()
+    };
+    let sent = [big, small].map(|data| a.isend_room(B, 0, 0, Box::new(data)).unwrap());
+    // What is sent next waits behind what is lent.
+    a.set_patience(Some(std::time::Duration::from_millis(1)));
+    assert_eq!(a.send(B, 0, 0, b"late"), Err(CommError::Timeout));
+    let room = Vec::with_capacity(300_000);
+    let place = room.as_ptr();
+    let from = From { source: Some(A), tag: None };
+    let posted = b.irecv_room(from, 0, Box::new(room)).unwrap();
+    while a.test(sent[1]) == Ok(false) {
+        b.progress().unwrap();
+    }
+    for ((request, place), length) in sent.into_iter().zip(places).zip([300_000, 10]) {
+        let data = back(a.complete(request).unwrap().1);
+        assert_eq!((data.as_ptr(), data.len()), (place, length));
+    }
+    let (arrived, room) = b.complete(posted).unwrap();
+    let data = back(room);
+    assert_eq!((data.as_ptr(), arrived.unwrap().bytes), (place, 300_000));
+    assert_eq!(data, text(1, 300_000));
+    assert_eq!(b.recv_vec(A, 0, 0), Ok(text(2, 10)));
+    // Also when it has come before.
+    a.send(B, 0, 0, b"kept").unwrap();
+    b.progress().unwrap();
+    let posted = b.irecv_room(from, 0, Box::new(vec![9_u8; 100])).unwrap();
+    assert_eq!(back(b.complete(posted).unwrap().1), b"kept");
+    assert_eq!((a.outstanding(), b.outstanding()), (0, 0));
 }

@@ -15,6 +15,12 @@ fn tagged(tag: u32) -> From {
     From { source: None, tag: Some(tag) }
 }
 
+fn received(e: &mut Endpoint, from: From) -> (Arrived, Vec<u8>) {
+    let mut bytes = Vec::new();
+    let arrived = e.recv_room_from(from, 0, &mut bytes).unwrap();
+    (arrived, bytes)
+}
+
 #[test]
 fn what_came_first_is_received_first_whoever_sent_it() {
     let world = World::new(3);
@@ -28,7 +34,7 @@ fn what_came_first_is_received_first_whoever_sent_it() {
     let mut buffer = [0; 6];
     let first = a.recv_from(ANY, 0, &mut buffer).unwrap();
     assert_eq!((first.source, first.tag, &buffer), (Rank(2), 7, b"from c"));
-    let (second, bytes) = a.recv_vec_from(ANY, 0).unwrap();
+    let (second, bytes) = received(&mut a, ANY);
     assert_eq!((second.source, bytes.as_slice()), (B, b"from b".as_slice()));
     assert_eq!(a.iprobe(ANY, 0), Ok(None));
     // Another communicator is another world.
@@ -54,16 +60,16 @@ fn every_message_of_a_farm_is_received_once_and_in_the_order_of_its_source() {
         for turn in 0..3 * EACH {
             // By a blocking call, by one that was started before, and after a look.
             let (arrived, bytes) = match turn % 3 {
-                0 => e.recv_vec_from(ANY, 0).unwrap(),
+                0 => received(e, ANY),
                 1 => {
-                    let request = e.irecv_from(ANY, 0).unwrap();
+                    let request = e.irecv_room(ANY, 0, Box::<Vec<u8>>::default()).unwrap();
                     let (arrived, bytes) = e.complete(request).unwrap();
-                    (arrived.unwrap(), bytes)
+                    (arrived.unwrap(), bytes.bytes().to_vec())
                 }
                 _ => {
                     let seen = e.probe(ANY, 0).unwrap();
                     let exactly = From { source: Some(seen.source), tag: Some(seen.tag) };
-                    let (arrived, bytes) = e.recv_vec_from(exactly, 0).unwrap();
+                    let (arrived, bytes) = received(e, exactly);
                     assert_eq!(arrived, seen);
                     (arrived, bytes)
                 }
@@ -101,7 +107,7 @@ fn one_of_many_requests_is_waited_for() {
 fn a_receive_is_cancelled_before_its_message_comes_and_not_after() {
     let world = World::new(2);
     let (mut a, mut b) = pair(&world);
-    let gone = a.irecv_from(tagged(1), 0).unwrap();
+    let gone = a.irecv_room(tagged(1), 0, Box::<Vec<u8>>::default()).unwrap();
     let stays = a.irecv(B, 0, 1).unwrap();
     assert_eq!(a.cancel(gone), Ok(true));
     assert_eq!(a.wait(gone), Err(CommError::Spent));
@@ -114,7 +120,7 @@ fn a_receive_is_cancelled_before_its_message_comes_and_not_after() {
 
 /// A sends on what it got first, after its capture and before B's: that is in B's state.
 fn forwards(a: &mut Endpoint) -> (Arrived, Vec<u8>) {
-    let (arrived, bytes) = a.recv_vec_from(ANY, 0).unwrap();
+    let (arrived, bytes) = received(a, ANY);
     a.send(B, 0, 9, &bytes).unwrap();
     (arrived, bytes)
 }
