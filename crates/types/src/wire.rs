@@ -166,6 +166,7 @@ mod tests {
                 ring_bytes: 65536,
                 may_spin: true,
                 audit: false,
+                checks: true,
                 seed: 9,
                 tape: 1 << 18,
                 injections: injections.into_iter().zip(0..).map(|(i, k)| (k, i)).collect(),

@@ -80,6 +80,7 @@ impl Supervisor<'_> {
             ring_bytes: self.plan.layout.ring_bytes() as u64,
             may_spin: self.plan.config.n as usize <= procfs::processors(),
             audit: self.plan.config.audit,
+            checks: self.plan.config.message_checks,
             seed: self.plan.config.seed,
             tape: self.plan.config.trace_records,
             injections: self.faults.of(rank),

@@ -24,6 +24,8 @@ pub enum ToRank {
         may_spin: bool,
         /// Whether message hashes are to be logged.
         audit: bool,
+        /// Whether payloads are sent with a checksum.
+        checks: bool,
         /// The seed of the job's random numbers.
         seed: u64,
         /// Places of the rank's tape, whose memory is the second descriptor; 0 if nothing is traced.
@@ -112,9 +114,20 @@ impl ToRank {
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         match self {
-            Self::Welcome { job, n, ring_bytes, may_spin, audit, seed, tape, injections } => {
+            Self::Welcome {
+                job,
+                n,
+                ring_bytes,
+                may_spin,
+                audit,
+                checks,
+                seed,
+                tape,
+                injections,
+            } => {
                 w.u8(0).raw(&job.0).u32(*n).u64(*ring_bytes);
-                w.u8(u8::from(*may_spin)).u8(u8::from(*audit)).u64(*seed).u64(*tape);
+                w.u8(u8::from(*may_spin)).u8(u8::from(*audit)).u8(u8::from(*checks));
+                w.u64(*seed).u64(*tape);
                 w.count(injections.len());
                 for (number, injection) in injections {
                     w.u32(*number);
@@ -195,7 +208,8 @@ impl ToRank {
         let mut job = [0; 16];
         job.copy_from_slice(r.raw(16, "job")?);
         let (n, ring_bytes) = (r.u32("ranks")?, r.u64("ring bytes")?);
-        let (may_spin, audit, seed) = (flag(r)?, flag(r)?, r.u64("seed")?);
+        let (may_spin, audit, checks) = (flag(r)?, flag(r)?, flag(r)?);
+        let seed = r.u64("seed")?;
         let tape = r.u64("places of the tape")?;
         let count = r.count(20, INJECTIONS_MAX, "injections")?;
         let injections = (0..count)
@@ -207,6 +221,7 @@ impl ToRank {
             ring_bytes,
             may_spin,
             audit,
+            checks,
             seed,
             tape,
             injections,
