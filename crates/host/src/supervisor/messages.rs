@@ -103,9 +103,9 @@ impl Supervisor<'_> {
         match message {
             ToSupervisor::Hello { .. } => {}
             ToSupervisor::Ack { epoch } => self.feed(Input::Ack { rank, epoch }),
-            ToSupervisor::Agree { epoch, group, round, ok } => {
+            ToSupervisor::Agree { epoch, group, round, step, ok } => {
                 let question = Question { group, round };
-                self.agreement(agreement::Input::Arrived { rank, epoch, question, ok });
+                self.agreement(agreement::Input::Arrived { rank, epoch, question, step, ok });
             }
             ToSupervisor::Arena { epoch, slot, bytes } => self.arena(rank, epoch, slot, bytes),
             ToSupervisor::Captured { .. } => self.captured(rank, message),

@@ -73,8 +73,8 @@ pub enum ToRank {
         group: Group,
         /// The number of the agreement in the group.
         round: u64,
-        /// Whether all said yes.
-        ok: bool,
+        /// Whether all said yes; `None` if they were not all in one step.
+        ok: Option<bool>,
     },
     /// It cannot be given; the program fails for this reason.
     Refused {
@@ -159,7 +159,9 @@ impl ToRank {
             Self::Agreed { epoch, group, round, ok } => {
                 w.u8(8).u32(epoch.0);
                 group.put(&mut w);
-                w.u64(*round).u8(u8::from(*ok));
+                w.u64(*round).option(*ok, |w, ok| {
+                    w.u8(u8::from(ok));
+                });
             }
             Self::Refused { why } => {
                 w.u8(7).text(cut(why));
@@ -193,7 +195,7 @@ impl ToRank {
                 epoch: Epoch(r.u32("epoch")?),
                 group: Group::get(&mut r)?,
                 round: r.u64("round")?,
-                ok: flag(&mut r)?,
+                ok: r.option("answer", flag)?,
             },
             other => {
                 let value = u64::from(other);
