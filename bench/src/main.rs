@@ -85,7 +85,7 @@ const SUITES: &[(&str, &str, Measure)] = &[
     ("collectives", "allreduce, barrier and alltoall beside MPI", collectives::measure),
     ("idle", "the launcher's processor time while 64 ranks do nothing", idle::measure),
     ("messages", "ping-pong and bandwidth beside MPI and the hardware", messages::measure),
-    ("overhead", "real programs with checkpoints on, off, and bare; hours", overhead::measure),
+    ("overhead", "real programs with checkpoints on, off, and bare; takes long", overhead::measure),
     ("recovery", "phases of a recovery, and the restore against a plain copy", recovery::measure),
     ("start", "start and end of an empty program beside MPI", start::measure),
 ];

@@ -1,9 +1,9 @@
 //! Collectives of several communicators, blocking and not, on both sides of every cut.
 //!
-//! The prologue splits the ranks into rows and columns and duplicates the world. In step s every rank
-//! is in the collectives of [`Grid::step`] before its checkpoint. Those of [`Grid::crossing`] most
-//! ranks are in before their checkpoint and others, in turn, after theirs, with a communicator that is
-//! made there and used there alone; so these cross the cut of every version.
+//! The prologue splits the ranks into rows and columns and duplicates the world. In the collectives of
+//! step s every rank is before its checkpoint. In those of its crossing most ranks are before their
+//! checkpoint and others, in turn, after theirs, now and then on a communicator that is made and used
+//! there alone; so these cross the cut of every version.
 //!
 //! ```text
 //!   most      step s   crossing s   checkpoint s

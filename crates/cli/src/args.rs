@@ -118,6 +118,10 @@ pub(crate) struct Run {
     /// Run the job twice without faults and name the first step and rank whose messages differ.
     #[arg(long, conflicts_with_all = ["twin", "inject", "resume"])]
     pub(crate) audit: bool,
+    /// Whether the payload of each message is sent with a checksum and compared. Without it, large
+    /// messages are a little faster, and what memory flips in them goes unnoticed.
+    #[arg(long, value_enum, value_name = "on|off", default_value_t = Switch::On, hide_possible_values = true)]
+    pub(crate) message_checks: Switch,
     /// Seed of the random numbers that a program draws with `job.rng`; to resume a job, give its own.
     #[arg(long, value_name = "S", default_value_t = 0, value_parser = seed)]
     pub(crate) seed: u64,
@@ -175,6 +179,13 @@ Examples:
   mainstay run -n 4 --trace run.json ./solver input.mtx && mainstay trace run.json";
 
 const LATEST: &str = "latest";
+
+/// Whether something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PolicyName {

@@ -66,6 +66,7 @@ fn config(options: &args::Run) -> Config {
         injections: options.inject.clone().unwrap_or_default().0,
         seed: options.seed,
         audit: options.audit,
+        message_checks: options.message_checks == args::Switch::On,
         checkpoints: true,
         trace_records: trace::records(options),
         command: options.program.clone(),

@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 
 use mainstay_types::wire::Group;
-use mainstay_types::{Epoch, Rank};
+use mainstay_types::{Epoch, Rank, Step};
 
 /// One agreement of one epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +36,8 @@ pub enum Input {
         epoch: Epoch,
         /// The agreement that it has come to.
         question: Question,
+        /// The step that it is in.
+        step: Step,
         /// Whether it agrees.
         ok: bool,
     },
@@ -57,8 +59,8 @@ pub enum Effect {
         epoch: Epoch,
         /// Which agreement.
         question: Question,
-        /// Whether all agree.
-        ok: bool,
+        /// Whether all agree; `None` if they are not all in one step.
+        ok: Option<bool>,
     },
     /// An arrival was void.
     Dropped {
@@ -73,8 +75,8 @@ pub enum Effect {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Agreements {
     epoch: Epoch,
-    /// Flags of those that have arrived, by rank.
-    open: BTreeMap<Question, BTreeMap<Rank, bool>>,
+    /// Flags and steps of those that have arrived, by rank.
+    open: BTreeMap<Question, BTreeMap<Rank, (bool, Step)>>,
 }
 
 impl Agreements {
@@ -87,10 +89,10 @@ impl Agreements {
     /// Takes one input in and appends what is to be done.
     pub fn step(&mut self, input: Input, effects: &mut Vec<Effect>) {
         match input {
-            Input::Arrived { rank, epoch, question, ok } => {
+            Input::Arrived { rank, epoch, question, step, ok } => {
                 match self.refusal(rank, epoch, question) {
                     Some(what) => effects.push(Effect::Dropped { rank, what }),
-                    None => self.arrived(rank, question, ok, effects),
+                    None => self.arrived(rank, question, (ok, step), effects),
                 }
             }
             Input::Raised { epoch } => {
@@ -116,14 +118,22 @@ impl Agreements {
         self.is_waiting(rank).then_some("an agreement beside another")
     }
 
-    fn arrived(&mut self, rank: Rank, question: Question, ok: bool, effects: &mut Vec<Effect>) {
+    fn arrived(
+        &mut self,
+        rank: Rank,
+        question: Question,
+        (ok, step): (bool, Step),
+        effects: &mut Vec<Effect>,
+    ) {
         let arrived = self.open.entry(question).or_default();
-        arrived.insert(rank, ok);
+        arrived.insert(rank, (ok, step));
         if arrived.len() < question.group.members as usize {
             return;
         }
         let arrived = self.open.remove(&question).unwrap_or_default();
-        let ok = arrived.values().all(|ok| *ok);
+        // A version captured between the parts of two ranks would bring one of them back alone.
+        let together = arrived.values().all(|(_, other)| *other == step);
+        let ok = together.then(|| arrived.values().all(|(ok, _)| *ok));
         let epoch = self.epoch;
         effects.extend(arrived.into_keys().map(|rank| Effect::Tell { rank, epoch, question, ok }));
     }

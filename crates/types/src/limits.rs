@@ -20,7 +20,7 @@ pub const MESSAGE_BYTES_MAX: u64 = 1 << 40;
 /// prologue.
 pub const COMMUNICATORS_MAX: u32 = 1 << 30;
 /// Communicators whose collectives may go over boards: those of the lowest numbers.
-pub const BOARD_COMMUNICATORS: usize = 8;
+pub const BOARD_COMMUNICATORS: usize = 4;
 /// Smallest capacity of a ring, bytes.
 pub const RING_BYTES_MIN: usize = 64 * 1024;
 /// Bytes of protected data under one CRC.

@@ -137,7 +137,7 @@ mod tests {
             ToSupervisor::Report { epoch, key: "residual".into(), value: "1e-10".into() },
             ToSupervisor::Output { epoch, path: "/x".into(), why: "full".into() },
             ToSupervisor::Ready { epoch },
-            ToSupervisor::Agree { epoch, group: GROUP, round: 5, ok: true },
+            ToSupervisor::Agree { epoch, group: GROUP, round: 5, step: Step(6), ok: true },
             ToSupervisor::Result { epoch, step: Step(9), bytes: 1, audit_bytes: 0 },
             ToSupervisor::Panicked { message: "oh".into() },
             ToSupervisor::Failed { message: "no".into() },
@@ -166,6 +166,7 @@ mod tests {
                 ring_bytes: 65536,
                 may_spin: true,
                 audit: false,
+                checks: true,
                 seed: 9,
                 tape: 1 << 18,
                 injections: injections.into_iter().zip(0..).map(|(i, k)| (k, i)).collect(),
@@ -177,7 +178,7 @@ mod tests {
             ToRank::InputLoad,
             ToRank::InputReady { bytes: 1, crc: 2 },
             ToRank::Interrupted,
-            ToRank::Agreed { epoch: Epoch(2), group: GROUP, round: 5, ok: false },
+            ToRank::Agreed { epoch: Epoch(2), group: GROUP, round: 5, ok: Some(false) },
             ToRank::Refused { why: "too large".into() },
         ]
     }

@@ -16,9 +16,9 @@ pub(crate) const PROGRAMS: &[(&str, &[&str])] = &[
     ("probe", &["steps", "200", "--spin-us", "500"]),
     ("probe", &["pipeline", "--steps", "200", "--spin-us", "500"]),
     ("pi-farm", &["--rounds", "150", "--tasks", "16", "--darts", "300", "--deterministic"]),
-    ("heat", &["data/jacksboro.asc.gz", "--steps", "300"]),
     ("probe", &["agree", "--steps", "150", "--spin-us", "500"]),
     ("probe", &["random", "--steps", "150", "--spin-us", "500"]),
+    ("heat", &["data/jacksboro.asc.gz", "--steps", "300"]),
     ("probe", &["communicators", "--steps", "60"]),
 ];
 /// So many of them, from the first, use collectives in every step.

@@ -50,7 +50,7 @@ pub(crate) fn cut() -> Cut {
         sent: vec![5, 0, 7],
         delivered: vec![4, 0, 9],
         unexpected: vec![message(0, 3, b"first"), message(2, 9, b"")],
-        rounds: [77, 0, 3, 0, 0, 0, 0, 1],
+        rounds: [77, 0, 3, 1],
         communicators: 4,
     }
 }

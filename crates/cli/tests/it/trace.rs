@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::harness::{Scratch, program, run, start};
+use crate::harness::{Scratch, program, root, run, start};
 
 /// The trace in a file, which is whole.
 fn trace(file: &str) -> (Value, Vec<Value>) {
@@ -134,14 +134,18 @@ fn a_killed_rank_and_its_recovery_are_in_the_trace() {
 #[test]
 fn collectives_are_named_and_a_restored_message_has_its_arrow() {
     let scratch = Scratch::new();
-    let (file, cg) = (scratch.join("run.json"), program("cg"));
+    let file = scratch.join("run.json");
     let words = ["-n", "3", "--inject", "kill:1@step=100", "--ckpt-every", "30steps", "--trace"];
-    let matrix = crate::harness::matrix();
-    let words = [&words[..], &[&file, &cg, &matrix]].concat();
-    run(&words);
+    let terrain = root().join("data/jacksboro.asc.gz").to_str().unwrap().to_owned();
+    let (cg, heat, matrix) = (program("cg"), program("heat"), crate::harness::matrix());
+    run(&[&words[..], &[&file, &cg, &matrix]].concat()).code(0);
     let (_, events) = trace(&file);
     assert!(named(&events, 2, "allreduce").len() > 100);
     assert!(named(&events, 2, "allgather").len() > 100);
+    check_lanes(&events);
+    run(&[&words[..], &[&file, &heat, &terrain, "--steps", "150"]].concat()).code(0);
+    let (_, events) = trace(&file);
+    assert!(named(&events, 2, "restored").len() == 1);
     check_lanes(&events);
     check_arrows(&events);
 }
@@ -203,8 +207,8 @@ fn a_full_disk_costs_the_trace_and_nothing_else() {
     let (file, probe) = (scratch.join("run.json"), program("probe"));
     let launcher = env!("CARGO_BIN_EXE_mainstay");
     // Enough for the memory of the job, which the limit counts as files, and not for the trace.
-    let run = "exec \"$0\" run -n 2 --json --trace-records 16384 --trace \"$1\" \"$2\" steps 3000";
-    let script = format!("ulimit -f 4096; {run}");
+    let run = "exec \"$0\" run -n 2 --json --trace-records 65536 --trace \"$1\" \"$2\" steps 30000";
+    let script = format!("ulimit -f 24576; {run}");
     let mut sh = Command::new("sh");
     sh.args(["-c", &script, launcher, &file, &probe]).env("XDG_STATE_HOME", scratch.path());
     let output = sh.output().unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use mainstay_control::agreement::{Agreements, Effect, Input, Question};
 use mainstay_types::wire::Group;
-use mainstay_types::{Epoch, Rank};
+use mainstay_types::{Epoch, Rank, Step};
 
 fn question(context: u32, members: u32, round: u64) -> Question {
     Question { group: Group { context, lowest: Rank(0), members }, round }
@@ -17,10 +17,11 @@ fn step(engine: &mut Agreements, input: Input) -> Vec<Effect> {
 }
 
 fn arrived(rank: u32, epoch: u32, question: Question, ok: bool) -> Input {
-    Input::Arrived { rank: Rank(rank), epoch: Epoch(epoch), question, ok }
+    Input::Arrived { rank: Rank(rank), epoch: Epoch(epoch), question, step: Step(7), ok }
 }
 
 fn told(ranks: &[u32], epoch: u32, question: Question, ok: bool) -> Vec<Effect> {
+    let ok = Some(ok);
     let tell = |rank: &u32| Effect::Tell { rank: Rank(*rank), epoch: Epoch(epoch), question, ok };
     ranks.iter().map(tell).collect()
 }
@@ -78,6 +79,19 @@ fn an_epoch_takes_what_is_undecided_with_it() {
     assert_eq!(step(&mut engine, arrived(1, 3, this, true)), dropped(1, old));
     assert_eq!(step(&mut engine, arrived(1, 2, this, true)), []);
     assert_eq!(step(&mut engine, arrived(0, 2, this, false)), told(&[0, 1], 2, this, false));
+}
+
+#[test]
+fn ranks_in_different_steps_are_all_told_so() {
+    let mut engine = Agreements::new(Epoch(1));
+    let this = question(0, 2, 0);
+    let at = |rank, step| {
+        let (rank, epoch, step) = (Rank(rank), Epoch(1), Step(step));
+        Input::Arrived { rank, epoch, question: this, step, ok: true }
+    };
+    assert_eq!(step(&mut engine, at(0, 4)), []);
+    let tell = |rank| Effect::Tell { rank: Rank(rank), epoch: Epoch(1), question: this, ok: None };
+    assert_eq!(step(&mut engine, at(1, 5)), [tell(0), tell(1)]);
 }
 
 const N: usize = 3;
@@ -193,7 +207,7 @@ impl World {
         let arrival = arrived(rank as u32, 1, question(0, N as u32, 0), ok);
         for effect in step(&mut world.engine, arrival) {
             if let Effect::Tell { rank, ok, .. } = effect {
-                world.inbox[rank.index()] = Some(ok);
+                world.inbox[rank.index()] = ok;
             }
         }
         world

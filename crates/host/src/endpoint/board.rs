@@ -130,7 +130,7 @@ impl Endpoint {
     fn list(&self, sheet: &mut Sheet, bytes: usize, crc: u32) {
         assert!(sheet.listed < sheet.parts, "an area of {} parts", sheet.parts);
         let entry = entry(sheet.area.round, sheet.end, bytes, crc);
-        self.segment.area_in(sheet.area, sheet.listed * ENTRY_BYTES, &entry, 0);
+        self.segment.area_put(sheet.area, sheet.listed * ENTRY_BYTES, &entry);
         sheet.listed += 1;
         sheet.end = (sheet.end + bytes).next_multiple_of(PART_ALIGNMENT);
     }
@@ -224,7 +224,7 @@ impl Endpoint {
         if (number + 1) * ENTRY_BYTES > AREA_BYTES {
             return Err(self.corrupt(area.rank, "the number of parts on its board"));
         }
-        self.segment.area_out(area, number * ENTRY_BYTES, &mut bytes, 0);
+        self.segment.area_get(area, number * ENTRY_BYTES, &mut bytes);
         let word = |i: u32| (u128::from_le_bytes(bytes) >> (32 * i)) as u32;
         let (at, length, crc) = (word(0) as usize, word(1) as usize, word(2));
         let whole = entry(area.round, at, length, crc) == bytes;

@@ -41,7 +41,8 @@ impl Rank {
         let next = self.agreements.entry(group).or_insert(0);
         let round = std::mem::replace(next, *next + 1);
         let epoch = self.epoch;
-        link.tell(&ToSupervisor::Agree { epoch, group, round, ok })?;
+        let step = self.step();
+        link.tell(&ToSupervisor::Agree { epoch, group, round, step, ok })?;
         self.injector.pass(Point::AgreeMid);
         let heard = RefCell::new(None);
         let listen = || {
@@ -76,7 +77,7 @@ fn decision(link: &Link, of: Epoch, who: Group, which: u64) -> Heard {
             Ok(Some(ToRank::Agreed { epoch, group, round, ok }))
                 if (epoch, group, round) == (of, who, which) =>
             {
-                return Some(Ok(ok));
+                return Some(ok.ok_or(RankError::ApartAgreeing));
             }
             // Nothing else is meant for a rank that agrees.
             Ok(Some(_)) => {}

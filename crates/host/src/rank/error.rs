@@ -36,6 +36,12 @@ pub enum RankError {
         /// What the system said.
         cause: std::io::Error,
     },
+    /// The ranks of an agreement were not all in one step.
+    #[error(
+        "the ranks that agree are in different steps: every rank has to call `agree` or `checked` \
+         between the same two checkpoints, or a version could bring back some of them alone"
+    )]
+    ApartAgreeing,
     /// The fields named do not make a state.
     #[error(transparent)]
     Fields(#[from] FieldsError),

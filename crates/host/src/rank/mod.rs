@@ -99,10 +99,18 @@ impl Rank {
 
     fn join_launcher(invitation: &Invitation) -> Result<Self, RankError> {
         let (link, welcome, fds) = Link::join(invitation)?;
-        let (n, ring_bytes, may_spin, audit, seed, places, injections) = match welcome {
-            ToRank::Welcome { n, ring_bytes, may_spin, audit, seed, tape, injections, .. } => {
-                (n, ring_bytes, may_spin, audit, seed, tape, injections)
-            }
+        let (n, ring_bytes, flags, seed, places, injections) = match welcome {
+            ToRank::Welcome {
+                n,
+                ring_bytes,
+                may_spin,
+                audit,
+                checks,
+                seed,
+                tape,
+                injections,
+                ..
+            } => (n, ring_bytes, (may_spin, audit, checks), seed, tape, injections),
             ToRank::Refused { why } => return Err(RankError::Join(why)),
             _ => return Err(RankError::Join("the launcher does not welcome".to_owned())),
         };
@@ -115,8 +123,9 @@ impl Rank {
         if id.0 >= n {
             return Err(bad("has no such rank"));
         }
-        let segment =
-            Rc::new(Segment::join(&fd, layout, id).map_err(RankError::io("map the segment"))?);
+        let (may_spin, audit, checks) = flags;
+        let joined = Segment::join(&fd, layout, id).map_err(RankError::io("map the segment"))?;
+        let segment = Rc::new(if checks { joined } else { joined.without_checks() });
         // Without it a death is noticed later, and that is all.
         let _noticed_later = segment.claim(id);
         let injector = Rc::new(Injector::new(Rc::clone(&segment), id, injections));

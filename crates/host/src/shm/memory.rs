@@ -155,6 +155,22 @@ impl Memory {
         line
     }
 
+    /// Copies `from` to an offset.
+    #[inline]
+    pub(super) fn put(&self, at: usize, from: &[u8]) {
+        let to = self.at(at, from.len());
+        // SAFETY: `to` has room for `from`; the shared range is not the private slice.
+        unsafe { ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) };
+    }
+
+    /// Copies from an offset into `to`.
+    #[inline]
+    pub(super) fn get(&self, at: usize, to: &mut [u8]) {
+        let from = self.at(at, to.len());
+        // SAFETY: `from` has so many bytes; the shared range is not the private slice.
+        unsafe { ptr::copy_nonoverlapping(from, to.as_mut_ptr(), to.len()) };
+    }
+
     /// Copies `from` to an offset; the CRC-32C of `crc`'s bytes followed by these.
     #[inline]
     pub(super) fn copy_in(&self, at: usize, from: &[u8], crc: u32, hint: Residency) -> u32 {

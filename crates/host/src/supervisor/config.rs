@@ -85,6 +85,8 @@ pub struct Config {
     pub seed: u64,
     /// Whether message hashes are logged.
     pub audit: bool,
+    /// Whether payloads of messages carry checksums.
+    pub message_checks: bool,
     /// Whether versions are taken at all.
     pub checkpoints: bool,
     /// Records of each rank's trace that are kept, a power of two; 0 for no trace.

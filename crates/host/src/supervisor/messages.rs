@@ -80,6 +80,7 @@ impl Supervisor<'_> {
             ring_bytes: self.plan.layout.ring_bytes() as u64,
             may_spin: self.plan.config.n as usize <= procfs::processors(),
             audit: self.plan.config.audit,
+            checks: self.plan.config.message_checks,
             seed: self.plan.config.seed,
             tape: self.plan.config.trace_records,
             injections: self.faults.of(rank),
@@ -102,9 +103,9 @@ impl Supervisor<'_> {
         match message {
             ToSupervisor::Hello { .. } => {}
             ToSupervisor::Ack { epoch } => self.feed(Input::Ack { rank, epoch }),
-            ToSupervisor::Agree { epoch, group, round, ok } => {
+            ToSupervisor::Agree { epoch, group, round, step, ok } => {
                 let question = Question { group, round };
-                self.agreement(agreement::Input::Arrived { rank, epoch, question, ok });
+                self.agreement(agreement::Input::Arrived { rank, epoch, question, step, ok });
             }
             ToSupervisor::Arena { epoch, slot, bytes } => self.arena(rank, epoch, slot, bytes),
             ToSupervisor::Captured { .. } => self.captured(rank, message),

@@ -24,6 +24,8 @@ pub enum ToRank {
         may_spin: bool,
         /// Whether message hashes are to be logged.
         audit: bool,
+        /// Whether payloads are sent with a checksum.
+        checks: bool,
         /// The seed of the job's random numbers.
         seed: u64,
         /// Places of the rank's tape, whose memory is the second descriptor; 0 if nothing is traced.
@@ -71,8 +73,8 @@ pub enum ToRank {
         group: Group,
         /// The number of the agreement in the group.
         round: u64,
-        /// Whether all said yes.
-        ok: bool,
+        /// Whether all said yes; `None` if they were not all in one step.
+        ok: Option<bool>,
     },
     /// It cannot be given; the program fails for this reason.
     Refused {
@@ -112,9 +114,20 @@ impl ToRank {
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         match self {
-            Self::Welcome { job, n, ring_bytes, may_spin, audit, seed, tape, injections } => {
+            Self::Welcome {
+                job,
+                n,
+                ring_bytes,
+                may_spin,
+                audit,
+                checks,
+                seed,
+                tape,
+                injections,
+            } => {
                 w.u8(0).raw(&job.0).u32(*n).u64(*ring_bytes);
-                w.u8(u8::from(*may_spin)).u8(u8::from(*audit)).u64(*seed).u64(*tape);
+                w.u8(u8::from(*may_spin)).u8(u8::from(*audit)).u8(u8::from(*checks));
+                w.u64(*seed).u64(*tape);
                 w.count(injections.len());
                 for (number, injection) in injections {
                     w.u32(*number);
@@ -146,7 +159,9 @@ impl ToRank {
             Self::Agreed { epoch, group, round, ok } => {
                 w.u8(8).u32(epoch.0);
                 group.put(&mut w);
-                w.u64(*round).u8(u8::from(*ok));
+                w.u64(*round).option(*ok, |w, ok| {
+                    w.u8(u8::from(ok));
+                });
             }
             Self::Refused { why } => {
                 w.u8(7).text(cut(why));
@@ -180,7 +195,7 @@ impl ToRank {
                 epoch: Epoch(r.u32("epoch")?),
                 group: Group::get(&mut r)?,
                 round: r.u64("round")?,
-                ok: flag(&mut r)?,
+                ok: r.option("answer", flag)?,
             },
             other => {
                 let value = u64::from(other);
@@ -195,7 +210,8 @@ impl ToRank {
         let mut job = [0; 16];
         job.copy_from_slice(r.raw(16, "job")?);
         let (n, ring_bytes) = (r.u32("ranks")?, r.u64("ring bytes")?);
-        let (may_spin, audit, seed) = (flag(r)?, flag(r)?, r.u64("seed")?);
+        let (may_spin, audit, checks) = (flag(r)?, flag(r)?, flag(r)?);
+        let seed = r.u64("seed")?;
         let tape = r.u64("places of the tape")?;
         let count = r.count(20, INJECTIONS_MAX, "injections")?;
         let injections = (0..count)
@@ -207,6 +223,7 @@ impl ToRank {
             ring_bytes,
             may_spin,
             audit,
+            checks,
             seed,
             tape,
             injections,

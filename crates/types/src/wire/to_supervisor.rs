@@ -32,6 +32,8 @@ pub enum ToSupervisor {
         group: Group,
         /// The number of the agreement in the group.
         round: u64,
+        /// The step that I am in.
+        step: Step,
         /// Whether I say yes.
         ok: bool,
     },
@@ -207,10 +209,10 @@ impl ToSupervisor {
             Self::Report { epoch, key, value } => w.u8(9).u32(epoch.0).text(key).text(cut(value)),
             Self::Output { epoch, path, why } => w.u8(10).u32(epoch.0).text(path).text(cut(why)),
             Self::Ready { epoch } => w.u8(15).u32(epoch.0),
-            Self::Agree { epoch, group, round, ok } => {
+            Self::Agree { epoch, group, round, step, ok } => {
                 w.u8(16).u32(epoch.0);
                 group.put(w);
-                w.u64(*round).u8(u8::from(*ok))
+                w.u64(*round).u64(step.0).u8(u8::from(*ok))
             }
             Self::Result { epoch, step, bytes, audit_bytes } => {
                 w.u8(11).u32(epoch.0).u64(step.0).u64(*bytes).u64(*audit_bytes)
@@ -317,7 +319,8 @@ impl ToSupervisor {
             },
             15 => Self::Ready { epoch },
             16 => {
-                Self::Agree { epoch, group: Group::get(r)?, round: r.u64("round")?, ok: flag(r)? }
+                let (group, round) = (Group::get(r)?, r.u64("round")?);
+                Self::Agree { epoch, group, round, step: Step(r.u64("step")?), ok: flag(r)? }
             }
             10 => Self::Output {
                 epoch,

@@ -149,11 +149,11 @@ impl Endpoint {
         let rank = group.at(place);
         let longest = self.totals[place.index()];
         let part = self.part(Area { rank, board, round }, number)?;
-        let mut length = [0; LENGTH_BYTES];
+        let (mut length, mut crc) = ([0; LENGTH_BYTES], 0);
         let whole = match part.bytes.checked_sub(LENGTH_BYTES) {
             None => None,
             Some(front) => {
-                self.segment.area_out(part.area, part.at, &mut length, 0);
+                crc = self.segment.area_out(part.area, part.at, &mut length, 0);
                 let whole = u64::from_le_bytes(length);
                 (whole <= longest && whole >= front as u64).then_some((front, whole))
             }
@@ -162,7 +162,6 @@ impl Endpoint {
             return Err(self.corrupt(rank, "the length of its block on a board"));
         };
         rooms.begin(place, rank, whole)?;
-        let crc = mainstay_types::crc32c(&length);
         let to = rooms.piece(place, 0, front);
         match self.segment.area_out(part.area, part.at + LENGTH_BYTES, to, crc) == part.crc {
             true => Ok(()),

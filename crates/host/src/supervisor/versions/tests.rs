@@ -40,6 +40,7 @@ fn plan(directory: PathBuf) -> Plan {
         rejoin_within: seconds(1),
         injections: Vec::new(),
         audit: false,
+        message_checks: true,
         seed: 0,
         checkpoints: true,
         trace_records: 0,
