@@ -4,6 +4,7 @@ mod boards;
 mod collective;
 mod cuts;
 mod failures;
+mod legs;
 mod memory;
 mod messages;
 mod requests;
