@@ -100,7 +100,13 @@ impl Endpoint {
     ) -> Result<bool> {
         let (n, me, total) = (group.n() as usize, group.me().index(), block.len());
         let element = fold.element_bytes;
-        let most = (part_bytes_max(n + 1) / element).max(1);
+        let most = part_bytes_max(n + 1) / element;
+        if most == 0 {
+            // An area does not hold an element for each rank: messages hold any.
+            let sheet = self.sheet(board, 0);
+            self.meet_equals(group, &sheet, total)?;
+            return Ok(false);
+        }
         let cutting = Cutting { ranks: n, element, count: total / element, most };
         let pieces = cutting.pieces();
         let mut sheet = self.sheet(board, n + 1);

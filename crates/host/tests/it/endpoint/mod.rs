@@ -6,6 +6,7 @@ mod cuts;
 mod failures;
 mod memory;
 mod messages;
+mod parting;
 mod requests;
 mod wildcards;
 mod world;
