@@ -18,13 +18,16 @@ impl Comm {
     /// that: the ranks of a [`barrier`](Comm::barrier) that leave it first do not know whether the
     /// last is interrupted in it.
     ///
+    /// Every rank calls it between the same two checkpoints: what would let a version bring back some
+    /// of them alone is refused with an error.
+    ///
     /// Use it before what a rollback cannot take back, such as a line of output. A rollback may
     /// still come after it and do the step again: the answer says that all ranks got here together,
     /// not that they will not come by once more. It costs a message to the launcher and back: 0.1 to
     /// 0.5 ms for two to four ranks on two busy cores, more than a barrier or a sum.
     ///
     /// # Errors
-    /// An interruption.
+    /// An interruption, or ranks in different steps.
     ///
     /// # Examples
     /// ```

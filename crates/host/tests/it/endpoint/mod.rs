@@ -7,6 +7,7 @@ mod failures;
 mod legs;
 mod memory;
 mod messages;
+mod parting;
 mod requests;
 mod wildcards;
 mod world;
