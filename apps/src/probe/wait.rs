@@ -23,6 +23,8 @@ pub enum Stuck {
     WaitAny,
     /// A sum that rank 0 does not join, which receives from any rank
     Collective,
+    /// A barrier that is started and that rank 0 does not join, which receives from any rank
+    Started,
     /// An agreement that rank 0 does not join, which receives from any rank
     Agree,
     /// Rank 0 sends to rank 1 more than it can keep; the others receive from any rank
@@ -43,12 +45,13 @@ fn wait_for_ever(world: &Comm, stuck: Stuck) -> Result<()> {
     let next = (world.rank() + 1) % world.size();
     match stuck {
         Stuck::Collective if world.rank() > 0 => world.allreduce(&mut [0_u64], Op::Sum),
+        Stuck::Started if world.rank() > 0 => world.ibarrier()?.wait(),
         Stuck::Agree if world.rank() > 0 => world.agree(true).map(drop),
         Stuck::Flood if world.rank() == 0 => loop {
             world.send(&[0_u8; 1 << 20], 1, NEVER + 1)?;
         },
         Stuck::Receive => world.recv(&mut [0_u64], next, NEVER).map(drop),
-        Stuck::Any | Stuck::Collective | Stuck::Agree | Stuck::Flood => {
+        Stuck::Any | Stuck::Collective | Stuck::Started | Stuck::Agree | Stuck::Flood => {
             world.recv(&mut [0_u64], Any, NEVER).map(drop)
         }
         Stuck::Probe => world.probe(next, Any).map(drop),

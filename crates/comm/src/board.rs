@@ -34,7 +34,9 @@ use crate::words::{Ordering, Word64};
 /// Boards of a rank: one for the prologue and one for the history of each communicator.
 pub const BOARDS: usize = 2 * BOARD_COMMUNICATORS;
 /// Words of a board's line.
-pub const WORDS: usize = 7;
+pub const WORDS: usize = 8;
+/// Where a line tells how many rounds lie before the version.
+const START: usize = 7;
 /// Bytes of one area.
 pub const AREA_BYTES: usize = 256 * 1024;
 
@@ -69,6 +71,8 @@ pub struct Line<'a, W>(pub [&'a W; WORDS]);
 impl<W: Word64> Line<'_, W> {
     /// Tells that this rank went through `rounds` rounds before the version that it starts from.
     pub fn start(&self, rounds: u64) {
+        self.0[START].store(rounds, Ordering::Relaxed);
+        // Release: who sees the count sees that these rounds are past.
         self.0[0].store(rounds, Ordering::Release);
     }
 
@@ -100,7 +104,11 @@ impl<W: Word64> Line<'_, W> {
         }
         let [stamp, words, total] = self.words(round);
         if stamp.load(Ordering::Relaxed) != round + 1 {
-            return Shown::Past;
+            // Not by the count alone: a wrong one would part the ranks without a word.
+            return match round < self.0[START].load(Ordering::Relaxed) {
+                true => Shown::Past,
+                false => Shown::Corrupt,
+            };
         }
         let words = words.load(Ordering::Relaxed);
         let note = Note {

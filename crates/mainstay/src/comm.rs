@@ -7,6 +7,8 @@
 mod agree;
 mod collective;
 mod elements;
+mod nonblocking;
+mod pending;
 mod receive;
 mod request;
 mod split;
@@ -18,6 +20,7 @@ use std::marker::PhantomData;
 use mainstay_host::endpoint::{Group, RequestId};
 
 use self::elements::Elements;
+pub use self::pending::Pending;
 pub use self::receive::{Any, Source, Status, Tag};
 pub use self::request::Request;
 pub use self::value::ValueError;

@@ -23,7 +23,7 @@ mod run;
 mod state;
 
 pub use chacha20::{ChaCha8Rng, rand_core};
-pub use comm::{Any, Comm, Op, Reducible, Request, Source, Status, Tag, ValueError};
+pub use comm::{Any, Comm, Op, Pending, Reducible, Request, Source, Status, Tag, ValueError};
 pub use error::{Error, Result};
 pub use input::Input;
 pub use job::Job;

@@ -19,6 +19,7 @@ pub(crate) const PROGRAMS: &[(&str, &[&str])] = &[
     ("probe", &["agree", "--steps", "150", "--spin-us", "500"]),
     ("probe", &["random", "--steps", "150", "--spin-us", "500"]),
     ("heat", &["data/jacksboro.asc.gz", "--steps", "300"]),
+    ("probe", &["communicators", "--steps", "60"]),
 ];
 /// So many of them, from the first, use collectives in every step.
 pub(crate) const WITH_COLLECTIVES: usize = 2;

@@ -63,6 +63,7 @@ fn a_deadlock_is_seen_in_whatever_call_the_ranks_wait() {
         ("wait-any", "rank 0 waits for one of several requests, rank 1 waits for one of"),
         ("agree", "rank 1 waits for all ranks to agree, rank 2 waits for all ranks to agree"),
         ("collective", "from any rank (tag 7), rank 1 waits in a collective for rank 0"),
+        ("started", "from any rank (tag 7), rank 1 waits in a collective for rank 0"),
     ] {
         run(&["-n", "3", "--heartbeat", "50ms", &probe, "deadlock", call]).code(70).says(said);
     }

@@ -6,6 +6,7 @@
 mod agree;
 mod bad_input;
 mod checkpoints;
+mod communicators;
 mod contracts;
 mod harness;
 mod heat;

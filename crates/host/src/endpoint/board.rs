@@ -70,12 +70,16 @@ impl Meeting<'_> {
 }
 
 impl Endpoint {
-    /// The board of a communicator now. A run that compares messages has them all as messages.
-    pub(super) fn board_of(&self, group: &Group) -> Option<usize> {
-        match self.audit {
-            true => None,
-            false => board::board(group.communicator(), self.phase == Phase::Prologue),
+    /// The board of a communicator now. A run that compares messages has them all as messages, and
+    /// counts each collective as a round, as one that crosses a cut is: a run over boards may go on
+    /// from its versions.
+    pub(super) fn board_of(&mut self, group: &Group) -> Option<usize> {
+        let board = board::board(group.communicator(), self.phase == Phase::Prologue)?;
+        if self.audit {
+            self.rounds[board] += 1;
+            return None;
         }
+        Some(board)
     }
 
     /// Starts all boards of an epoch from the rounds of a version, or from none.

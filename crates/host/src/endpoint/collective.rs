@@ -51,6 +51,8 @@ pub(super) enum Kind {
     Scatter,
     Exchange,
     Scan,
+    /// No message: a nonblocking collective starts; see `leg`.
+    Start,
 }
 
 impl Kind {

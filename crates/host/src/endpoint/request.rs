@@ -12,6 +12,7 @@ use mainstay_comm::matching::{Label, Wanted};
 use mainstay_types::{Epoch, Point, Rank, WaitKind};
 
 use super::inbound::Sink;
+use super::leg::is_collective;
 use super::p2p::{Arrived, From, label};
 use super::push::Rest;
 use super::room::{NoRoom, Room};
@@ -94,6 +95,9 @@ impl Request {
 
     /// What to tell others about a wait for it.
     pub(super) fn wish(&self) -> (WaitKind, Option<Rank>, Option<u32>) {
+        if is_collective(self.wanted.context) {
+            return (WaitKind::Collective, self.wanted.source, None);
+        }
         let kind = match self.awaits() {
             Some(_) => WaitKind::Receive,
             None => WaitKind::Send,
@@ -110,21 +114,30 @@ impl Endpoint {
     pub fn isend(&mut self, to: Rank, context: u32, tag: u32, payload: &[u8]) -> Result<RequestId> {
         self.call(|e| {
             e.known(to)?;
-            (e.point)(Point::Send);
             let label = e.now(label(context, tag));
-            let message = e.number(to, label, payload)?;
-            let request = e.request(Wanted::exactly(to, label), State::Out, Box::new(NoRoom));
-            if let Some(mut message) = message {
-                let first = e.outbound[to.index()].queue.is_empty();
-                if !(first && e.push(&mut message, payload)?) {
-                    e.queue(message, payload, Some(request.id));
-                    if let Some(request) = e.requests.get_mut(request.id) {
-                        request.state = State::Sending;
-                    }
+            e.isend_inner(to, label, payload)
+        })
+    }
+
+    pub(super) fn isend_inner(
+        &mut self,
+        to: Rank,
+        label: Label,
+        payload: &[u8],
+    ) -> Result<RequestId> {
+        (self.point)(Point::Send);
+        let message = self.number(to, label, payload)?;
+        let request = self.request(Wanted::exactly(to, label), State::Out, Box::new(NoRoom));
+        if let Some(mut message) = message {
+            let first = self.outbound[to.index()].queue.is_empty();
+            if !(first && self.push(&mut message, payload)?) {
+                self.queue(message, payload, Some(request.id));
+                if let Some(request) = self.requests.get_mut(request.id) {
+                    request.state = State::Sending;
                 }
             }
-            Ok(request)
-        })
+        }
+        Ok(request)
     }
 
     /// Starts to send from memory that is lent for it, so that nothing is copied but into the ring;
@@ -186,7 +199,12 @@ impl Endpoint {
         })
     }
 
-    fn post(&mut self, wanted: Wanted, choice: Option<u64>, room: Box<dyn Room>) -> RequestId {
+    pub(super) fn post(
+        &mut self,
+        wanted: Wanted,
+        choice: Option<u64>,
+        room: Box<dyn Room>,
+    ) -> RequestId {
         let Some(kept) = self.matching.claim(&wanted) else {
             let request = self.request(wanted, State::Posted, room);
             if let Some(posted) = self.requests.get_mut(request.id) {

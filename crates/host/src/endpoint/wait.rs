@@ -26,8 +26,10 @@ use crate::shm::futex::{self, Woken};
 
 /// Longest sleep.
 pub(super) const SLEEP_MAX: Duration = Duration::from_millis(100);
-/// Turns without progress before a rank with a processor for itself sleeps.
-const SPIN_TURNS: u32 = 2000;
+/// Turns without progress before a rank with a processor for itself sleeps: about half a millisecond.
+/// A rank that sleeps on a machine that is not quite idle waits for its processor when it is woken, and
+/// a ping-pong then takes tens of microseconds instead of one.
+const SPIN_TURNS: u32 = 20_000;
 /// Of so many turns, one looks at all rings.
 const LOOK_AROUND: u32 = 16;
 

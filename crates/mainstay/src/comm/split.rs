@@ -86,6 +86,12 @@ impl Comm {
         let card = Card { key, colour, takes_part, communicators };
         let words: Vec<u64> = self.allgather(&card.words())?;
         let cards: Vec<Card> = words.chunks_exact(3).map(Card::from_words).collect();
+        if words.len() != 3 * self.size() {
+            return Err(Error::msg(
+                "another rank called `allgather` where this one made a communicator: every rank has \
+                 to call the same",
+            ));
+        }
         let most = cards.iter().map(|card| card.communicators).max().unwrap_or(0);
         if most >= COMMUNICATORS_MAX {
             return Err(Error::msg(format!(

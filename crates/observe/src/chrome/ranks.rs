@@ -247,7 +247,7 @@ fn wait(kind: WaitKind) -> &'static str {
 
 /// The collective that is made of messages of these kinds, by the tags of `docs/formats/trace.md`.
 fn collective(Parts(parts): Parts) -> &'static str {
-    const NAMES: [(u32, &str); 12] = [
+    const NAMES: [(u32, &str); 13] = [
         (1 << 1, "barrier"),
         (1 << 2, "broadcast"),
         (1 << 3, "reduce"),
@@ -260,6 +260,7 @@ fn collective(Parts(parts): Parts) -> &'static str {
         (1 << 3 | 1 << 4 | 1 << 7, "reduce_scatter"),
         (1 << 8, "alltoall"),
         (1 << 9, "scan"),
+        (1 << 10, "start of a collective"),
     ];
     NAMES.iter().find(|(set, _)| *set == parts).map_or("collective", |(_, name)| name)
 }

@@ -102,7 +102,9 @@ impl Endpoint {
         let element = fold.element_bytes;
         let most = part_bytes_max(n + 1) / element;
         if most == 0 {
-            // No segment has room for an element.
+            // An area does not hold an element for each rank: messages hold any.
+            let sheet = self.sheet(board, 0);
+            self.meet_equals(group, &sheet, total)?;
             return Ok(false);
         }
         let cutting = Cutting { ranks: n, element, count: total / element, most };
