@@ -43,7 +43,10 @@ fn a_killed_rank_changes_no_pixel() {
     assert_eq!(free.value("result digest"), digest(&plain));
     assert!(fs::read(&plain).unwrap().starts_with(b"\x89PNG"));
     for fault in ["kill:2@step=60", "kill:*@step=33", "kill:0@point=send#150,kill:3@step=90"] {
-        let options = ["-n", "4", "--ckpt-every", "10steps", "--inject", fault];
+        // One that strikes every rank is as many failures without progress.
+        let budget = ["--max-restarts", "9"];
+        let options =
+            [&["-n", "4", "--ckpt-every", "10steps", "--inject", fault], &budget[..]].concat();
         let ended = heat(&options, &["--out", &killed]).code(0);
         assert_eq!(digest(&killed), digest(&plain), "{fault}");
         assert_eq!(ended.value("result digest"), digest(&plain), "{fault}");
