@@ -16,7 +16,7 @@ pub use to_rank::{Restore, ToRank};
 pub use to_supervisor::ToSupervisor;
 
 /// The version of these messages; a rank and a supervisor that differ refuse each other.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 /// A set of ranks that agree on something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Group {

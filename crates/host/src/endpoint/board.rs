@@ -15,7 +15,7 @@ use std::sync::atomic::{Ordering, fence};
 use mainstay_comm::bell;
 use mainstay_comm::board::{self, AREA_BYTES, BOARDS, Note, Shown};
 use mainstay_comm::mix::mixed;
-use mainstay_types::limits::BOARD_COMMUNICATORS;
+use mainstay_types::limits::{BOARD_COMMUNICATORS, MESSAGE_BYTES_MAX};
 use mainstay_types::{Point, Rank};
 
 use super::collective::Kind;
@@ -163,7 +163,7 @@ impl Endpoint {
         } else {
             self.drive(&mut Work { meeting: Some(meeting), ..Work::default() })?;
         }
-        self.agree(group, (board, round), note)
+        self.compare_notes(group, (board, round), note)
     }
 
     /// Whether all ranks have come.
@@ -189,7 +189,12 @@ impl Endpoint {
     }
 
     /// Whether the notes of all ranks are of one collective on one side of every cut.
-    fn agree(&mut self, group: &Group, (board, round): (usize, u64), mine: Note) -> Result<bool> {
+    fn compare_notes(
+        &mut self,
+        group: &Group,
+        (board, round): (usize, u64),
+        mine: Note,
+    ) -> Result<bool> {
         let epoch = self.channels.epoch();
         let mut same = true;
         self.totals.clear();
@@ -197,6 +202,9 @@ impl Endpoint {
             match self.segment.board(*rank, board).look(epoch, round) {
                 Shown::Here(note) if note.kind != mine.kind => {
                     return Err(self.unmatched(*rank, note.kind, mine.kind));
+                }
+                Shown::Here(note) if note.total > MESSAGE_BYTES_MAX => {
+                    return Err(self.corrupt(*rank, "the length of its block on a board"));
                 }
                 Shown::Here(note) => {
                     same &= note.colour == mine.colour;

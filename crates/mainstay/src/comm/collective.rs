@@ -232,7 +232,8 @@ impl Comm {
         counts: &[usize],
         op: Op,
     ) -> Result<Vec<T>> {
-        let sum = counts.iter().sum::<usize>();
+        let sum = counts.iter().try_fold(0_usize, |sum, count| sum.checked_add(*count));
+        let sum = sum.unwrap_or(usize::MAX);
         if counts.len() != self.size() || sum != data.len() {
             return Err(Error::msg(format!(
                 "{} counts of {sum} elements divide {} elements among {} ranks: give one count a \

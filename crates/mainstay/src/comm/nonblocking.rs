@@ -90,7 +90,8 @@ impl Comm {
     }
 
     /// Starts to combine the `data` of all ranks element by element; every rank gets the result. It has
-    /// the bits of [`Comm::allreduce`].
+    /// the bits of [`Comm::allreduce`]. Every block goes to every rank, so that nothing has to be sent
+    /// while it is waited for; for long blocks on many ranks the blocking one moves less.
     ///
     /// # Errors
     /// As [`Comm::allreduce`]; lengths that differ are an error of [`Pending::wait`].
