@@ -37,7 +37,8 @@ pub fn tape(data: &[u8]) -> bool {
     }
     let accepted = !records.is_empty();
     let open = records.pop();
-    let tapes = [Playback { open, ..Playback::default() }, Playback { records, ..Playback::default() }];
+    let tapes =
+        [Playback { open, ..Playback::default() }, Playback { records, ..Playback::default() }];
     let summary = Summary::default();
     let started = Duration::from_nanos(1000);
     let run = Run { started, events: &[], left_out: 0, tapes: &tapes, summary: &summary };
