@@ -186,7 +186,7 @@ impl<'w> Play<'w> {
     }
 
     fn put(&mut self, header: &[u8; FRAME_HEADER_BYTES], payload: &[u8]) {
-        let ring = (PEER, ME);
+        let ring = self.world.all.layout().ring(PEER, ME);
         self.world.all.put_line(ring, self.head, header);
         self.world.all.ring_in(ring, self.head + FRAME_HEADER_BYTES as u64, payload);
         self.head += frame_bytes(payload.len());

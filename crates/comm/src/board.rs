@@ -66,7 +66,7 @@ pub enum Shown {
 
 /// The line of one rank's board.
 #[derive(Debug)]
-pub struct Line<'a, W>(pub [&'a W; WORDS]);
+pub struct Line<'a, W>(pub &'a [W; WORDS]);
 
 impl<W: Word64> Line<'_, W> {
     /// Tells that this rank went through `rounds` rounds before the version that it starts from.
@@ -124,7 +124,7 @@ impl<W: Word64> Line<'_, W> {
 
     fn words(&self, round: u64) -> [&W; 3] {
         let at = 1 + 3 * area(round);
-        [self.0[at], self.0[at + 1], self.0[at + 2]]
+        [&self.0[at], &self.0[at + 1], &self.0[at + 2]]
     }
 }
 

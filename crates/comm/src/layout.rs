@@ -157,6 +157,7 @@ impl Layout {
     }
 
     /// The order for a rank's next call (u64): the number of an injection plus 1, or 0.
+    #[inline]
     #[must_use]
     pub fn order(&self, rank: Rank) -> usize {
         ORDERS_AT + self.index(rank) * 8
@@ -169,11 +170,29 @@ impl Layout {
         self.bells_at + self.index(rank) * LINE_BYTES
     }
 
+    /// The words of a rank's lane that are used often.
+    #[inline]
+    #[must_use]
+    pub fn words(&self, rank: Rank) -> Words {
+        Words { at: self.lane_at(rank) }
+    }
+
+    /// Where the channel from one rank to another lies.
+    #[must_use]
+    pub fn channel(&self, from: Rank, to: Rank) -> Channel {
+        Channel {
+            head: self.head(from, to),
+            tail: self.tail(to, from),
+            ring: self.ring(from, to),
+            waiting: self.waiting(to),
+        }
+    }
+
     /// A status word of a lane (u64).
     #[inline]
     #[must_use]
     pub fn status(&self, rank: Rank, word: Status) -> usize {
-        self.lane_at(rank) + word.at()
+        self.words(rank).status(word)
     }
 
     /// Whether the rank sleeps on its doorbell (u32).
@@ -194,13 +213,14 @@ impl Layout {
     #[inline]
     #[must_use]
     pub fn counter(&self, rank: Rank, counter: Counter) -> usize {
-        self.lane_at(rank) + COUNTERS_AT + counter as usize * 8
+        self.words(rank).counter(counter)
     }
 
     /// How often the rank passed a point (u64).
+    #[inline]
     #[must_use]
     pub fn point(&self, rank: Rank, point: Point) -> usize {
-        self.lane_at(rank) + POINTS_AT + point.index() * 8
+        self.words(rank).point(point)
     }
 
     /// An injection's receipt: two u64, how often it fired and when it last did (ns, monotonic).
@@ -274,6 +294,48 @@ impl Layout {
         assert!(rank.index() < self.n, "rank {rank} of {}", self.n);
         rank.index()
     }
+}
+
+/// A rank's lane, found once: its words for less than a look at the layout each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Words {
+    at: usize,
+}
+
+impl Words {
+    /// A status word (u64).
+    #[inline]
+    #[must_use]
+    pub fn status(self, word: Status) -> usize {
+        self.at + word.at()
+    }
+
+    /// A counter (u64).
+    #[inline]
+    #[must_use]
+    pub fn counter(self, counter: Counter) -> usize {
+        self.at + COUNTERS_AT + counter as usize * 8
+    }
+
+    /// How often the rank passed a point (u64).
+    #[inline]
+    #[must_use]
+    pub fn point(self, point: Point) -> usize {
+        self.at + POINTS_AT + point.index() * 8
+    }
+}
+
+/// Where a channel lies, found once as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Channel {
+    /// How far it is written (u64).
+    pub head: usize,
+    /// How far it is read (u64).
+    pub tail: usize,
+    /// The first byte of its ring.
+    pub ring: usize,
+    /// Whether its reader sleeps (u32).
+    pub waiting: usize,
 }
 
 const fn page(bytes: usize) -> usize {

@@ -102,6 +102,8 @@ pub struct Matching {
     /// Receives from any source.
     anyone: VecDeque<Posted>,
     unexpected: Vec<VecDeque<Kept>>,
+    /// How many of these there are.
+    kept: usize,
     posts: u64,
     first: i64,
     last: i64,
@@ -115,6 +117,7 @@ impl Matching {
             posted: Rank::all(n).map(|_| VecDeque::new()).collect(),
             anyone: VecDeque::new(),
             unexpected: Rank::all(n).map(|_| VecDeque::new()).collect(),
+            kept: 0,
             posts: 0,
             first: 0,
             last: 0,
@@ -126,6 +129,7 @@ impl Matching {
         self.posted.iter_mut().for_each(VecDeque::clear);
         self.anyone.clear();
         self.unexpected.iter_mut().for_each(VecDeque::clear);
+        self.kept = 0;
     }
 
     /// A message begins to arrive: takes the earliest posted receive that it matches.
@@ -149,12 +153,14 @@ impl Matching {
     /// Keeps a message that no receive waits for.
     pub fn keep(&mut self, source: Rank, label: Label, id: u32) {
         self.last += 1;
+        self.kept += 1;
         self.unexpected[source.index()].push_back(Kept { order: self.last, label, id });
     }
 
     /// Keeps a message before all others: a receive took it and failed.
     pub fn give_back(&mut self, source: Rank, label: Label, id: u32) {
         self.first -= 1;
+        self.kept += 1;
         self.unexpected[source.index()].push_front(Kept { order: self.first, label, id });
     }
 
@@ -162,6 +168,7 @@ impl Matching {
     #[inline]
     pub fn claim(&mut self, wanted: &Wanted) -> Option<u32> {
         let (source, at) = self.find(wanted)?;
+        self.kept -= 1;
         self.unexpected[source].remove(at).map(|kept| kept.id)
     }
 
@@ -175,6 +182,13 @@ impl Matching {
 
     #[inline]
     fn find(&self, wanted: &Wanted) -> Option<(usize, usize)> {
+        match self.kept {
+            0 => None,
+            _ => self.search(wanted),
+        }
+    }
+
+    fn search(&self, wanted: &Wanted) -> Option<(usize, usize)> {
         let first = |queue: &VecDeque<Kept>| queue.iter().position(|kept| wanted.takes(kept.label));
         if let Some(source) = wanted.source {
             return first(&self.unexpected[source.index()]).map(|at| (source.index(), at));

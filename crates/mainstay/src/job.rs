@@ -69,10 +69,11 @@ pub(crate) struct Handle {
 
 impl Handle {
     /// The process, if the entry is not over.
+    #[inline]
     pub(crate) fn core(&self) -> Result<RefMut<'_, Core>> {
-        let core = self.core.try_borrow_mut().map_err(|_| {
-            Error::msg("`State::fields` calls Mainstay; it may only name its fields")
-        })?;
+        let Ok(core) = self.core.try_borrow_mut() else {
+            return Err(busy());
+        };
         if core.entry != self.entry {
             return Err(RankError::Interrupted.into());
         }
@@ -81,21 +82,32 @@ impl Handle {
     }
 
     /// As [`Handle::core`], for calls that talk to other ranks.
+    #[inline]
     pub(crate) fn communicating(&self) -> Result<RefMut<'_, Core>> {
         let core = self.core()?;
-        if core.initialising {
-            return Err(Error::msg(
-                "a closure given to `protect` or `input` communicates; not every rank runs it, so \
-                 communicate before or after instead",
-            ));
+        match core.initialising {
+            true => Err(alone()),
+            false => Ok(core),
         }
-        Ok(core)
     }
 
     /// The process, whether or not the entry is over.
     pub(crate) fn any_time(&self) -> Option<RefMut<'_, Core>> {
         self.core.try_borrow_mut().ok()
     }
+}
+
+#[cold]
+fn busy() -> Error {
+    Error::msg("`State::fields` calls Mainstay; it may only name its fields")
+}
+
+#[cold]
+fn alone() -> Error {
+    Error::msg(
+        "a closure given to `protect` or `input` communicates; not every rank runs it, so \
+         communicate before or after instead",
+    )
 }
 
 /// The job, in one entry of the program.

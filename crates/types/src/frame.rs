@@ -11,6 +11,9 @@ use crate::{Epoch, Incarnation, Rank};
 /// The first four bytes of a header.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"MSF1");
 
+/// Bytes of a header before its own checksum.
+pub const SUMMED_BYTES: usize = FRAME_HEADER_BYTES - 4;
+
 /// One chunk's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -42,9 +45,18 @@ pub struct Header {
 
 impl Header {
     /// The header as bytes, with its own checksum.
-    #[inline]
     #[must_use]
     pub fn encode(&self) -> [u8; FRAME_HEADER_BYTES] {
+        self.encode_with(|bytes| crate::crc32c(bytes))
+    }
+
+    /// As [`Header::encode`], with a function for the CRC-32C.
+    #[inline]
+    #[must_use]
+    pub fn encode_with(
+        &self,
+        sum: impl Fn(&[u8; SUMMED_BYTES]) -> u32,
+    ) -> [u8; FRAME_HEADER_BYTES] {
         // Whole words: what is stored in pieces cannot be summed at once by a processor.
         let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
         let ranks = narrow(self.source) | narrow(self.destination) << 16;
@@ -62,8 +74,8 @@ impl Header {
         for (bytes, word) in b.chunks_exact_mut(8).zip(words) {
             bytes.copy_from_slice(&word.to_le_bytes());
         }
-        let crc = crate::crc32c(&b[..60]);
-        b[60..].copy_from_slice(&crc.to_le_bytes());
+        let crc = sum(summed(&b));
+        b[SUMMED_BYTES..].copy_from_slice(&crc.to_le_bytes());
         b
     }
 
@@ -71,8 +83,19 @@ impl Header {
     ///
     /// # Errors
     /// A wrong checksum, magic, or lengths that contradict each other or the limits.
-    #[inline]
     pub fn decode(bytes: &[u8; FRAME_HEADER_BYTES]) -> Result<Self, DecodeError> {
+        Self::decode_with(bytes, |bytes| crate::crc32c(bytes))
+    }
+
+    /// As [`Header::decode`], with a function for the CRC-32C.
+    ///
+    /// # Errors
+    /// As [`Header::decode`].
+    #[inline]
+    pub fn decode_with(
+        bytes: &[u8; FRAME_HEADER_BYTES],
+        sum: impl Fn(&[u8; SUMMED_BYTES]) -> u32,
+    ) -> Result<Self, DecodeError> {
         // Constant offsets into an array of known size: nothing here can fail or is checked twice.
         let u16_at = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
         let u32_at = |at: usize| {
@@ -95,7 +118,7 @@ impl Header {
             payload_crc: u32_at(56),
         };
         let stored = u32_at(60);
-        let found = crate::crc32c(&bytes[..60]);
+        let found = sum(summed(bytes));
         if found != stored {
             return Err(DecodeError::Checksum { what: "frame header", found, stored });
         }
@@ -121,6 +144,12 @@ impl Header {
         }
         Ok(self)
     }
+}
+
+/// What the checksum is of.
+#[inline]
+fn summed(bytes: &[u8; FRAME_HEADER_BYTES]) -> &[u8; SUMMED_BYTES] {
+    bytes.first_chunk().expect("a part of the header")
 }
 
 /// A rank in 16 bits.

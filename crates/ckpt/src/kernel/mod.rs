@@ -25,6 +25,10 @@ pub enum Residency {
 /// Shortest copy for which non-temporal stores pay.
 pub const STREAM_BYTES_MIN: usize = 256 * 1024;
 
+/// Longest copy that goes word by word without a look for something better, which costs as much.
+#[cfg(target_arch = "x86_64")]
+const SHORT_BYTES_MAX: usize = 128;
+
 /// A way to copy and sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernel {
@@ -60,6 +64,7 @@ impl Kernel {
     }
 
     /// Whether this processor runs it. The answer is remembered by the standard library.
+    #[inline]
     #[must_use]
     pub fn is_available(self) -> bool {
         match self {
@@ -145,6 +150,18 @@ pub fn copy_crc(dst: &mut [u8], src: &[u8], crc: u32, hint: Residency) -> u32 {
     unsafe { copy_crc_raw(dst.as_mut_ptr(), src.as_ptr(), src.len(), crc, hint) }
 }
 
+/// The CRC-32C of a few bytes whose number is known when this is compiled, such as a frame's header.
+#[inline]
+#[must_use]
+pub fn crc_of<const N: usize>(bytes: &[u8; N]) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    if Kernel::Sse42.is_available() {
+        // SAFETY: the processor was asked just above.
+        return unsafe { sse42::sum(bytes) };
+    }
+    mainstay_types::crc32c(bytes)
+}
+
 /// [`copy_crc`] between memory that may be shared with another process.
 ///
 /// When it returns, everything is stored as ordinary stores would have been: a release store or a
@@ -154,6 +171,7 @@ pub fn copy_crc(dst: &mut [u8], src: &[u8], crc: u32, hint: Residency) -> u32 {
 /// `src` is readable and `dst` writable for `len` bytes, and they do not overlap. Another process
 /// may write `src` meanwhile: then the bytes are a mixture, and the sum is that of the mixture
 /// stored. No other thread of this process writes `src` or touches `dst` meanwhile.
+#[inline]
 pub unsafe fn copy_crc_raw(
     dst: *mut u8,
     src: *const u8,
@@ -161,6 +179,11 @@ pub unsafe fn copy_crc_raw(
     crc: u32,
     hint: Residency,
 ) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    if len <= SHORT_BYTES_MAX && Kernel::Sse42.is_available() {
+        // SAFETY: the caller's promise about the pointers; the processor was asked just above.
+        return !unsafe { sse42::words(dst, src, len, !crc) };
+    }
     // SAFETY: the caller's promise; `best` is available by its definition.
     unsafe { Kernel::best().run(dst, src, len, crc, hint) }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: every word is loaded once; the same register is stored and summed.
 
-use std::arch::x86_64::{_mm_crc32_u8, _mm_crc32_u64, _mm_sfence, _mm_stream_si64};
+use std::arch::x86_64::{_mm_crc32_u8, _mm_crc32_u32, _mm_crc32_u64, _mm_sfence, _mm_stream_si64};
 
 use super::poly::{shift, shift_table};
 
@@ -44,6 +44,22 @@ pub(super) unsafe fn copy(dst: *mut u8, src: *const u8, len: usize, crc: u32, st
     let from = unsafe { src.add(at) };
     // SAFETY: `len - at` bytes are left.
     !unsafe { words(to, from, len - at, register) }
+}
+
+/// The CRC-32C of an array.
+#[target_feature(enable = "sse4.2")]
+pub(super) fn sum<const N: usize>(bytes: &[u8; N]) -> u32 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let (halves, rest) = rest.as_chunks::<4>();
+    let fold = |sum, word: &[u8; 8]| _mm_crc32_u64(sum, u64::from_le_bytes(*word));
+    let mut register = words.iter().fold(u64::from(u32::MAX), fold) as u32;
+    for half in halves {
+        register = _mm_crc32_u32(register, u32::from_le_bytes(*half));
+    }
+    for byte in rest {
+        register = _mm_crc32_u8(register, *byte);
+    }
+    !register
 }
 
 /// Copies `len` bytes and folds them into a register, word by word.

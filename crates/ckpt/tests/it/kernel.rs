@@ -1,6 +1,6 @@
 //! Every kernel against the `crc32c` crate, over all lengths, alignments and seeds that matter.
 
-use mainstay_ckpt::kernel::{Kernel, STREAM_BYTES_MIN};
+use mainstay_ckpt::kernel::{Kernel, STREAM_BYTES_MIN, crc_of};
 use mainstay_ckpt::{Residency, copy_crc};
 use mainstay_types::crc32c_append;
 
@@ -93,6 +93,27 @@ fn extreme_words_agree() {
             }
         }
     }
+}
+
+#[test]
+fn short_copies_and_sums_agree_with_the_crate() {
+    let data: Vec<u8> = (0..600_usize).map(|i| (i * 131 + 7) as u8).collect();
+    for len in 0..300 {
+        let (from, crc) = (&data[len % 9..][..len], len as u32 * 77);
+        let mut copy = vec![0; len];
+        let found = copy_crc(&mut copy, from, crc, Residency::Cached);
+        assert_eq!((found, copy.as_slice()), (mainstay_types::crc32c_append(crc, from), from));
+    }
+    fn sums<const N: usize>(data: &[u8]) {
+        let bytes = data.first_chunk::<N>().unwrap();
+        assert_eq!(crc_of(bytes), mainstay_types::crc32c(bytes), "{N} bytes");
+    }
+    sums::<0>(&data);
+    sums::<3>(&data);
+    sums::<8>(&data);
+    sums::<13>(&data);
+    sums::<60>(&data);
+    sums::<64>(&data);
 }
 
 #[test]

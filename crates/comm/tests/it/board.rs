@@ -18,7 +18,7 @@ fn words() -> [AtomicU64; WORDS] {
 }
 
 fn line(words: &[AtomicU64; WORDS]) -> Line<'_, AtomicU64> {
-    Line(words.each_ref())
+    Line(words)
 }
 
 #[test]

@@ -29,7 +29,7 @@ impl Rank {
     fn with<T>(&self, body: impl FnOnce(&Line<'_, W64<'_>>) -> T) -> T {
         let life = Life::endless();
         let words: [W64<'_>; WORDS] = std::array::from_fn(|i| W64(&self.words[i], &life));
-        body(&Line(words.each_ref()))
+        body(&Line(&words))
     }
 
     fn has_come(&self, round: u64) -> bool {

@@ -8,11 +8,11 @@
 mod reduce;
 mod swap;
 
+pub(super) use reduce::Folding;
 pub(super) use swap::Rooms;
 
 use std::sync::atomic::{Ordering, fence};
 
-use mainstay_comm::bell;
 use mainstay_comm::board::{self, AREA_BYTES, BOARDS, Note, Shown};
 use mainstay_comm::mix::mixed;
 use mainstay_types::limits::{BOARD_COMMUNICATORS, MESSAGE_BYTES_MAX};
@@ -21,7 +21,7 @@ use mainstay_types::{Point, Rank};
 use super::collective::Kind;
 use super::wait::Work;
 use super::{CommError, Endpoint, Group, Phase, Result};
-use crate::shm::{Area, futex};
+use crate::shm::Area;
 
 /// Bytes of an entry of an area's table.
 const ENTRY_BYTES: usize = 16;
@@ -181,9 +181,7 @@ impl Endpoint {
     fn wake_sleepers(&self, group: &Group) {
         for rank in group.ranks().iter().filter(|rank| **rank != self.me) {
             if self.segment.waiting(*rank).load(Ordering::Relaxed) != 0 {
-                let count = self.segment.bell(*rank);
-                bell::ring(count);
-                futex::wake_all(count);
+                self.wake_up(*rank);
             }
         }
     }
@@ -199,6 +197,10 @@ impl Endpoint {
         let mut same = true;
         self.totals.clear();
         for rank in group.ranks() {
+            if *rank == self.me {
+                self.totals.push(mine.total);
+                continue;
+            }
             match self.segment.board(*rank, board).look(epoch, round) {
                 Shown::Here(note) if note.kind != mine.kind => {
                     return Err(self.unmatched(*rank, note.kind, mine.kind));

@@ -4,6 +4,7 @@
 //! copied. Deliberately absent: which sink a message gets; `pull` asks the matching.
 
 use mainstay_comm::Message;
+use mainstay_comm::layout::{Channel, Layout};
 use mainstay_comm::matching::{Label, Wanted};
 use mainstay_comm::ring::Consumer;
 use mainstay_types::Rank;
@@ -15,6 +16,7 @@ use super::table::Table;
 /// A rank's end of the channel from one source.
 #[derive(Debug)]
 pub(super) struct Inbound {
+    pub(super) at: Channel,
     pub(super) ring: Consumer,
     /// Where the rest of a message goes of which a part is taken in.
     pub(super) sink: Option<Sink>,
@@ -73,9 +75,15 @@ pub(super) enum State {
 }
 
 impl Inbound {
-    pub(super) fn all(n: u32, ring_bytes: usize) -> Vec<Self> {
-        let new = |_| Self { ring: Consumer::new(ring_bytes), sink: None, held: false };
-        Rank::all(n).map(new).collect()
+    /// Those of rank `me`, by source.
+    pub(super) fn all(layout: &Layout, me: Rank) -> Vec<Self> {
+        let new = |from| Self {
+            at: layout.channel(from, me),
+            ring: Consumer::new(layout.ring_bytes()),
+            sink: None,
+            held: false,
+        };
+        Rank::all(layout.n()).map(new).collect()
     }
 }
 

@@ -38,7 +38,7 @@ use std::time::{Duration, Instant};
 
 use mainstay_comm::board::BOARDS;
 use mainstay_comm::credits::Credits;
-use mainstay_comm::layout::{Control, Counter, Status};
+use mainstay_comm::layout::{Control, Counter, Status, Words};
 use mainstay_comm::matching::{Label, Matching, Wanted, is_prologue};
 use mainstay_comm::mix::mixed;
 use mainstay_comm::ring;
@@ -57,6 +57,7 @@ pub use room::Room;
 pub use trace::Tracer;
 
 use crate::shm::Segment;
+use board::Folding;
 use inbound::{Inbound, Unexpected};
 use push::Outbound;
 use request::Request;
@@ -99,6 +100,8 @@ pub struct Endpoint {
     point: Box<dyn Fn(Point)>,
     launcher_gone: Box<dyn Fn() -> bool>,
     me: Rank,
+    /// This rank's own.
+    words: Words,
     may_spin: bool,
     audit: bool,
     /// How long a call waits at most.
@@ -139,6 +142,8 @@ pub struct Endpoint {
     within: Option<WaitKind>,
     /// Where parts of a collective land before they are folded.
     scratch: Vec<u8>,
+    /// Room for what is known of those parts.
+    parts: Vec<Folding>,
     hash: u64,
     /// Where what is done is recorded, if it is.
     tracer: Option<Rc<Tracer>>,
@@ -156,6 +161,7 @@ impl Endpoint {
             point: config.point,
             launcher_gone: config.launcher_gone,
             me: rank,
+            words: layout.words(rank),
             may_spin: config.may_spin,
             audit: config.audit,
             patience: None,
@@ -174,8 +180,8 @@ impl Endpoint {
             matching: Matching::new(n),
             probing: None,
             next_source: 0,
-            outbound: Outbound::all(n, layout.ring_bytes()),
-            inbound: Inbound::all(n, layout.ring_bytes()),
+            outbound: Outbound::all(&layout, rank),
+            inbound: Inbound::all(&layout, rank),
             unexpected: Table::new(),
             credits: Credits::new(n, UNEXPECTED_BYTES_MAX),
             requests: Table::new(),
@@ -183,6 +189,7 @@ impl Endpoint {
             queued: 0,
             within: None,
             scratch: Vec::new(),
+            parts: Vec::new(),
             hash: 0,
             tracer: None,
             segment,
@@ -276,10 +283,10 @@ impl Endpoint {
 
     /// Empties queues, tables and rings' ends.
     fn forget(&mut self) {
-        let (n, ring_bytes) = (self.n(), self.segment.layout().ring_bytes());
+        let layout = *self.segment.layout();
         self.matching.clear();
-        self.outbound = Outbound::all(n, ring_bytes);
-        self.inbound = Inbound::all(n, ring_bytes);
+        self.outbound = Outbound::all(&layout, self.me);
+        self.inbound = Inbound::all(&layout, self.me);
         self.unexpected.clear();
         self.credits.clear();
         self.requests.clear();
@@ -348,8 +355,9 @@ impl Endpoint {
     }
 
     /// Runs a call: tells who watches, fails if the epoch is over, and tends an open cut.
+    #[inline]
     fn call<T>(&mut self, body: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        self.segment.enter_call(self.me);
+        self.segment.enter(self.words);
         self.until = self.patience.and_then(|p| Instant::now().checked_add(p));
         let result = self.check().and_then(|()| {
             if self.cut.is_open() {
@@ -358,10 +366,11 @@ impl Endpoint {
             body(self)
         });
         self.trace(Tracer::leaves);
-        self.segment.leave_call(self.me);
+        self.segment.leave(self.words);
         result
     }
 
+    #[inline]
     fn known(&self, rank: Rank) -> Result<()> {
         match rank.0 < self.n() {
             true => Ok(()),
@@ -369,8 +378,9 @@ impl Endpoint {
         }
     }
 
+    #[inline]
     fn count(&self, counter: Counter) {
-        crate::shm::bump(self.segment.counter(self.me, counter));
+        crate::shm::bump(self.segment.word(self.words.counter(counter)));
     }
 
     /// The error for what contradicts the protocol, unless the epoch is over: then its remains

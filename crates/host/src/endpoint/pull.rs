@@ -6,6 +6,7 @@
 
 use std::sync::atomic::Ordering;
 
+use mainstay_ckpt::kernel::crc_of;
 use mainstay_comm::layout::{Counter, Status};
 use mainstay_comm::matching::{Label, is_prologue};
 use mainstay_comm::message::hash;
@@ -16,7 +17,7 @@ use mainstay_types::frame::Header;
 use mainstay_types::limits::FRAME_HEADER_BYTES;
 use mainstay_types::wire::Early;
 
-use super::inbound::{Sink, State, Target, Unexpected, bytes_of};
+use super::inbound::{Inbound, Sink, State, Target, Unexpected, bytes_of};
 use super::{Endpoint, Result};
 
 /// What became of a look at a ring.
@@ -32,16 +33,14 @@ impl Endpoint {
     /// Takes in the first frame of the ring from `source`, if there is one and it has a place.
     #[inline]
     pub(super) fn pull(&mut self, source: Rank, target: &mut Option<Target<'_>>) -> Result<Pulled> {
-        let head = self.segment.head(source, self.me);
-        let inbound = &mut self.inbound[source.index()];
-        let available = match inbound.ring.available(head) {
+        let Inbound { at: lies, ring, .. } = &mut self.inbound[source.index()];
+        let available = match ring.available(self.segment.word(lies.head)) {
             Ok(0) => return Ok(Pulled::Nothing),
             Ok(bytes) => bytes,
             Err(Broken) => return Err(self.corrupt(source, "the position of its writer")),
         };
-        let at = inbound.ring.position();
-        let bytes = self.segment.line((source, self.me), at);
-        let Ok(header) = Header::decode(&bytes) else {
+        let bytes = self.segment.line(lies.ring, ring.position());
+        let Ok(header) = Header::decode_with(&bytes, crc_of) else {
             return Err(self.corrupt(source, "the header of a frame"));
         };
         let frame = ring::frame_bytes(header.length as usize);
@@ -71,10 +70,9 @@ impl Endpoint {
 
     #[inline]
     fn release(&mut self, source: Rank, frame: u64) {
-        let tail = self.segment.tail(self.me, source);
-        let inbound = &mut self.inbound[source.index()];
-        inbound.held = false;
-        if inbound.ring.release(tail, frame) {
+        let Inbound { at: lies, ring, held, .. } = &mut self.inbound[source.index()];
+        *held = false;
+        if ring.release(self.segment.word(lies.tail), frame) {
             self.wake(source);
         }
     }
@@ -162,13 +160,14 @@ impl Endpoint {
         sink: Sink,
         target: &mut Option<Target<'_>>,
     ) -> Result<()> {
-        let at = self.inbound[source.index()].ring.position() + FRAME_HEADER_BYTES as u64;
+        let Inbound { at: lies, ring, .. } = &self.inbound[source.index()];
+        let (ring, at) = (lies.ring, ring.position() + FRAME_HEADER_BYTES as u64);
         let buffer = bytes_of(&mut self.requests, &mut self.unexpected, target, sink);
         // The header's lengths were checked against the message's, and that against the buffer.
         let start = header.offset as usize;
         let end = start + header.length as usize;
         let part = &mut buffer[start..end];
-        let crc = self.segment.ring_out((source, self.me), at, part);
+        let crc = self.segment.ring_out(ring, at, part);
         if crc != header.payload_crc {
             return Err(self.corrupt(source, "its payload"));
         }

@@ -6,7 +6,8 @@
 
 use std::collections::VecDeque;
 
-use mainstay_comm::layout::Counter;
+use mainstay_ckpt::kernel::crc_of;
+use mainstay_comm::layout::{Channel, Counter, Layout};
 use mainstay_comm::matching::Label;
 use mainstay_comm::ring::{self, Producer};
 use mainstay_comm::{Outgoing, bell};
@@ -22,6 +23,7 @@ use crate::shm::futex;
 /// A rank's end of the channel to one destination.
 #[derive(Debug)]
 pub(super) struct Outbound {
+    at: Channel,
     pub(super) ring: Producer,
     pub(super) queue: VecDeque<Queued>,
 }
@@ -66,9 +68,14 @@ pub(super) struct Progress {
 }
 
 impl Outbound {
-    pub(super) fn all(n: u32, ring_bytes: usize) -> Vec<Self> {
-        let new = |_| Self { ring: Producer::new(ring_bytes), queue: VecDeque::new() };
-        Rank::all(n).map(new).collect()
+    /// Those of rank `me`, by destination.
+    pub(super) fn all(layout: &Layout, me: Rank) -> Vec<Self> {
+        let new = |to| Self {
+            at: layout.channel(me, to),
+            ring: Producer::new(layout.ring_bytes()),
+            queue: VecDeque::new(),
+        };
+        Rank::all(layout.n()).map(new).collect()
     }
 }
 
@@ -114,8 +121,8 @@ impl Endpoint {
         loop {
             let rest = &payload[message.offset..];
             let part = &rest[..rest.len().min(self.chunk)];
-            let tail = self.segment.tail(to, self.me);
-            let room = self.outbound[to.index()].ring.has_room(tail, ring::frame_bytes(part.len()));
+            let Outbound { at, ring, .. } = &mut self.outbound[to.index()];
+            let room = ring.has_room(self.segment.word(at.tail), ring::frame_bytes(part.len()));
             match room {
                 Ok(true) => {}
                 Ok(false) => return Ok(false),
@@ -134,10 +141,10 @@ impl Endpoint {
     /// Writes one frame, publishes it and rings the receiver's bell if it sleeps.
     #[inline]
     fn frame(&mut self, message: &Progress, part: &[u8]) {
-        let (to, pair) = (message.to, (self.me, message.to));
-        let ring = &mut self.outbound[to.index()].ring;
+        let to = message.to;
+        let Outbound { at: lies, ring, .. } = &mut self.outbound[to.index()];
         let at = ring.position();
-        let payload_crc = self.segment.ring_in(pair, at + FRAME_HEADER_BYTES as u64, part);
+        let payload_crc = self.segment.ring_in(lies.ring, at + FRAME_HEADER_BYTES as u64, part);
         let header = Header {
             source: self.me,
             destination: to,
@@ -152,20 +159,28 @@ impl Endpoint {
             colour: self.cut.colour(),
             payload_crc,
         };
-        self.segment.put_line(pair, at, &header.encode());
+        let (head, waiting) = (lies.head, lies.waiting);
+        self.segment.put_line(lies.ring, at, &header.encode_with(crc_of));
         (self.point)(Point::RingPublish);
-        ring.publish(self.segment.head(self.me, to), ring::frame_bytes(part.len()));
-        self.wake(to);
+        ring.publish(self.segment.word(head), ring::frame_bytes(part.len()));
+        if bell::is_needed(self.segment.word32(waiting)) {
+            self.wake_up(to);
+        }
     }
 
     /// Rings a rank's bell if it sleeps.
     #[inline]
     pub(super) fn wake(&self, rank: Rank) {
         if bell::is_needed(self.segment.waiting(rank)) {
-            let count = self.segment.bell(rank);
-            bell::ring(count);
-            futex::wake_all(count);
+            self.wake_up(rank);
         }
+    }
+
+    #[cold]
+    pub(super) fn wake_up(&self, rank: Rank) {
+        let count = self.segment.bell(rank);
+        bell::ring(count);
+        futex::wake_all(count);
     }
 
     /// Copies the rest of a message, to go out when there is room.
@@ -188,11 +203,16 @@ impl Endpoint {
     }
 
     /// Moves queued messages on; true if any frame went out.
+    #[inline]
     pub(super) fn flush(&mut self) -> Result<bool> {
-        let mut moved = false;
-        if self.queued == 0 {
-            return Ok(false);
+        match self.queued {
+            0 => Ok(false),
+            _ => self.flush_queues(),
         }
+    }
+
+    fn flush_queues(&mut self) -> Result<bool> {
+        let mut moved = false;
         for to in Rank::all(self.n()) {
             while let Some(mut first) = self.outbound[to.index()].queue.pop_front() {
                 let before = first.progress.offset;

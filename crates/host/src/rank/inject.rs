@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
+use mainstay_comm::layout::Words;
 use mainstay_types::inject::{Action, Injection, Times, When};
 use mainstay_types::{Point, Rank, Step};
 
@@ -20,6 +21,7 @@ use crate::sys;
 pub(crate) struct Injector {
     segment: Rc<Segment>,
     rank: Rank,
+    words: Words,
     injections: Vec<(u32, Injection)>,
     /// Passages of each point by this incarnation.
     passed: RefCell<Vec<u64>>,
@@ -32,17 +34,23 @@ impl Injector {
         let passed = RefCell::new(vec![0; Point::ALL.len()]);
         // An order given to an earlier incarnation is not this one's.
         let obeyed = Cell::new(segment.order(rank).load(Ordering::Acquire));
-        Self { segment, rank, injections, passed, obeyed }
+        let words = segment.layout().words(rank);
+        Self { segment, rank, words, injections, passed, obeyed }
     }
 
     /// The rank passes a point.
+    #[inline]
     pub(crate) fn pass(&self, point: Point) {
-        let word = self.segment.point(self.rank, point);
+        let word = self.segment.word(self.words.point(point));
         let in_job = word.load(Ordering::Relaxed) + 1;
         word.store(in_job, Ordering::Relaxed);
-        if self.injections.is_empty() {
-            return;
+        if !self.injections.is_empty() {
+            self.strike(point, in_job);
         }
+    }
+
+    #[cold]
+    fn strike(&self, point: Point, in_job: u64) {
         let in_life = {
             let mut passed = self.passed.borrow_mut();
             passed[point.index()] += 1;
@@ -78,11 +86,16 @@ impl Injector {
     }
 
     /// Obeys an order of the supervisor, if there is a new one.
+    #[inline]
     pub(crate) fn obey(&self) {
         let order = self.segment.order(self.rank).load(Ordering::Acquire);
-        if order == self.obeyed.get() {
-            return;
+        if order != self.obeyed.get() {
+            self.carry_out(order);
         }
+    }
+
+    #[cold]
+    fn carry_out(&self, order: u64) {
         self.obeyed.set(order);
         // The low half names the injection; the high half tells repeated orders apart.
         let number = (order & u64::from(u32::MAX)) as u32;

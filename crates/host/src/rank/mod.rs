@@ -239,6 +239,7 @@ impl Rank {
     }
 
     /// The driver of messages.
+    #[inline]
     pub fn endpoint(&mut self) -> &mut Endpoint {
         &mut self.endpoint
     }
@@ -250,6 +251,7 @@ impl Rank {
     }
 
     /// Whether a newer epoch was raised than the one entered.
+    #[inline]
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
         self.segment.control(Control::Epoch).load(Ordering::Acquire) != u64::from(self.epoch.0)
@@ -259,6 +261,7 @@ impl Rank {
     ///
     /// # Errors
     /// [`RankError::Interrupted`]; [`RankError::Finished`] when there is no job any more to call.
+    #[inline]
     pub fn check(&self) -> Result<(), RankError> {
         self.injector.obey();
         if self.finished {

@@ -5,23 +5,33 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use mainstay_comm::layout::Status;
+use mainstay_comm::layout::{Status, Words};
 use mainstay_types::{Rank, WaitKind};
 
 use super::Segment;
 
 impl Segment {
     /// Tells that `rank`, which is the caller, has entered a call.
-    #[inline]
     pub fn enter_call(&self, rank: Rank) {
-        bump(self.status(rank, Status::Calls));
-        self.status(rank, Status::InCall).store(1, Ordering::Relaxed);
+        self.enter(self.layout().words(rank));
     }
 
     /// Tells that `rank`, which is the caller, has left its call.
-    #[inline]
     pub fn leave_call(&self, rank: Rank) {
-        self.status(rank, Status::InCall).store(0, Ordering::Relaxed);
+        self.leave(self.layout().words(rank));
+    }
+
+    /// As [`Segment::enter_call`], for the rank whose words these are.
+    #[inline]
+    pub fn enter(&self, words: Words) {
+        bump(self.word(words.status(Status::Calls)));
+        self.word(words.status(Status::InCall)).store(1, Ordering::Relaxed);
+    }
+
+    /// As [`Segment::leave_call`], for the rank whose words these are.
+    #[inline]
+    pub fn leave(&self, words: Words) {
+        self.word(words.status(Status::InCall)).store(0, Ordering::Relaxed);
     }
 
     /// Tells what `rank`, which is the caller, starts to wait for; no peer is any, no tag is any.

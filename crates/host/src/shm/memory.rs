@@ -128,6 +128,16 @@ impl Memory {
         unsafe { AtomicU64::from_ptr(word) }
     }
 
+    /// The 64-bit words of the line at an offset.
+    #[inline]
+    pub(super) fn words(&self, at: usize) -> &[AtomicU64; LINE_BYTES / 8] {
+        assert!(at.is_multiple_of(8), "words at {at}");
+        let line = self.at(at, LINE_BYTES).cast();
+        // SAFETY: aligned, inside the mapping, and accessed by all processes as atomics only; words in
+        // pages that are mapped read-only are only loaded.
+        unsafe { &*line }
+    }
+
     /// The 32-bit word at an offset.
     #[inline]
     pub(super) fn word32(&self, at: usize) -> &AtomicU32 {

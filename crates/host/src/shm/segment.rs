@@ -97,6 +97,20 @@ impl Segment {
         &self.layout
     }
 
+    /// The word (u64) at an offset that the layout gave.
+    #[inline]
+    #[must_use]
+    pub fn word(&self, at: usize) -> &AtomicU64 {
+        self.memory.word64(at)
+    }
+
+    /// The word (u32) at an offset that the layout gave.
+    #[inline]
+    #[must_use]
+    pub fn word32(&self, at: usize) -> &AtomicU32 {
+        self.memory.word32(at)
+    }
+
     /// A word of the control page.
     #[inline]
     #[must_use]
@@ -105,6 +119,7 @@ impl Segment {
     }
 
     /// The order for a rank's next call: the number of an injection plus 1, or 0.
+    #[inline]
     #[must_use]
     pub fn order(&self, rank: Rank) -> &AtomicU64 {
         self.memory.word64(self.layout.order(rank))
@@ -139,6 +154,7 @@ impl Segment {
     }
 
     /// How often a rank passed a point.
+    #[inline]
     #[must_use]
     pub fn point(&self, rank: Rank, point: Point) -> &AtomicU64 {
         self.memory.word64(self.layout.point(rank, point))
@@ -171,59 +187,66 @@ impl Segment {
         self.memory.word64(self.layout.cap_sent(rank, destination))
     }
 
-    /// Stores a line, such as a frame's header, into the ring `from → to` at a position.
+    /// Stores a line, such as a frame's header, into a ring at a position.
     #[inline]
-    pub fn put_line(&self, (from, to): (Rank, Rank), position: u64, line: &[u8; LINE_BYTES]) {
+    pub fn put_line(&self, ring: usize, position: u64, line: &[u8; LINE_BYTES]) {
         let (at, _) = self.split(position, LINE_BYTES);
-        self.memory.put_line(self.layout.ring(from, to) + at, line);
+        self.memory.put_line(ring + at, line);
     }
 
-    /// Loads a line from the ring `from → to` at a position.
+    /// Loads a line from a ring at a position.
     #[inline]
     #[must_use]
-    pub fn line(&self, (from, to): (Rank, Rank), position: u64) -> [u8; LINE_BYTES] {
+    pub fn line(&self, ring: usize, position: u64) -> [u8; LINE_BYTES] {
         let (at, _) = self.split(position, LINE_BYTES);
-        self.memory.line(self.layout.ring(from, to) + at)
+        self.memory.line(ring + at)
     }
 
-    /// Copies bytes into the ring `from → to` at a position; the CRC-32C of them.
+    /// Copies bytes into a ring at a position; the CRC-32C of them.
     ///
     /// # Panics
     /// When they are more than a ring holds.
     #[inline]
-    pub fn ring_in(&self, (from, to): (Rank, Rank), position: u64, bytes: &[u8]) -> u32 {
-        let ring = self.layout.ring(from, to);
+    pub fn ring_in(&self, ring: usize, position: u64, bytes: &[u8]) -> u32 {
         let (at, first) = self.split(position, bytes.len());
-        let (a, b) = bytes.split_at(first);
+        match first == bytes.len() {
+            true => self.copy_in(ring + at, bytes, 0),
+            false => self.wrapped_in(ring, at, bytes.split_at(first)),
+        }
+    }
+
+    /// Copies bytes out of a ring at a position; the CRC-32C of them.
+    ///
+    /// # Panics
+    /// When they are more than a ring holds.
+    #[inline]
+    pub fn ring_out(&self, ring: usize, position: u64, bytes: &mut [u8]) -> u32 {
+        let (at, first) = self.split(position, bytes.len());
+        match first == bytes.len() {
+            true => self.copy_out(ring + at, bytes, 0),
+            false => self.wrapped_out(ring, at, bytes.split_at_mut(first)),
+        }
+    }
+
+    /// As [`Segment::ring_in`] at the end of a ring and from its start on.
+    #[cold]
+    fn wrapped_in(&self, ring: usize, at: usize, (a, b): (&[u8], &[u8])) -> u32 {
         let crc = self.copy_in(ring + at, a, 0);
-        match b.is_empty() {
-            true => crc,
-            false => self.copy_in(ring, b, crc),
-        }
+        self.copy_in(ring, b, crc)
     }
 
-    /// Copies bytes out of the ring `from → to` at a position; the CRC-32C of them.
-    ///
-    /// # Panics
-    /// When they are more than a ring holds.
-    #[inline]
-    pub fn ring_out(&self, (from, to): (Rank, Rank), position: u64, bytes: &mut [u8]) -> u32 {
-        let ring = self.layout.ring(from, to);
-        let (at, first) = self.split(position, bytes.len());
-        let (a, b) = bytes.split_at_mut(first);
+    /// As [`Segment::ring_out`] at the end of a ring and from its start on.
+    #[cold]
+    fn wrapped_out(&self, ring: usize, at: usize, (a, b): (&mut [u8], &mut [u8])) -> u32 {
         let crc = self.copy_out(ring + at, a, 0);
-        match b.is_empty() {
-            true => crc,
-            false => self.copy_out(ring, b, crc),
-        }
+        self.copy_out(ring, b, crc)
     }
 
     /// A rank's line on a board.
     #[inline]
     #[must_use]
     pub fn board(&self, rank: Rank, board: usize) -> Line<'_, AtomicU64> {
-        let at = self.layout.board(rank, board);
-        Line(std::array::from_fn(|i| self.memory.word64(at + 8 * i)))
+        Line(self.memory.words(self.layout.board(rank, board)))
     }
 
     /// Copies bytes to a place in an area; the CRC-32C of `crc`'s bytes followed by these.

@@ -19,6 +19,14 @@ const ONE_ROUND_BYTES: usize = 32 * 1024;
 /// Bytes of a block that are folded at a time, small enough to stay in the nearest cache.
 const CHUNK_BYTES: usize = 4096;
 
+/// A rank's part that is being folded; none for this rank's own, which lies in the block.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::endpoint) struct Folding {
+    part: Option<Part>,
+    /// The CRC-32C of what was read of it.
+    sum: u32,
+}
+
 /// How a block is cut.
 #[derive(Clone, Copy, Debug)]
 struct Cutting {
@@ -86,8 +94,8 @@ impl Endpoint {
         if !self.meet_equals(group, &sheet, block.len())? {
             return Ok(false);
         }
-        let parts = self.parts_of_all(group, (board, round), 0, block.len())?;
-        self.fold_parts(group, &parts, block, fold, |_, _, _| {})?;
+        self.parts_of_all(group, (board, round), 0, block.len())?;
+        self.fold_parts(group, block, fold, |_, _, _| {})?;
         Ok(true)
     }
 
@@ -117,7 +125,7 @@ impl Endpoint {
         for piece in 0..pieces {
             let round = self.rounds[board] - 1;
             let mine = cutting.segment(piece, me);
-            let parts = self.parts_of_all(group, (board, round), me, mine.len())?;
+            self.parts_of_all(group, (board, round), me, mine.len())?;
             let mut sheet = self.sheet(board, n + 1);
             if piece + 1 < pieces {
                 self.show_segments(&mut sheet, &cutting, piece + 1, me, block);
@@ -126,7 +134,7 @@ impl Endpoint {
             }
             let (area, at) = (sheet.area, sheet.end);
             let mut crc = 0;
-            self.fold_parts(group, &parts, &mut block[mine.clone()], fold, |e, offset, result| {
+            self.fold_parts(group, &mut block[mine.clone()], fold, |e, offset, result| {
                 crc = e.segment.area_in(area, at + offset, result, crc);
             })?;
             self.list(&mut sheet, mine.len(), crc);
@@ -173,17 +181,17 @@ impl Endpoint {
         }
     }
 
-    /// The same part of every rank but this one, which must have so many bytes.
+    /// Finds the same part of every rank but this one, which must have so many bytes.
     fn parts_of_all(
         &mut self,
         group: &Group,
         (board, round): (usize, u64),
         number: usize,
         bytes: usize,
-    ) -> Result<Vec<Option<Part>>> {
-        let mut parts = Vec::with_capacity(group.n() as usize);
+    ) -> Result<()> {
+        self.parts.clear();
         for rank in group.ranks() {
-            parts.push(match *rank == self.me {
+            let part = match *rank == self.me {
                 true => None,
                 false => {
                     let part = self.part(Area { rank: *rank, board, round }, number)?;
@@ -192,31 +200,32 @@ impl Endpoint {
                     }
                     Some(part)
                 }
-            });
+            };
+            self.parts.push(Folding { part, sum: 0 });
         }
-        Ok(parts)
+        Ok(())
     }
 
-    /// Folds the parts of all ranks with this one's, which becomes the result; tells each chunk of it.
+    /// Folds the parts that were found with this rank's, which becomes the result; tells each chunk of
+    /// it.
     fn fold_parts(
         &mut self,
         group: &Group,
-        parts: &[Option<Part>],
         block: &mut [u8],
         fold: &mut Fold<'_>,
         mut tell: impl FnMut(&Self, usize, &[u8]),
     ) -> Result<()> {
+        let mut parts = std::mem::take(&mut self.parts);
         let n = parts.len();
         let chunk = (CHUNK_BYTES / fold.element_bytes).max(1) * fold.element_bytes;
         let room = chunk.next_multiple_of(64);
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.resize((n * room + 64).max(scratch.len()), 0);
         let start = scratch.as_ptr().align_offset(64).min(64);
-        let mut sums = vec![0_u32; n];
         let mut offset = 0;
         for own in block.chunks_mut(chunk) {
             let blocks = &mut scratch[start..start + n * room];
-            for ((part, sum), to) in parts.iter().zip(&mut sums).zip(blocks.chunks_mut(room)) {
+            for (Folding { part, sum }, to) in parts.iter_mut().zip(blocks.chunks_mut(room)) {
                 let to = &mut to[..own.len()];
                 match part {
                     None => to.copy_from_slice(own),
@@ -231,7 +240,9 @@ impl Endpoint {
             offset += own.len();
         }
         self.scratch = scratch;
-        let wrong = parts.iter().zip(&sums).find_map(|(part, sum)| part.filter(|p| p.crc != *sum));
+        let differs = |Folding { part, sum }: &Folding| part.filter(|part| part.crc != *sum);
+        let wrong = parts.iter().find_map(differs);
+        self.parts = parts;
         wrong.map_or(Ok(()), |part| Err(self.corrupt(part.area.rank, "its block on a board")))
     }
 }

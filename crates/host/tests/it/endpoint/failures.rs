@@ -18,8 +18,9 @@ const B: Rank = Rank(1);
 /// Flips a bit of the ring A → B, as a fault in memory would.
 fn flip(world: &World, byte: u64, bit: u32) {
     let mut one = [0];
-    world.segment.ring_out((A, B), byte, &mut one);
-    world.segment.ring_in((A, B), byte, &[one[0] ^ (1 << bit)]);
+    let ring = world.segment.layout().ring(A, B);
+    world.segment.ring_out(ring, byte, &mut one);
+    world.segment.ring_in(ring, byte, &[one[0] ^ (1 << bit)]);
 }
 
 #[test]
