@@ -39,7 +39,10 @@ impl Endpoint {
             Ok(bytes) => bytes,
             Err(Broken) => return Err(self.corrupt(source, "the position of its writer")),
         };
-        let bytes = self.segment.line(lies.ring, ring.position());
+        let at = ring.position();
+        // The payload's first line comes while the header is looked at.
+        self.segment.fetch(lies.ring, at + FRAME_HEADER_BYTES as u64);
+        let bytes = self.segment.line(lies.ring, at);
         let Ok(header) = Header::decode_with(&bytes, crc_of) else {
             return Err(self.corrupt(source, "the header of a frame"));
         };

@@ -202,6 +202,13 @@ impl Segment {
         self.memory.line(ring + at)
     }
 
+    /// Has the line of a ring at a position fetched, which is read soon.
+    #[inline]
+    pub fn fetch(&self, ring: usize, position: u64) {
+        let (at, _) = self.split(position, LINE_BYTES);
+        self.memory.fetch(ring + at);
+    }
+
     /// Copies bytes into a ring at a position; the CRC-32C of them.
     ///
     /// # Panics
