@@ -60,17 +60,21 @@ pub(super) fn reserve(bytes: usize) -> io::Result<*mut u8> {
 /// The range is a mapping of shared memory.
 pub(super) unsafe fn fault_in(base: NonNull<u8>, bytes: usize, fresh: bool) {
     if fresh {
-        // An extent without any page is not collapsed, so each gets one. Before Linux 6.1 there is
-        // no collapse, and in want of large pages it ends at the first that it does not get.
-        let collapsed = (0..bytes / LARGE_PAGE_BYTES).try_for_each(|i| {
+        // An extent without any page is not collapsed, so each gets one. All are collapsed in one
+        // call, as each call waits for all processors. Before Linux 6.1 there is no collapse, and in
+        // want of large pages it ends at the first that it does not get.
+        let extents = bytes / LARGE_PAGE_BYTES;
+        let started = (0..extents).try_for_each(|i| {
             // SAFETY: the extent lies in the caller's range.
             let extent = unsafe { base.add(i * LARGE_PAGE_BYTES) };
             // SAFETY: the first page of the caller's range from there.
-            unsafe { advise(extent, PAGE_BYTES, libc::MADV_POPULATE_READ) }?;
-            // SAFETY: a large page of the caller's range from there.
-            unsafe { advise(extent, LARGE_PAGE_BYTES, libc::MADV_COLLAPSE) }
+            unsafe { advise(extent, PAGE_BYTES, libc::MADV_POPULATE_READ) }
         });
-        let _pages_of_the_usual_size = collapsed;
+        if started.is_ok() {
+            // SAFETY: whole extents of the caller's range.
+            let _pages_of_the_usual_size =
+                unsafe { advise(base, extents * LARGE_PAGE_BYTES, libc::MADV_COLLAPSE) };
+        }
     }
     // SAFETY: the caller's range. Before Linux 5.14 the first capture faults them in.
     let _as_touched = unsafe { advise(base, bytes, libc::MADV_POPULATE_READ) };
@@ -89,6 +93,15 @@ unsafe fn advise(start: NonNull<u8>, bytes: usize, advice: libc::c_int) -> io::R
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_begins_where_a_large_page_may() {
+        for bytes in [1, PAGE_BYTES, LARGE_PAGE_BYTES + 1, 5 * LARGE_PAGE_BYTES] {
+            let place = reserve(bytes).unwrap();
+            assert_eq!(place.align_offset(LARGE_PAGE_BYTES), 0);
+        }
+        assert!(reserve(usize::MAX).is_err());
+    }
 
     #[test]
     fn large_pages_change_no_byte() {
