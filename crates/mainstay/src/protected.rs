@@ -137,6 +137,8 @@ pub(crate) fn protect<I: Initial>(
         let work = Work::Restore(reader, &mut outcome);
         (*state).fields(&mut Fields { state: name, work });
         core.rank.restored(name, outcome, started.elapsed())?;
+    } else {
+        state.capture(&mut |field| core.rank.holds(field));
     }
     let mut specs = Vec::new();
     state.measure(&mut specs);

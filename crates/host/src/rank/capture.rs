@@ -19,7 +19,7 @@ use mainstay_types::wire::{ToRank, ToSupervisor};
 use mainstay_types::{Point, Version};
 
 use super::{Rank, RankError};
-use crate::shm::{Arena, Blob};
+use crate::shm::{Arena, Blob, prefer_large_pages};
 use crate::sys;
 
 /// Room for messages in an arena beside the fields, so that a few unexpected ones at a capture do
@@ -65,6 +65,12 @@ impl Rank {
         }
         self.endpoint.end_prologue();
         self.tell_restored()
+    }
+
+    /// Takes note of the memory of a field that was made anew, and asks for large pages where none
+    /// was touched yet: a killed process gives them back at once, so the next one finds them.
+    pub fn holds(&self, field: &[u8]) {
+        prefer_large_pages(field);
     }
 
     /// Completes a step.

@@ -37,7 +37,7 @@ impl Arena {
     /// # Errors
     /// [`io::ErrorKind::InvalidData`] when it has another size or could be resized.
     pub fn writable(fd: OwnedFd, bytes: u64) -> io::Result<Self> {
-        Self::map(fd, bytes, Access::ReadWrite, true)
+        Self::map(fd, bytes, Access::ReadWrite)
     }
 
     /// Maps an arena to read it: the side of the supervisor's drain.
@@ -45,12 +45,12 @@ impl Arena {
     /// # Errors
     /// As [`Arena::writable`].
     pub fn readable(fd: OwnedFd, bytes: u64) -> io::Result<Self> {
-        Self::map(fd, bytes, Access::Read, false)
+        Self::map(fd, bytes, Access::Read)
     }
 
-    fn map(fd: OwnedFd, bytes: u64, access: Access, populate: bool) -> io::Result<Self> {
+    fn map(fd: OwnedFd, bytes: u64, access: Access) -> io::Result<Self> {
         let bytes = usize::try_from(bytes).map_err(memory::invalid)?;
-        let memory = Memory::map(&fd, bytes, access, populate)?;
+        let memory = Memory::map_large(&fd, bytes, access)?;
         Ok(Self { fd, memory })
     }
 }

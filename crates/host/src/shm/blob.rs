@@ -45,7 +45,7 @@ impl Blob {
         let bytes = usize::try_from(bytes).map_err(memory::invalid)?;
         let memory = match bytes {
             0 => None,
-            _ => Some(Memory::map(&fd, bytes, Access::Read, false)?),
+            _ => Some(Memory::map(&fd, bytes, Access::Read)?),
         };
         Ok(Self { fd, memory })
     }

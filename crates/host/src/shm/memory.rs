@@ -14,6 +14,8 @@ use mainstay_comm::layout::LINE_BYTES;
 use rustix::fs::{self, MemfdFlags, SealFlags};
 use rustix::mm::{self, Advice, MapFlags, MprotectFlags, ProtFlags};
 
+use super::large;
+
 /// Whether a mapping may be written at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
@@ -62,23 +64,46 @@ pub(super) fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) 
 
 impl Memory {
     /// Maps the first `bytes` of a memfd whose size is sealed. `bytes` is not 0.
-    pub(super) fn map(
-        fd: impl AsFd,
-        bytes: usize,
-        access: Access,
-        populate: bool,
-    ) -> io::Result<Self> {
+    pub(super) fn map(fd: impl AsFd, bytes: usize, access: Access) -> io::Result<Self> {
         check(&fd, SealFlags::SHRINK, bytes as u64)?;
+        // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
+        unsafe { Self::map_at(ptr::null_mut(), MapFlags::SHARED, (fd, bytes, access)) }
+    }
+
+    /// As [`Memory::map`], in a place for large pages if it is long enough. To be written, it is
+    /// faulted in; in large pages if the memfd has no pages yet.
+    pub(super) fn map_large(fd: impl AsFd, bytes: usize, access: Access) -> io::Result<Self> {
+        let fresh = fs::fstat(&fd)?.st_blocks == 0;
+        let memory = match bytes < large::LARGE_BYTES_MIN {
+            true => Self::map(fd, bytes, access)?,
+            false => {
+                check(&fd, SealFlags::SHRINK, bytes as u64)?;
+                let place = large::reserve(bytes)?;
+                let flags = MapFlags::SHARED | MapFlags::FIXED;
+                // SAFETY: what is replaced was reserved for this, and nothing lies there.
+                unsafe { Self::map_at(place, flags, (fd, bytes, access)) }?
+            }
+        };
+        if access == Access::ReadWrite {
+            // SAFETY: the range is the shared mapping just made.
+            unsafe { large::fault_in(memory.base, bytes, fresh) };
+        }
+        Ok(memory)
+    }
+
+    /// # Safety
+    /// With `FIXED`, the place is the caller's, and nothing lies there.
+    unsafe fn map_at(
+        place: *mut u8,
+        flags: MapFlags,
+        (fd, bytes, access): (impl AsFd, usize, Access),
+    ) -> io::Result<Self> {
         let prot = match access {
             Access::Read => ProtFlags::READ,
             Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
         };
-        let flags = match populate {
-            true => MapFlags::SHARED | MapFlags::POPULATE,
-            false => MapFlags::SHARED,
-        };
-        // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
-        let base = unsafe { mm::mmap(ptr::null_mut(), bytes, prot, flags, fd, 0) }?;
+        // SAFETY: the caller's promise.
+        let base = unsafe { mm::mmap(place.cast(), bytes, prot, flags, fd, 0) }?;
         let base = NonNull::new(base.cast()).ok_or_else(|| invalid("a mapping at address 0"))?;
         let memory = Self { base, bytes };
         // SAFETY: the range is the mapping just made; the advice concerns children only.
@@ -225,38 +250,5 @@ impl Drop for Memory {
         // SAFETY: the mapping is this value's own, and what borrowed it is gone.
         let unmapped = unsafe { mm::munmap(self.base.as_ptr().cast(), self.bytes) };
         debug_assert!(unmapped.is_ok(), "a mapping is unmapped once");
-    }
-}
-
-/// Least length for which large pages are asked for.
-const LARGE_BYTES_MIN: usize = 4 << 20;
-
-/// Asks for large pages where `to` has none yet, as all of it is about to be written: a page fault
-/// then clears two megabytes instead of four kilobytes.
-pub(crate) fn prefer_large_pages(to: &mut [u8]) {
-    let page = mainstay_comm::layout::PAGE_BYTES;
-    let skip = to.as_ptr().align_offset(page);
-    if to.len() < LARGE_BYTES_MIN + skip {
-        return;
-    }
-    let bytes = (to.len() - skip) / page * page;
-    let start = to[skip..].as_mut_ptr().cast();
-    // SAFETY: whole pages of the caller's own slice; the advice changes no byte of them.
-    let _only_advice = unsafe { mm::madvise(start, bytes, Advice::LinuxHugepage) };
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn large_pages_change_no_byte() {
-        let mut bytes: Vec<u8> = (0..LARGE_BYTES_MIN + 9999).map(|i| i as u8).collect();
-        let before = bytes.clone();
-        for from in [0, 1, 4095] {
-            prefer_large_pages(&mut bytes[from..]);
-        }
-        prefer_large_pages(&mut []);
-        assert!(bytes == before);
     }
 }

@@ -10,6 +10,7 @@ mod arena;
 mod blob;
 pub mod futex;
 mod lane;
+mod large;
 mod memory;
 mod owner;
 mod segment;
@@ -22,4 +23,4 @@ pub use segment::{Area, Segment};
 pub use tape::Tape;
 
 pub(crate) use lane::bump;
-pub(crate) use memory::prefer_large_pages;
+pub(crate) use large::prefer_large_pages;

@@ -48,7 +48,7 @@ impl Segment {
     /// Whatever the kernel says, such as too little memory.
     pub fn create(layout: Layout) -> io::Result<Self> {
         let fd = memory::create("mainstay-job", layout.total_bytes())?;
-        let memory = Memory::map(&fd, layout.total_bytes(), Access::ReadWrite, false)?;
+        let memory = Memory::map(&fd, layout.total_bytes(), Access::ReadWrite)?;
         let segment = Self { memory, layout, fd: Some(fd), checks: true };
         let put = |word, value| segment.control(word).store(value, Ordering::SeqCst);
         put(Control::N, layout.n().into());
@@ -64,7 +64,7 @@ impl Segment {
     pub fn join(fd: &OwnedFd, layout: Layout, rank: Rank) -> io::Result<Self> {
         let bytes = layout.total_bytes();
         memory::check(fd, SealFlags::GROW | SealFlags::SHRINK, bytes as u64)?;
-        let memory = Memory::map(fd, bytes, Access::ReadWrite, false)?;
+        let memory = Memory::map(fd, bytes, Access::ReadWrite)?;
         memory.keep_writable(&[layout.bells(), layout.lane(rank)])?;
         let segment = Self { memory, layout, fd: None, checks: true };
         let get = |word| segment.control(word).load(Ordering::SeqCst);

@@ -43,7 +43,7 @@ impl Tape {
     pub fn create(places: u64) -> io::Result<Self> {
         let bytes = bytes_of(places)?;
         let fd = memory::create("mainstay-tape", bytes)?;
-        let memory = Memory::map(&fd, bytes, Access::ReadWrite, false)?;
+        let memory = Memory::map(&fd, bytes, Access::ReadWrite)?;
         memory.word64(0).store(MAGIC, Ordering::Relaxed);
         memory.word64(PLACES_AT).store(places, Ordering::Relaxed);
         Ok(Self { fd, memory, places })
@@ -54,7 +54,7 @@ impl Tape {
     /// # Errors
     /// [`io::ErrorKind::InvalidData`] when it is none.
     pub fn join(fd: OwnedFd, places: u64) -> io::Result<Self> {
-        let memory = Memory::map(&fd, bytes_of(places)?, Access::ReadWrite, false)?;
+        let memory = Memory::map(&fd, bytes_of(places)?, Access::ReadWrite)?;
         let first = |at| memory.word64(at).load(Ordering::Relaxed);
         if (first(0), first(PLACES_AT)) != (MAGIC, places) {
             return Err(memory::invalid("no tape of this version of Mainstay"));

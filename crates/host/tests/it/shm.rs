@@ -105,6 +105,30 @@ fn an_arena_is_shared_and_checks_its_size() {
 }
 
 #[test]
+fn an_arena_of_large_pages_keeps_its_bytes_and_its_size() {
+    let asked = (9 << 20) + 4096 + 10;
+    let (fd, bytes) = allocate_arena(asked).unwrap();
+    let written: Vec<u8> = (0..bytes).map(|i| (i / 4093) as u8).collect();
+    let first = Arena::writable(given(&fd), bytes).unwrap();
+    let hint = Residency::Streaming;
+    let sum = (&first).write_at(0, &written, hint);
+    // The next incarnation maps it again, the drain reads it, the one before may still be there.
+    let next = Arena::writable(given(&fd), bytes).unwrap();
+    let drain = Arena::readable(given(&fd), bytes).unwrap();
+    for arena in [&first, &next, &drain] {
+        let mut back = vec![0; written.len()];
+        assert_eq!(arena.read_at(0, &mut back, hint), Ok(sum));
+        assert!(back == written);
+    }
+    (&next).write_at(bytes - 4, b"last", Residency::Cached);
+    drop(next);
+    let mut back = [0; 4];
+    drain.read_at(bytes - 4, &mut back, Residency::Cached).unwrap();
+    assert_eq!(&back, b"last");
+    assert!(Arena::writable(fd, bytes - 4096).is_err(), "another size");
+}
+
+#[test]
 fn a_blob_reads_back_and_can_never_change() {
     let blob = Blob::create("test", &[b"1234", b"", b"56789"]).unwrap();
     assert_eq!(&*blob, b"123456789");
