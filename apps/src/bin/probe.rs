@@ -163,6 +163,12 @@ enum Mode {
         #[command(flatten)]
         work: Work,
     },
+    /// Has the job keep what comes from standard input
+    Stdin {
+        /// Have rank 0 wait for ever before it asks for the input
+        #[arg(long)]
+        skips: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -207,6 +213,7 @@ fn enter(job: &Job, mode: &Mode) -> mainstay::Result<()> {
         Mode::Nondet(work) => wrong::nondet(job, (*work).into()),
         Mode::NondetEnd(work) => wrong::nondet_end(job, (*work).into()),
         Mode::BigInput { input_bytes, work } => input::big_input(job, (*work).into(), *input_bytes),
+        Mode::Stdin { skips } => input::stdin(job, *skips),
     }
 }
 

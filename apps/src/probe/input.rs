@@ -1,5 +1,7 @@
 //! A program with a large input, kept by the job rather than by its ranks.
 
+use std::io::Read;
+
 use mainstay::{Job, Result};
 
 use super::load::{Load, Work, go_on};
@@ -20,6 +22,28 @@ pub fn big_input(job: &Job, load: Load, bytes: usize) -> Result<()> {
         Ok(())
     })?;
     job.finish(&work.words)
+}
+
+/// Loads all of standard input and hands in, on each rank, what it was given. Before that rank 0
+/// waits for a message of the last rank, or, if `skips`, for ever: it does not ask for the input.
+///
+/// # Errors
+/// An interruption, or standard input that cannot be read.
+pub fn stdin(job: &Job, skips: bool) -> Result<()> {
+    let (world, last) = (job.world(), job.size() - 1);
+    if job.rank() == last && last > 0 && !skips {
+        world.send(&[0_u8], 0, 1)?;
+    }
+    if job.rank() == 0 && last > 0 {
+        world.recv(&mut [0_u8], last, 1)?;
+    }
+    let input = job.input("stdin", || {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+    })?;
+    let all = world.allgather(&[input.len() as u64])?;
+    job.report("bytes", format_args!("{all:?}"))?;
+    job.finish(&*input)
 }
 
 fn bytes_of_input(bytes: usize) -> Vec<u8> {

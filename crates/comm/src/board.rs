@@ -22,6 +22,10 @@
 //! suppressed. Whether a collective crosses a cut is a matter of the program's order alone, not of
 //! timing, so the messages have the same numbers both times.
 //!
+//! A version that is void after some ranks had captured it leaves these with another colour than the
+//! rest. Collectives then go by messages until the next capture, which makes all colours equal: they
+//! are slower meanwhile, and as right.
+//!
 //! Invariants: rounds of a board are numbered from 0 in each history, without gaps, alike at all
 //! ranks; what a note says was summed with its round and epoch. Deliberately absent: areas, waiting.
 

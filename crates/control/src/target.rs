@@ -189,6 +189,12 @@ impl Pace {
         self.wishes.ask();
     }
 
+    /// Whether somebody asked, and no version has been committed for that.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.wishes.is_asked()
+    }
+
     /// The target to propose now, if one is due. `steps` are the ranks' steps; call it only while
     /// a slot is free. The target is outstanding until it is [void](Pace::void) or
     /// [committed](Pace::committed).

@@ -1,6 +1,6 @@
 //! Input that is loaded once a job.
 //!
-//! Invariant: all ranks and entries see the value that one rank loaded. Deliberately absent:
+//! Invariant: all ranks and entries see the value that rank 0 loaded. Deliberately absent:
 //! change; an input is immutable.
 
 use std::fmt;

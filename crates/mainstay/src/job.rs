@@ -157,11 +157,12 @@ impl Job {
         self.handle.any_time()?.rank.restored_version().map(|version| version.0)
     }
 
-    /// Large input that never changes: loaded by one rank, once a job, and kept by the supervisor
-    /// for all ranks and all entries. Collective.
+    /// Large input that never changes: loaded by rank 0, once a job, and kept by the supervisor for
+    /// all ranks and all entries. Rank 0 also has the launcher's standard input, so that may be what
+    /// is loaded. Collective.
     ///
     /// # Errors
-    /// What `load` returns, on the rank that ran it; an interruption on the others.
+    /// What `load` returns, on rank 0; an interruption on the others.
     pub fn input<T, E>(&self, name: &str, load: impl FnOnce() -> Result<T, E>) -> Result<Input<T>>
     where
         T: Serialize + DeserializeOwned + 'static,

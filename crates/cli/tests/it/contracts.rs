@@ -160,7 +160,7 @@ fn steps_before_the_state_cost_no_version() {
 #[test]
 fn a_request_across_protect_is_refused_on_the_first_day() {
     let ended = run(&["-n", "2", &program("probe"), "crosses"]).code(1);
-    ended.says("1 requests are not complete at `protect`");
+    ended.says("1 request is not complete at `protect`");
 }
 
 #[test]

@@ -97,6 +97,61 @@ fn who_signals_gets_a_version_on_disk_and_is_told() {
     assert_eq!(manifests(&scratch).len(), 2);
 }
 
+/// From the moment that the launcher runs: its name in /proc is then no longer that of the test.
+#[test]
+fn a_signal_in_the_first_moment_asks_for_a_version() {
+    let scratch = Scratch::new();
+    let (probe, d) = (program("probe"), scratch.join("d"));
+    let words = ["-n", "2", "--ckpt-every", "10h", "--ckpt-dir", &d];
+    let mut job = start(&[&words[..], &[&probe, "steps", "1000000", "--spin-us", "500"]].concat());
+    let status = format!("/proc/{}/status", job.pid());
+    // The bit of a caught SIGUSR1: set long before there is a loop that looks.
+    let caught = || {
+        let status = std::fs::read_to_string(&status).unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(mask.trim(), 16).unwrap() >> (10 - 1) & 1 == 1
+    };
+    while !caught() {
+        std::thread::yield_now();
+    }
+    job.signal("USR1");
+    job.until("is on disk, as asked");
+    job.signal("TERM");
+    job.end().code(143);
+    assert_eq!(manifests(&scratch).len(), 1);
+}
+
+/// The twin, which says nothing, is known by its ranks.
+#[test]
+fn a_signal_during_a_twin_asks_its_run_for_a_version() {
+    let scratch = Scratch::new();
+    let (probe, d) = (program("probe"), scratch.join("d"));
+    let words = ["-n", "2", "--twin", "--ckpt-every", "10h", "--ckpt-dir", &d];
+    let mut job = start(&[&words[..], &[&probe, "steps", "1000", "--spin-us", "500"]].concat());
+    let ranks = |job: &crate::harness::Run| {
+        job.processes().iter().filter(|(_, command)| command.starts_with(&probe)).count()
+    };
+    while ranks(&job) < 2 {
+        std::thread::yield_now();
+    }
+    job.signal("USR1");
+    let told = job.until("is on disk, as asked");
+    assert!(told.contains("SIGUSR1: a version is asked for"), "{told}");
+    // Nothing was restored, so nothing is proved.
+    job.end().code(76);
+}
+
+#[test]
+fn who_signals_too_late_is_told() {
+    let probe = program("probe");
+    let mut job = start(&["-n", "1", &probe, "long-kernel", "2000", "--steps", "10"]);
+    job.until("rank 0 is up");
+    job.signal("USR1");
+    job.until("SIGUSR1: a version is asked for");
+    job.signal("TERM");
+    job.end().code(143).says("SIGUSR1: the job ended before the version that was asked for");
+}
+
 #[test]
 fn a_job_whose_time_ends_has_a_version_on_disk_and_is_gone_on_with() {
     let scratch = Scratch::new();

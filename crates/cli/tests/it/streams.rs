@@ -34,6 +34,23 @@ fn input_goes_to_rank_0_and_the_others_have_none() {
     assert!(ended.stdout.contains("[0] end\n"));
 }
 
+/// Rank 0 asks last, so that the others would load nothing if they were let.
+#[test]
+fn an_input_of_the_job_may_come_from_standard_input() {
+    let words = ["-n", "3", &program("probe"), "stdin"];
+    let mut run = start_with(&words, Stdio::piped());
+    run.child().stdin.take().unwrap().write_all(&[b'x'; 100_000]).unwrap();
+    let ended = run.end().code(0);
+    assert_eq!(ended.value("bytes"), "[100000, 100000, 100000]", "each rank was given all of it");
+}
+
+#[test]
+fn an_input_that_rank_0_does_not_ask_for_ends_the_job_by_name() {
+    let ended =
+        run(&["-n", "3", "--heartbeat", "50ms", &program("probe"), "stdin", "--skips"]).code(70);
+    ended.says("rank 0 has not called `job.input` for `stdin`");
+}
+
 #[test]
 fn a_twin_and_the_run_after_it_have_the_same_input() {
     let scratch = Scratch::new();

@@ -48,6 +48,11 @@ impl Wishes {
         self.asked = true;
     }
 
+    /// Whether somebody asked, and has no version yet.
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked
+    }
+
     pub(super) fn committed(&mut self, why: Why, took: Duration) {
         self.capture_max = self.capture_max.max(took);
         match why {

@@ -15,7 +15,7 @@ use std::sync::atomic::{Ordering, fence};
 
 use mainstay_comm::board::{self, AREA_BYTES, BOARDS, Note, Shown};
 use mainstay_comm::mix::mixed;
-use mainstay_types::limits::{BOARD_COMMUNICATORS, MESSAGE_BYTES_MAX};
+use mainstay_types::limits::{BOARD_COMMUNICATORS, MESSAGE_BYTES_MAX, RANKS_MAX};
 use mainstay_types::{Point, Rank};
 
 use super::collective::Kind;
@@ -29,10 +29,14 @@ const ENTRY_BYTES: usize = 16;
 const PART_ALIGNMENT: usize = 16;
 
 /// Bytes that a table of `parts` leaves for each, if all have the same.
-fn part_bytes_max(parts: usize) -> usize {
+const fn part_bytes_max(parts: usize) -> usize {
     let rest = AREA_BYTES.saturating_sub(parts * ENTRY_BYTES);
-    (rest / parts.max(1)) / 64 * 64
+    let parts = if parts == 0 { 1 } else { parts };
+    rest / parts / 64 * 64
 }
+
+// Also with a part for each of most ranks and one more, each holds its length and something of it.
+const _: () = assert!(part_bytes_max(RANKS_MAX as usize + 1) > 8);
 
 /// This rank's area of a round, being filled.
 #[derive(Debug)]

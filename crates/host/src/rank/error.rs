@@ -61,8 +61,11 @@ pub enum RankError {
     },
     /// Messages are still under way where none may be.
     #[error(
-        "{count} requests are not complete at `{at}`; wait for each before it, so that no message \
-         is half in a version"
+        "{} not complete at `{at}`; wait for each before it, so that no message is half in a version",
+        match count {
+            1 => "1 request is".to_owned(),
+            _ => format!("{count} requests are"),
+        }
     )]
     Outstanding {
         /// How many.

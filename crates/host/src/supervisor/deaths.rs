@@ -121,7 +121,6 @@ impl Supervisor<'_> {
         let verdict = classify(ending, &member.hints);
         let (rank, incarnation) = (member.rank, member.incarnation);
         let step = Step(self.step_of(rank));
-        self.inputs.lost(rank);
         self.feed(Input::Died { rank, incarnation, verdict, step });
     }
 

@@ -139,7 +139,6 @@ impl Supervisor<'_> {
                 self.answer(self.members[i].rank, &ToRank::Interrupted);
             }
         }
-        self.inputs.interrupted();
         self.results.clear();
         let tellings = self.versions.raised(epoch);
         self.tell(&Event::Epoch { epoch, reason });

@@ -133,6 +133,7 @@ impl Supervisor<'_> {
         }
         self.measure.ended(sys::now(), &mut self.summary);
         self.summary.intervals = self.versions.advice(&self.summary.failures);
+        self.tell_unmet_wish();
         let signals = &mut self.signals;
         let ended = self.versions.end(code == exit::OK, &mut || signals.presses_on());
         for event in ended.events {

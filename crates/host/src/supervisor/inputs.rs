@@ -1,7 +1,7 @@
-//! Inputs that one rank loads for all.
+//! Inputs that rank 0 loads for all.
 //!
-//! Invariant: at most one rank loads an input at a time, and a loaded one is never replaced.
-//! Deliberately absent: what they contain.
+//! Invariant: none but rank 0 loads, as it alone has the launcher's standard input, and a loaded
+//! input is never replaced. Deliberately absent: what they contain.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,13 +10,8 @@ use mainstay_types::Rank;
 
 use crate::shm::Blob;
 
-#[derive(Debug)]
-enum State {
-    Loading(Rank),
-    /// Its loader was interrupted; the next that asks loads.
-    Abandoned,
-    Ready(Arc<Blob>, u32),
-}
+/// The rank that loads.
+pub(crate) const LOADER: Rank = Rank(0);
 
 /// What becomes of a question for an input.
 #[derive(Debug)]
@@ -28,25 +23,22 @@ pub(crate) enum Asked {
 
 #[derive(Debug, Default)]
 pub(crate) struct Inputs {
-    states: BTreeMap<String, State>,
+    ready: BTreeMap<String, (Arc<Blob>, u32)>,
 }
 
 impl Inputs {
-    pub(crate) fn ask(&mut self, rank: Rank, name: &str) -> Asked {
-        match self.states.get(name) {
-            Some(State::Ready(blob, crc)) => Asked::Ready(Arc::clone(blob), *crc),
-            Some(State::Loading(loader)) if *loader != rank => Asked::Wait,
-            _ => {
-                self.states.insert(name.to_owned(), State::Loading(rank));
-                Asked::Load
-            }
+    pub(crate) fn ask(&self, rank: Rank, name: &str) -> Asked {
+        match self.ready.get(name) {
+            Some((blob, crc)) => Asked::Ready(Arc::clone(blob), *crc),
+            None if rank == LOADER => Asked::Load,
+            None => Asked::Wait,
         }
     }
 
     /// Keeps what was loaded, if it passes `check`; gives what all ranks are to see, with its CRC.
     ///
-    /// A loader that was interrupted may hand in as well, before or after the one that took its
-    /// place: the first to come counts, and others are neither checked nor seen.
+    /// A loader that was interrupted may hand in as well, before or after it is asked again: the
+    /// first to come counts, and others are neither checked nor seen.
     ///
     /// # Errors
     /// What `check` says.
@@ -57,31 +49,13 @@ impl Inputs {
         crc: u32,
         check: impl FnOnce(&Arc<Blob>) -> Result<(), String>,
     ) -> Result<(Arc<Blob>, u32), String> {
-        if let Some(State::Ready(first, crc)) = self.states.get(name) {
+        if let Some((first, crc)) = self.ready.get(name) {
             return Ok((Arc::clone(first), *crc));
         }
         let blob = Arc::new(blob);
         check(&blob)?;
-        self.states.insert(name.to_owned(), State::Ready(Arc::clone(&blob), crc));
+        self.ready.insert(name.to_owned(), (Arc::clone(&blob), crc));
         Ok((blob, crc))
-    }
-
-    /// The epoch was raised: whoever loads will come again, or will not.
-    pub(crate) fn interrupted(&mut self) {
-        self.abandon(|_| true);
-    }
-
-    /// A rank is gone.
-    pub(crate) fn lost(&mut self, rank: Rank) {
-        self.abandon(|loader| loader == rank);
-    }
-
-    fn abandon(&mut self, whose: impl Fn(Rank) -> bool) {
-        for state in self.states.values_mut() {
-            if matches!(state, State::Loading(loader) if whose(*loader)) {
-                *state = State::Abandoned;
-            }
-        }
     }
 }
 
@@ -90,24 +64,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_loads_others_wait_and_a_lost_loader_is_replaced() {
+    fn rank_0_loads_whoever_comes_first_and_what_is_loaded_stays() {
         let mut inputs = Inputs::default();
-        assert!(matches!(inputs.ask(Rank(1), "m"), Asked::Load));
-        assert!(matches!(inputs.ask(Rank(0), "m"), Asked::Wait));
-        inputs.lost(Rank(0));
+        assert!(matches!(inputs.ask(Rank(1), "m"), Asked::Wait));
+        assert!(matches!(inputs.ask(Rank(0), "m"), Asked::Load));
         assert!(matches!(inputs.ask(Rank(2), "m"), Asked::Wait));
-        inputs.lost(Rank(1));
-        assert!(matches!(inputs.ask(Rank(2), "m"), Asked::Load));
+        // It is interrupted, or dies, and comes again.
+        assert!(matches!(inputs.ask(Rank(0), "m"), Asked::Load));
         let blob = |bytes: &[u8]| Blob::create("t", &[bytes]).unwrap();
         let refused = inputs.loaded("m", blob(b"bad"), 3, |_| Err("other bytes".to_owned()));
         assert_eq!(refused.unwrap_err(), "other bytes");
         let (first, crc) = inputs.loaded("m", blob(b"one"), 1, |_| Ok(())).unwrap();
         assert_eq!((&first[..], crc), (&b"one"[..], 1));
-        // The loader that was given up hands in other bytes: nobody minds, nobody sees them.
+        // The loader that was interrupted hands in other bytes: nobody minds, nobody sees them.
         let unchecked = |_: &Arc<Blob>| unreachable!("there is one already");
         let (again, crc) = inputs.loaded("m", blob(b"two"), 2, unchecked).unwrap();
         assert_eq!((&again[..], crc), (&b"one"[..], 1));
-        inputs.interrupted();
         assert!(matches!(inputs.ask(Rank(3), "m"), Asked::Ready(_, 1)));
     }
 }

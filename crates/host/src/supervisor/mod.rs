@@ -188,8 +188,10 @@ impl Plan {
     }
 }
 
-/// Has this process see errors where signals would end it without a word. To be called first.
+/// Has this process see errors and wishes where signals would end it without a word. To be called
+/// first.
 pub fn prepare_process() {
+    signals::await_wishes();
     sys::ignore_limits_and_stops();
 }
 
@@ -346,6 +348,8 @@ impl<'a> Supervisor<'a> {
         if let Some(ends) = self.ends {
             self.note(self.versions.prepares_end(sys::now(), ends));
         }
+        // Asked for before there was a loop to see it.
+        self.take_wish();
         // Without the thread, deaths are noticed by their pidfds alone.
         self.early = Early::start(Arc::clone(&self.segment)).ok();
         self.feed(Input::Start);

@@ -1,11 +1,14 @@
 //! Signals to the launcher, as readable descriptors.
 //!
-//! Invariant: a signal that arrives is seen by the loop, once or more. Deliberately absent: what
-//! follows.
+//! Invariants: a signal that arrives is seen by the loop, once or more; SIGUSR1 is a wish of the
+//! process and not of a loop, so one that comes before a run, or during its twin, is still there when
+//! the run begins. Deliberately absent: what follows.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -24,6 +27,30 @@ pub fn wanted_signals() -> impl Iterator<Item = i32> {
     WATCHED.into_iter().filter(|signal| !OTHERS.contains(signal))
 }
 
+/// Whether SIGUSR1 came and nobody has taken it up. The first call has the process see it from then
+/// on; without that it would end of it.
+fn wish() -> &'static AtomicBool {
+    static WISH: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    WISH.get_or_init(|| {
+        let wish = Arc::new(AtomicBool::new(false));
+        if !sys::is_ignored(SIGUSR1) {
+            // It fails for signals that cannot be caught, which this one can.
+            let _never = signal_hook::flag::register(SIGUSR1, Arc::clone(&wish));
+        }
+        wish
+    })
+}
+
+/// Has this process see SIGUSR1 from now on.
+pub(crate) fn await_wishes() {
+    wish();
+}
+
+/// Whether SIGUSR1 came since the last call.
+pub(crate) fn take_wish() -> bool {
+    wish().swap(false, Ordering::SeqCst)
+}
+
 #[derive(Debug)]
 pub(crate) struct Signals {
     pipes: Vec<(i32, UnixStream, SigId)>,
@@ -32,6 +59,8 @@ pub(crate) struct Signals {
 impl Signals {
     /// Registers all of them.
     pub(crate) fn register() -> io::Result<Self> {
+        // Before the pipe, so that a byte in it finds the wish there.
+        await_wishes();
         let mut pipes = Vec::new();
         // Who started us with a signal ignored, as `nohup` does, wants it ignored.
         for signal in WATCHED.into_iter().filter(|signal| !sys::is_ignored(*signal)) {

@@ -14,7 +14,7 @@ use mainstay_types::event::Event;
 use mainstay_types::{Rank, Step, WaitKind};
 use rustix::process::Signal;
 
-use super::{Flow, Supervisor};
+use super::{Flow, Supervisor, inputs, signals};
 use crate::{procfs, sys};
 
 impl Supervisor<'_> {
@@ -38,6 +38,14 @@ impl Supervisor<'_> {
         }
         if let Some(waits) = findings.deadlock {
             let mut who = who_waits(&waits);
+            if let Some(name) = self.members.iter().find_map(|member| member.asks.as_ref()) {
+                let _infallible = write!(
+                    who,
+                    "; rank {} has not called `job.input` for `{name}`, which it loads for all: call \
+                     it on every rank",
+                    inputs::LOADER
+                );
+            }
             let full = |rank: &Rank| self.segment.held(*rank) > 0;
             if let Some(rank) = Rank::all(self.plan.config.n).find(full) {
                 let _infallible = write!(
@@ -69,6 +77,11 @@ impl Supervisor<'_> {
             peer: u32::try_from(word(Word::WaitPeer)).ok().and_then(|p| p.checked_sub(1)).map(Rank),
             tag: u32::try_from(word(Word::WaitTag)).ok(),
             since_seq: word(Word::WaitSeq),
+        });
+        // An input comes from the launcher, but another rank ends this wait.
+        let wait = wait.map(|wait| match member.asks {
+            Some(_) => Wait { kind: WaitKind::Collective, peer: Some(inputs::LOADER), ..wait },
+            None => wait,
         });
         Some(Sample {
             rank,
@@ -115,12 +128,25 @@ impl Supervisor<'_> {
                 // Continued from outside while ranks may still be stopped: nothing to do beyond
                 // what the stop's return does.
                 libc::SIGCONT => {}
-                libc::SIGUSR1 => {
-                    let answer = self.versions.ask();
-                    self.note(format!("SIGUSR1: {answer}"));
-                }
+                libc::SIGUSR1 => self.take_wish(),
                 signal => self.feed(Input::Stop { signal }),
             }
+        }
+    }
+
+    /// Asks for a version if SIGUSR1 came. A twin takes none: it leaves that to its run.
+    pub(super) fn take_wish(&mut self) {
+        if !self.plan.is_twin && signals::take_wish() {
+            let answer = self.versions.ask();
+            self.note(format!("SIGUSR1: {answer}"));
+        }
+    }
+
+    /// Tells of a wish that the end of the job has overtaken.
+    pub(super) fn tell_unmet_wish(&mut self) {
+        self.take_wish();
+        if self.versions.is_asked() {
+            self.note("SIGUSR1: the job ended before the version that was asked for".to_owned());
         }
     }
 

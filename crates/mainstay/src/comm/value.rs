@@ -1,12 +1,15 @@
 //! Values of any serializable type as messages.
 //!
 //! A value travels as a header, which tells it from plain data and names its type, and its bytes in
-//! `postcard`. Invariants: bytes that are not one whole value of the type asked for are an error that
-//! names both sides, and never a value; no length is believed beyond the bytes that came.
+//! `postcard`. The type is told by a sum over its name, in which those that serde writes alike are one:
+//! a reference or a box and what it refers to, `str` and `String`, a slice and a `Vec`. Invariants:
+//! bytes that are not one whole value of the type asked for are an error that names both sides, and
+//! never a value; no length is believed beyond the bytes that came.
 //! Deliberately absent: speed; plain data is sent as it lies in memory, a value is copied.
 
 use std::any::type_name;
 
+use mainstay_types::crc32c;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -15,8 +18,8 @@ use crate::{Error, Result};
 
 /// The first bytes of a value.
 const MAGIC: [u8; 4] = *b"MSV1";
-/// Magic, length of the type's name, length of the value.
-const HEADER_BYTES: usize = MAGIC.len() + 1 + 8;
+/// Magic, sum of the type, length of its name, length of the value.
+const HEADER_BYTES: usize = MAGIC.len() + 4 + 1 + 8;
 
 /// Why a message did not become the value asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -220,6 +223,7 @@ fn room(length: u64) -> Result<Vec<u8>> {
 
 /// A value as it travels.
 struct Encoded<'a> {
+    type_sum: u32,
     type_name: &'a [u8],
     value: &'a [u8],
 }
@@ -228,7 +232,9 @@ impl<'a> Encoded<'a> {
     /// The value at the front of `bytes`, and what follows it.
     fn first(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
-        let (magic, lengths) = header.split_first_chunk()?;
+        let (magic, header) = header.split_first_chunk()?;
+        let (type_sum, lengths) = header.split_first_chunk()?;
+        let type_sum = u32::from_le_bytes(*type_sum);
         let (name, value) = lengths.split_first()?;
         let value = usize::try_from(u64::from_le_bytes(value.try_into().ok()?)).ok()?;
         if *magic != MAGIC {
@@ -236,14 +242,18 @@ impl<'a> Encoded<'a> {
         }
         let (type_name, rest) = rest.split_at_checked(usize::from(*name))?;
         let (value, rest) = rest.split_at_checked(value)?;
-        Some((Self { type_name, value }, rest))
+        Some((Self { type_sum, type_name, value }, rest))
     }
 
     fn decode<T: DeserializeOwned>(&self, source: usize, receiver: usize) -> Result<T, ValueError> {
-        let why = match postcard::take_from_bytes(self.value) {
-            Ok((value, [])) => return Ok(value),
-            Ok((_, rest)) => format!("{} bytes are left over", rest.len()),
-            Err(error) => error.to_string(),
+        let why = match self.type_sum == type_sum::<T>() {
+            // Bytes that happen to fit would be another value.
+            false => "the types differ".to_owned(),
+            true => match postcard::take_from_bytes(self.value) {
+                Ok((value, [])) => return Ok(value),
+                Ok((_, rest)) => format!("{} bytes are left over", rest.len()),
+                Err(error) => error.to_string(),
+            },
         };
         let sent = String::from_utf8_lossy(self.type_name).into_owned();
         let wanted = type_name::<T>();
@@ -255,6 +265,7 @@ fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, ValueError> {
     let name = type_name::<T>().as_bytes();
     let name = &name[..name.len().min(usize::from(u8::MAX))];
     let mut bytes = Vec::from(MAGIC);
+    bytes.extend(type_sum::<T>().to_le_bytes());
     bytes.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
     bytes.extend([0; 8]);
     bytes.extend(name);
@@ -266,6 +277,49 @@ fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, ValueError> {
     let length = (bytes.len() - head) as u64;
     bytes[HEADER_BYTES - 8..HEADER_BYTES].copy_from_slice(&length.to_le_bytes());
     Ok(bytes)
+}
+
+/// The sum over a type's name. It is computed for each value, which costs less than writing one.
+fn type_sum<T: ?Sized>() -> u32 {
+    crc32c(alike(type_name::<T>()).as_bytes())
+}
+
+/// A type's name with one word for all that serde writes alike.
+fn alike(name: &str) -> String {
+    const OWNERS: [&str; 4] =
+        ["alloc::boxed::Box<", "alloc::rc::Rc<", "alloc::sync::Arc<", "alloc::borrow::Cow<"];
+    let (mut told, mut rest) = (String::new(), name);
+    // What closes each bracket that is open: an owner's is left out.
+    let mut closing = Vec::new();
+    while let Some(first) = rest.chars().next() {
+        let word = |word: &str| rest.strip_prefix(word);
+        let starts = !told.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+        if let Some(behind) = word("&mut ").or(word("&")) {
+            rest = behind;
+        } else if let (true, Some(behind)) = (starts, OWNERS.iter().find_map(|owner| word(owner))) {
+            closing.push("");
+            rest = behind;
+        } else if let (true, Some(behind)) = (starts, word("alloc::vec::Vec<")) {
+            told.push('[');
+            closing.push("]");
+            rest = behind;
+        } else if let (true, Some(behind)) = (starts, word("alloc::string::String")) {
+            told.push_str("str");
+            rest = behind;
+        } else {
+            match first {
+                '<' => closing.push(">"),
+                '>' if told.ends_with('-') => closing.push(">"),
+                _ => {}
+            }
+            match first {
+                '>' => told.push_str(closing.pop().unwrap_or(">")),
+                first => told.push(first),
+            }
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    told
 }
 
 #[cfg(test)]
@@ -300,10 +354,26 @@ mod tests {
         assert!(room(u64::MAX).unwrap_err().to_string().contains("no memory"));
         // 2^63 elements that are not there.
         let huge = [[0xFF; 9].as_slice(), &[0x01]].concat();
-        let encoded = Encoded { type_name: b"Vec<u64>", value: &huge };
+        let type_sum = type_sum::<Vec<u64>>();
+        let encoded = Encoded { type_sum, type_name: b"Vec<u64>", value: &huge };
         let error = encoded.decode::<Vec<u64>>(1, 0).unwrap_err();
         assert!(matches!(error, ValueError::Type { source_rank: 1, receiver: 0, .. }), "{error}");
         assert!(encoded.decode::<String>(1, 0).is_err());
+    }
+
+    #[test]
+    fn types_that_serde_writes_alike_are_one_and_no_others() {
+        type Owned = (String, Vec<Option<String>>, u8);
+        assert_eq!(type_sum::<(&str, &[Option<Box<str>>], &u8)>(), type_sum::<Owned>());
+        assert_eq!(alike(type_name::<Box<Vec<Option<&[u8]>>>>()), "[core::option::Option<[u8]>]");
+        assert_eq!(alike("fn(&str) -> my::String"), "fn(str) -> my::String");
+        let sums =
+            [type_sum::<u32>(), type_sum::<char>(), type_sum::<[u32; 2]>(), type_sum::<[u32]>()];
+        assert!((1..4).all(|i| !sums[..i].contains(&sums[i])));
+        // The same two bytes.
+        let error = decoded::<(u8, i8)>(&encode(&(1_u8, true)).unwrap()).unwrap().unwrap_err();
+        let told = error.to_string();
+        assert!(told.contains("`(u8, bool)`") && told.contains("`(u8, i8)` (the types differ)"));
     }
 
     #[test]

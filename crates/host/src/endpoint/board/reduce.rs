@@ -75,7 +75,10 @@ impl Endpoint {
         block: &mut [u8],
         fold: &mut Fold<'_>,
     ) -> Result<bool> {
-        match block.len() * group.n() as usize <= ONE_ROUND_BYTES {
+        // Segments are whole elements: a tail of less would be folded by nobody.
+        let (bytes, element) = (block.len(), fold.element_bytes);
+        assert!(bytes.is_multiple_of(element), "{bytes} bytes in elements of {element}");
+        match bytes * group.n() as usize <= ONE_ROUND_BYTES {
             true => self.fold_whole(group, board, block, fold),
             false => self.fold_segments(group, board, block, fold),
         }

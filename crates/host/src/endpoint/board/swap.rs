@@ -112,7 +112,8 @@ impl Endpoint {
         let longest = self.totals.iter().copied().max().unwrap_or(0);
         let number = if blocks.len() == 1 { 0 } else { group.me().index() };
         for place in Rank::all(group.n()).filter(|place| *place != group.me()) {
-            self.take_front((group, board), (place, round), number, rooms)?;
+            let front = most - LENGTH_BYTES;
+            self.take_front((group, board), (place, round), (number, front), rooms)?;
         }
         let mut offset = most - LENGTH_BYTES;
         while (offset as u64) < longest {
@@ -138,12 +139,12 @@ impl Endpoint {
         Ok(true)
     }
 
-    /// Takes length and front of a rank's block.
+    /// Takes length and front of a rank's block, which is all of it or `full` bytes.
     fn take_front(
         &mut self,
         (group, board): (&Group, usize),
         (place, round): (Rank, u64),
-        number: usize,
+        (number, full): (usize, usize),
         rooms: &mut Rooms<'_>,
     ) -> Result<()> {
         let rank = group.at(place);
@@ -155,7 +156,8 @@ impl Endpoint {
             Some(front) => {
                 crc = self.segment.area_out(part.area, part.at, &mut length, 0);
                 let whole = u64::from_le_bytes(length);
-                (whole <= longest && whole >= front as u64).then_some((front, whole))
+                (whole <= longest && whole.min(full as u64) == front as u64)
+                    .then_some((front, whole))
             }
         };
         let Some((front, whole)) = whole else {

@@ -54,6 +54,11 @@ impl Versions {
         text
     }
 
+    /// Whether a version is asked for and not committed.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.pace.is_asked()
+    }
+
     /// Tells how the end of the job is prepared for.
     pub(crate) fn prepares_end(&self, now: Duration, ends: Duration) -> String {
         let left = duration::format(ends.saturating_sub(now));

@@ -83,6 +83,38 @@ fn blocks_that_differ_in_length_are_told_to_both() {
     assert_eq!(results, [unequal(B, 8, 16), unequal(A, 16, 8)]);
 }
 
+/// Long enough to be cut into segments, of whole elements.
+#[test]
+#[should_panic(expected = "100001 bytes in elements of 8")]
+fn a_block_of_less_than_whole_elements_is_not_cut() {
+    let world = World::with_boards(2);
+    let mut a = world.joined(A, 1, None);
+    let combine = &mut |_: &mut [u8], _: &[u8]| {};
+    let block = &mut text(1, 100_001);
+    let _never = a.allreduce(&all(&a, 0), block, &mut Fold { element_bytes: 8, combine });
+}
+
+/// Rank A shows the front of a block that claims to be longer than what it shows, by an entry whose
+/// sums are right.
+#[test]
+fn a_front_that_is_not_full_is_noticed() {
+    let world = World::with_boards(2);
+    let (mut a, mut b) = (world.joined(A, 1, None), world.joined(B, 1, None));
+    a.set_patience(Some(std::time::Duration::ZERO));
+    assert_eq!(a.allgather(&all(&a, 0), &text(1, 40)), Err(CommError::Timeout));
+    let area = Area { rank: A, board: board(0, false).unwrap(), round: 0 };
+    // The table has one entry, and behind it lie the length of the block and its front.
+    let (at, shown) = (16, 8 + 30);
+    let mut part = vec![0; shown];
+    world.segment.area_out(area, at, &mut part, 0);
+    let (place, crc) = (at as u64 | (shown as u64) << 32, u64::from(mainstay_types::crc32c(&part)));
+    let sum = mainstay_comm::mix::mixed([place, crc, 0]) << 32;
+    let entry = u128::from(place) | u128::from(crc | sum) << 64;
+    world.segment.area_in(area, 0, &entry.to_le_bytes(), 0);
+    let result = b.allgather(&all(&b, 0), &text(2, 40));
+    assert!(matches!(result, Err(CommError::Corrupt { peer: A, .. })), "{result:?}");
+}
+
 /// Every rank is in the world, in one of two halves and in one of two others; all are used in turn,
 /// on boards and, by numbers beyond them, by messages.
 #[test]
