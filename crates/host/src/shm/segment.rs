@@ -355,7 +355,7 @@ impl Segment {
                 clear(self.cap_sent(rank, peer));
             }
             for board in 0..BOARDS {
-                self.board(rank, board).0.into_iter().for_each(clear);
+                self.board(rank, board).0.iter().for_each(clear);
             }
         }
     }
