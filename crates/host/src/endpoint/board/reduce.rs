@@ -229,16 +229,12 @@ impl Endpoint {
         for own in block.chunks_mut(chunk) {
             let blocks = &mut scratch[start..start + n * room];
             for (Folding { part, sum }, to) in parts.iter_mut().zip(blocks.chunks_mut(room)) {
-                let to = &mut to[..own.len()];
-                match part {
-                    None => to.copy_from_slice(own),
-                    Some(part) => {
-                        *sum = self.segment.area_out(part.area, part.at + offset, to, *sum);
-                    }
+                if let Some(part) = part {
+                    let to = &mut to[..own.len()];
+                    *sum = self.segment.area_out(part.area, part.at + offset, to, *sum);
                 }
             }
-            fold_in_order(blocks, room, own.len(), group.n(), fold);
-            own.copy_from_slice(&blocks[..own.len()]);
+            fold_in_order(blocks, room, (group.me(), own), group.n(), fold);
             tell(self, offset, own);
             offset += own.len();
         }
@@ -250,13 +246,29 @@ impl Endpoint {
     }
 }
 
-/// Folds `n` blocks of `bytes`, each `room` after the one before, into the first of them.
-fn fold_in_order(blocks: &mut [u8], room: usize, bytes: usize, n: u32, fold: &mut Fold<'_>) {
+/// Folds the blocks of `n` ranks, each `room` after the one before, except for one's `own`, which
+/// becomes the result.
+fn fold_in_order(
+    blocks: &mut [u8],
+    room: usize,
+    (me, own): (Rank, &mut [u8]),
+    n: u32,
+    fold: &mut Fold<'_>,
+) {
+    let bytes = own.len();
     // The last rank's children are folded before it is itself, so that each is whole by then.
     for rank in Rank::all(n).rev() {
         for child in tree::children(rank, n) {
             let (low, high) = blocks.split_at_mut(child.index() * room);
-            (fold.combine)(&mut low[rank.index() * room..][..bytes], &high[..bytes]);
+            let (lower, higher) = (&mut low[rank.index() * room..][..bytes], &high[..bytes]);
+            match (rank == me, child == me) {
+                (true, _) => (fold.combine)(own, higher),
+                (_, true) => (fold.combine)(lower, own),
+                _ => (fold.combine)(lower, higher),
+            }
         }
+    }
+    if me != Rank(0) {
+        own.copy_from_slice(&blocks[..bytes]);
     }
 }

@@ -101,7 +101,12 @@ impl Endpoint {
         let most = part_bytes_max(blocks.len());
         let longest = blocks.iter().map(|block| block.len()).max().unwrap_or(0);
         let mut sheet = self.sheet(board, blocks.len());
-        for block in blocks {
+        let shown = |place: usize| match blocks.len() > 1 && place == group.me().index() {
+            // Nobody else reads a block for this rank.
+            true => &[],
+            false => blocks[place],
+        };
+        for block in (0..blocks.len()).map(shown) {
             let length = (block.len() as u64).to_le_bytes();
             self.show_both(&mut sheet, &length, window(block, 0, most - LENGTH_BYTES));
         }
@@ -118,7 +123,7 @@ impl Endpoint {
         let mut offset = most - LENGTH_BYTES;
         while (offset as u64) < longest {
             let mut sheet = self.sheet(board, blocks.len());
-            for block in blocks {
+            for block in (0..blocks.len()).map(shown) {
                 self.show(&mut sheet, window(block, offset, most));
             }
             let round = self.rounds[board];
