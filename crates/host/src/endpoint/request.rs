@@ -238,7 +238,10 @@ impl Endpoint {
     pub fn complete(&mut self, request: RequestId) -> Result<(Option<Arrived>, Box<dyn Room>)> {
         self.call(|e| {
             let id = e.live(request)?;
-            e.drive(&mut Work { requests: &[id], ..Work::default() })?;
+            match e.is_complete(id) {
+                true => e.trace(|t| t.drives(false)),
+                false => e.drive(&mut Work { requests: &[id], ..Work::default() })?,
+            }
             Ok(e.spend(id))
         })
     }
@@ -254,6 +257,7 @@ impl Endpoint {
         self.requests.get(id).is_some_and(|request| matches!(request.state, State::Posted))
     }
 
+    #[inline]
     pub(super) fn is_complete(&self, id: u32) -> bool {
         match self.requests.get(id).map(|request| request.state) {
             Some(State::Sending | State::Posted | State::Filling) => false,
