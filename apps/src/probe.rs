@@ -7,6 +7,7 @@
 //! damaged files), which tests inflict themselves or through `--inject`.
 
 pub mod agree;
+pub mod calls;
 pub mod communicators;
 pub mod contract;
 pub mod crash;

@@ -1,11 +1,12 @@
 //! `cargo xtask campaign`: random faults on real processes, every answer compared bit by bit.
 //!
 //! Invariants: it fails if a run hangs, leaves a process behind, gives other bits or the wrong
-//! diagnosis, or if some point was never hit over at least one round of all points. Every failure
+//! diagnosis, or if it was long enough to hit something and never did; see [`coverage`]. Every failure
 //! names the seed that repeats it. Deliberately absent: faults of other kinds than death; `lab`
 //! will have them.
 
 mod case;
+mod coverage;
 mod judge;
 mod reference;
 mod run;
@@ -18,12 +19,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use mainstay_types::Point;
-
 use crate::{Failure, docs, workspace};
 use case::Case;
+use coverage::Aim;
 use judge::Report;
-use reference::{PROGRAMS, References};
+use reference::References;
 use run::Bench;
 
 /// What was asked for.
@@ -109,9 +109,9 @@ fn all_cases(options: &Options, bench: &Bench, references: &References) -> Resul
 }
 
 fn one(seed: u64, bench: &Bench, references: &References) -> (Case, Report) {
-    let key = case::program_and_ranks(seed, PROGRAMS.len());
+    let key = case::program_and_ranks(seed);
     let reference = &references[&key];
-    let case = Case::new(seed, PROGRAMS.len(), reference);
+    let case = Case::new(seed, reference);
     let report = bench.run(&case, reference).unwrap_or_else(|error| Report {
         wrong: Some(format!("cannot be run: {error}")),
         ..Report::default()
@@ -136,7 +136,7 @@ fn line(bench: &Bench, case: &Case) -> String {
 /// Prints what a campaign found. Returns how many things are wrong.
 fn tell(options: &Options, bench: &Bench, results: &Results) -> usize {
     let reports = || results.values().map(|(_, report)| report);
-    let mut wrong = reports().filter(|report| report.wrong.is_some()).count();
+    let wrong = reports().filter(|report| report.wrong.is_some()).count();
     let failures: usize = reports().map(|report| report.failures).sum();
     let outside: usize = reports().map(|report| report.outside).sum();
     let slowest = reports().map(|report| report.took).max().unwrap_or_default();
@@ -150,21 +150,9 @@ fn tell(options: &Options, bench: &Bench, results: &Results) -> usize {
         println!("{}", line(bench, case));
         return wrong;
     }
-    println!("{:<18} {:>6} {:>6}", "point", "aimed", "hit");
-    for point in Point::ALL {
-        let aimed = || {
-            let of_point = |case: &Case| case.aim.as_ref().is_some_and(|(aim, _)| aim == point);
-            results.values().filter(move |(case, _)| of_point(case))
-        };
-        let hit = aimed().filter(|(_, report)| report.hit).count();
-        println!("{:<18} {:>6} {hit:>6}", point.name(), aimed().count());
-        let a_round = options.seeds.end - options.seeds.start >= 2 * Point::ALL.len() as u64;
-        if hit == 0 && a_round {
-            println!("  never hit: the campaign proves nothing about it");
-            wrong += 1;
-        }
-    }
-    wrong
+    let seeds = options.seeds.end - options.seeds.start;
+    let aims: Vec<Aim> = results.values().filter_map(Aim::of).collect();
+    wrong + coverage::tell(&aims, seeds)
 }
 
 /// Processes that keep every processor busy while they live.

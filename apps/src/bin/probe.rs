@@ -13,7 +13,7 @@ use mainstay_apps::probe::contract::{self, Offspring};
 use mainstay_apps::probe::crash::{self, Place};
 use mainstay_apps::probe::load::{self, Load};
 use mainstay_apps::probe::wait::Stuck;
-use mainstay_apps::probe::{agree, communicators, input, pipeline, random, wait, wrong};
+use mainstay_apps::probe::{agree, calls, communicators, input, pipeline, random, wait, wrong};
 
 /// A parallel program that misbehaves on purpose.
 ///
@@ -140,6 +140,8 @@ enum Mode {
     Pipeline(Work),
     /// Every step has two agreements, and each rank says how they ended
     Agree(Work),
+    /// All other calls, in every step
+    Calls(Work),
     /// Collectives of several communicators, blocking and not, on both sides of every cut
     Communicators(Work),
     /// Every step draws random numbers
@@ -205,6 +207,7 @@ fn enter(job: &Job, mode: &Mode) -> mainstay::Result<()> {
         Mode::Deadlock { stuck, work } => wait::deadlock(job, (*work).into(), *stuck),
         Mode::Pipeline(work) => pipeline::pipeline(job, (*work).into()),
         Mode::Agree(work) => agree::agree(job, (*work).into()),
+        Mode::Calls(work) => calls::calls(job, (*work).into()),
         Mode::Communicators(work) => communicators::communicators(job, (*work).into()),
         Mode::Random(work) => random::random(job, (*work).into()),
         Mode::LongKernel { ms, work } => {

@@ -6,7 +6,7 @@
 
 use mainstay_types::Point;
 
-use super::reference::{self, Reference};
+use super::reference::{PROGRAMS, Reference, SPECIAL};
 
 /// Sebastiano Vigna's SplitMix64.
 #[derive(Clone, Debug)]
@@ -61,7 +61,7 @@ pub(crate) enum Expected {
 pub(crate) struct Case {
     /// Its seed.
     pub(crate) seed: u64,
-    /// Which program of [`super::reference::PROGRAMS`].
+    /// Which program of [`PROGRAMS`].
     pub(crate) program: usize,
     /// Number of ranks.
     pub(crate) n: u64,
@@ -79,21 +79,15 @@ pub(crate) struct Case {
 pub(crate) const RANKS: std::ops::RangeInclusive<u64> = 2..=5;
 
 /// What is drawn first, and decides which reference is needed.
-pub(crate) fn program_and_ranks(seed: u64, programs: usize) -> (usize, u64) {
+pub(crate) fn program_and_ranks(seed: u64) -> (usize, u64) {
     let mut random = Random::new(seed ^ 0x5EED);
     let n = RANKS.start() + random.below(RANKS.end() - RANKS.start() + 1);
-    let among = |random: &mut Random, count: usize| {
-        usize::try_from(random.below(count as u64)).unwrap_or(0)
-    };
-    let program = match aim(seed) {
-        Point::MidChunk => reference::LONG_MESSAGES.min(programs - 1),
-        Point::AgreeMid | Point::Agreed => reference::AGREES.min(programs - 1),
-        Point::CollectiveEnter | Point::CollectiveMid => {
-            among(&mut random, reference::WITH_COLLECTIVES.min(programs))
-        }
-        _ => among(&mut random, programs),
-    };
-    (program, n)
+    let point = aim(seed);
+    let special = SPECIAL.contains(&point);
+    let fits = |program: &usize| !special || PROGRAMS[*program].passes.contains(&point);
+    let programs: Vec<usize> = (0..PROGRAMS.len()).filter(fits).collect();
+    let among = usize::try_from(random.below(programs.len() as u64)).unwrap_or(0);
+    (programs[among], n)
 }
 
 /// The point that a seed aims at.
@@ -104,8 +98,8 @@ fn aim(seed: u64) -> Point {
 
 impl Case {
     /// The case of a seed, given the fault-free run of its program and number of ranks.
-    pub(crate) fn new(seed: u64, programs: usize, reference: &Reference) -> Self {
-        let (program, n) = program_and_ranks(seed, programs);
+    pub(crate) fn new(seed: u64, reference: &Reference) -> Self {
+        let (program, n) = program_and_ranks(seed);
         let mut random = Random::new(seed);
         let mut case = Self {
             seed,
@@ -240,8 +234,8 @@ mod tests {
     #[test]
     fn cases_repeat_and_their_injections_can_be_read() {
         for seed in 0..2000 {
-            let case = Case::new(seed, 3, &reference());
-            assert_eq!(case, Case::new(seed, 3, &reference()));
+            let case = Case::new(seed, &reference());
+            assert_eq!(case, Case::new(seed, &reference()));
             assert!(RANKS.contains(&case.n));
             let at = case.options.iter().position(|option| option == "--inject").unwrap();
             let list = inject::parse(&case.options[at + 1]).unwrap();
@@ -257,7 +251,7 @@ mod tests {
 
     #[test]
     fn two_hundred_seeds_aim_at_every_point_and_try_every_policy() {
-        let cases: Vec<_> = (0..200).map(|seed| Case::new(seed, 3, &reference())).collect();
+        let cases: Vec<_> = (0..200).map(|seed| Case::new(seed, &reference())).collect();
         let aims: BTreeSet<_> = cases.iter().filter_map(|case| case.aim.as_ref()).collect();
         let points: BTreeSet<_> = aims.iter().map(|(point, _)| *point).collect();
         assert_eq!(points.len(), Point::ALL.len());

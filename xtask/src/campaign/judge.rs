@@ -105,7 +105,7 @@ mod tests {
         (0..)
             .map(|seed| {
                 let reference = Reference { digest: "aa".into(), steps: 40, took_us: 1000 };
-                Case::new(seed, 3, &reference)
+                Case::new(seed, &reference)
             })
             .find(|case| case.expected == expected)
             .unwrap()

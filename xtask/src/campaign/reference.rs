@@ -5,28 +5,65 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
+use mainstay_types::Point;
 use serde_json::Value;
 
 use super::case::RANKS;
 use crate::{Failure, workspace};
 
-/// Programs of `apps` with arguments under which they take a fraction of a second.
-pub(crate) const PROGRAMS: &[(&str, &[&str])] = &[
-    ("cg", &["data/bcsstk16.mtx.gz"]),
-    ("probe", &["steps", "200", "--spin-us", "500"]),
-    ("probe", &["pipeline", "--steps", "200", "--spin-us", "500"]),
-    ("pi-farm", &["--rounds", "150", "--tasks", "16", "--darts", "300", "--deterministic"]),
-    ("probe", &["agree", "--steps", "150", "--spin-us", "500"]),
-    ("probe", &["random", "--steps", "150", "--spin-us", "500"]),
-    ("heat", &["data/jacksboro.asc.gz", "--steps", "300"]),
-    ("probe", &["communicators", "--steps", "60"]),
+/// A program under test.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Program {
+    /// The program of `apps`.
+    pub(crate) name: &'static str,
+    /// Arguments under which it takes a fraction of a second.
+    pub(crate) arguments: &'static [&'static str],
+    /// Of the points that not every program passes, those that it passes in every step or two.
+    pub(crate) passes: &'static [Point],
+}
+
+const COLLECTIVES: &[Point] = &[Point::CollectiveEnter, Point::CollectiveMid];
+
+/// What a campaign runs. `probe communicators` and `probe calls` make every call there is.
+pub(crate) const PROGRAMS: &[Program] = &[
+    Program { name: "cg", arguments: &["data/bcsstk16.mtx.gz"], passes: COLLECTIVES },
+    Program {
+        name: "probe",
+        arguments: &["steps", "200", "--spin-us", "500"],
+        passes: COLLECTIVES,
+    },
+    Program {
+        name: "probe",
+        arguments: &["pipeline", "--steps", "200", "--spin-us", "500"],
+        passes: &[Point::MidChunk],
+    },
+    Program {
+        name: "pi-farm",
+        arguments: &["--rounds", "150", "--tasks", "16", "--darts", "300", "--deterministic"],
+        passes: &[],
+    },
+    Program {
+        name: "probe",
+        arguments: &["agree", "--steps", "150", "--spin-us", "500"],
+        passes: &[Point::AgreeMid, Point::Agreed, Point::CollectiveEnter, Point::CollectiveMid],
+    },
+    Program {
+        name: "probe",
+        arguments: &["random", "--steps", "150", "--spin-us", "500"],
+        passes: COLLECTIVES,
+    },
+    Program { name: "heat", arguments: &["data/jacksboro.asc.gz", "--steps", "300"], passes: &[] },
+    Program { name: "probe", arguments: &["communicators", "--steps", "60"], passes: COLLECTIVES },
+    Program {
+        name: "probe",
+        arguments: &["calls", "--steps", "60"],
+        passes: &[Point::AgreeMid, Point::Agreed, Point::CollectiveEnter, Point::CollectiveMid],
+    },
 ];
-/// So many of them, from the first, use collectives in every step.
-pub(crate) const WITH_COLLECTIVES: usize = 2;
-/// The one whose messages are sometimes longer than a chunk.
-pub(crate) const LONG_MESSAGES: usize = 2;
-/// The one whose ranks agree on something.
-pub(crate) const AGREES: usize = 4;
+
+/// Points that only some programs pass in every step.
+pub(crate) const SPECIAL: [Point; 5] =
+    [Point::MidChunk, Point::CollectiveEnter, Point::CollectiveMid, Point::AgreeMid, Point::Agreed];
 
 /// What a fault-free run showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,12 +85,13 @@ pub(crate) type References = BTreeMap<(usize, u64), Reference>;
 /// A run that fails without any fault.
 pub(crate) fn all(programs: &Path, directory: &Path) -> Result<References, Failure> {
     let mut references = References::new();
-    for (i, (program, arguments)) in PROGRAMS.iter().enumerate() {
+    for (i, program) in PROGRAMS.iter().enumerate() {
+        let Program { name, arguments, .. } = program;
         for n in RANKS {
             let mut run = Command::new(programs.join("mainstay"));
             run.args(["run", "--json", "-n", &n.to_string(), "--ckpt-dir"]);
             run.arg(directory.join(format!("reference-{i}-{n}")));
-            run.arg(programs.join(program)).args(*arguments).current_dir(workspace::root());
+            run.arg(programs.join(name)).args(*arguments).current_dir(workspace::root());
             let started = Instant::now();
             let output = run.output()?;
             let took_us = u64::try_from(started.elapsed().as_micros())?;
@@ -62,7 +100,7 @@ pub(crate) fn all(programs: &Path, directory: &Path) -> Result<References, Failu
             let (digest, steps) = (last["result_digest"].as_str(), last["steps"].as_u64());
             let (Some(digest), Some(steps), true) = (digest, steps, output.status.success()) else {
                 let why = String::from_utf8_lossy(&output.stderr);
-                return Err(format!("{program} fails on {n} ranks without faults: {why}").into());
+                return Err(format!("{name} fails on {n} ranks without faults: {why}").into());
             };
             let digest = digest.to_owned();
             references.insert((i, n), Reference { digest, steps: steps.max(4), took_us });

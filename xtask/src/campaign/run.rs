@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::case::{Case, OutsideKill};
 use super::judge::{Report, Seen};
-use super::reference::{PROGRAMS, Reference};
+use super::reference::{PROGRAMS, Program, Reference};
 use crate::{Failure, workspace};
 
 /// The surroundings of a case.
@@ -34,11 +34,11 @@ pub(crate) struct Bench {
 impl Bench {
     /// The command of a case, as a person would type it.
     pub(crate) fn command(&self, case: &Case) -> Command {
-        let (program, arguments) = PROGRAMS[case.program];
+        let Program { name, arguments, .. } = PROGRAMS[case.program];
         let mut command = Command::new(self.programs.join("mainstay"));
         command.args(["run", "--json"]).args(&case.options);
         command.arg("--ckpt-dir").arg(self.checkpoints(case));
-        command.arg(self.programs.join(program)).args(arguments);
+        command.arg(self.programs.join(name)).args(arguments);
         command.current_dir(workspace::root());
         command
     }
@@ -59,7 +59,7 @@ impl Bench {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(fs::File::create(&errors)?);
         let mut child = command.spawn()?;
         let stdout = child.stdout.take().ok_or("no pipe to the launcher")?;
-        let program = self.programs.join(PROGRAMS[case.program].0);
+        let program = self.programs.join(PROGRAMS[case.program].name);
         let seen = watch(&mut child, stdout, case, &program, started + self.deadline);
         let status = child.wait()?;
         let mut report = Report { took: started.elapsed(), ..Report::default() };
