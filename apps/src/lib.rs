@@ -8,10 +8,11 @@
 //!
 //! Invariants: a result is a function of the input, the options and the number of ranks alone, that
 //! of `heat` of the first two; every sum has one order, but in a farm that is not asked for one.
-//! Deliberately absent: files written, command lines and exit codes, which are the binaries'
-//! business.
+//! What the binaries say to a person is in [`command`]. Deliberately absent: files written, options and
+//! exit codes, which are the binaries' business.
 
 pub mod cg;
+pub mod command;
 pub mod farm;
 pub mod heat;
 pub mod input_error;

@@ -11,13 +11,12 @@ use std::process::ExitCode;
 use clap::Parser;
 use mainstay::{Error, Job};
 use mainstay_apps::cg::{Options, SolveError, Solver, World};
+use mainstay_apps::command::{refuse, say};
 use mainstay_apps::sparse::Csr;
 use mainstay_apps::{InputError, mtx, vector};
 
 /// `EX_DATAERR`: the input is unusable.
 const BAD_INPUT: u8 = 65;
-/// The command line is wrong.
-const BAD_USAGE: u8 = 2;
 
 /// Solves A·x = b by conjugate gradients with the Jacobi preconditioner.
 ///
@@ -134,19 +133,19 @@ fn tell(job: &Job, error: &Error, matrix: &Path, told: &Cell<bool>) {
     }
     if let Some(fault) = error.downcast_ref::<SolveError>() {
         if job.rank() == 0 && !told.get() {
-            say(format_args!("{}: {fault}", matrix.display()));
+            say("cg", &format_args!("{}: {fault}", matrix.display()));
         }
         // Interrupted or not, the job is over for this program.
         let _ = job.world().barrier();
     } else {
-        say(format_args!("{error}"));
+        say("cg", &error);
     }
     told.set(true);
 }
 
 fn code_of(error: &Error, told: &Cell<bool>) -> ExitCode {
     if !told.get() {
-        say(format_args!("{error}"));
+        say("cg", &error);
     }
     let fault = error.downcast_ref::<SolveError>();
     let input = error.downcast_ref::<InputError>().is_some();
@@ -155,24 +154,6 @@ fn code_of(error: &Error, told: &Cell<bool>) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
-}
-
-/// Shows what is wrong with the command line, on rank 0 alone.
-fn refuse(wrong: &clap::Error) -> ExitCode {
-    let shown = mainstay::run(|job| {
-        if job.rank() == 0 {
-            wrong.print()?;
-        }
-        job.world().barrier()?;
-        Err(Error::msg("the command line is wrong"))
-    });
-    debug_assert!(shown.is_err(), "the closure never finishes");
-    ExitCode::from(BAD_USAGE)
-}
-
-#[allow(clippy::print_stderr, reason = "the program's own messages")]
-fn say(message: std::fmt::Arguments<'_>) {
-    eprintln!("cg: {message}");
 }
 
 fn tolerance(text: &str) -> Result<f64, String> {
@@ -208,7 +189,7 @@ mod tests {
             &["cg", "m", "n"],
         ] {
             let error = Arguments::try_parse_from(wrong).err().unwrap();
-            assert_eq!(error.exit_code(), i32::from(BAD_USAGE), "{wrong:?}");
+            assert_eq!(error.exit_code(), 2, "{wrong:?}");
         }
     }
 }

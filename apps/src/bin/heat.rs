@@ -8,16 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use mainstay::{Error, Job, Result};
+use mainstay::{Job, Result};
 use mainstay_apps::InputError;
+use mainstay_apps::command::{refuse, say};
 use mainstay_apps::heat::{Heat, Layout, Neighbours, RATIO, Stencil, Totals};
 use mainstay_apps::picture::Picture;
 use mainstay_apps::raster::{self, Raster};
 
 /// `EX_DATAERR`: the input is unusable.
 const BAD_INPUT: u8 = 65;
-/// The command line is wrong.
-const BAD_USAGE: u8 = 2;
 
 /// Spreads heat over a raster: its numbers are the temperatures at the start.
 ///
@@ -74,7 +73,7 @@ fn main() -> ExitCode {
         Ok(arguments) => match mainstay::run(|job| spread(job, &arguments)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                say(format_args!("{error}"));
+                say("heat", &error);
                 let is_input = error.downcast_ref::<InputError>().is_some();
                 if is_input { ExitCode::from(BAD_INPUT) } else { ExitCode::FAILURE }
             }
@@ -155,24 +154,6 @@ fn grid(job: &Job, raster: &Raster, cells: &[f64], (min, max): (f64, f64)) -> St
     text
 }
 
-/// Shows what is wrong with the command line, on rank 0 alone.
-fn refuse(wrong: &clap::Error) -> ExitCode {
-    let shown = mainstay::run(|job| {
-        if job.rank() == 0 {
-            wrong.print()?;
-        }
-        job.world().barrier()?;
-        Err(Error::msg("the command line is wrong"))
-    });
-    debug_assert!(shown.is_err(), "the closure never finishes");
-    ExitCode::from(BAD_USAGE)
-}
-
-#[allow(clippy::print_stderr, reason = "the program's own messages")]
-fn say(message: std::fmt::Arguments<'_>) {
-    eprintln!("heat: {message}");
-}
-
 fn output(text: &str) -> Result<Output, String> {
     let path = PathBuf::from(text);
     let ends = |end: &str| Path::new(text).extension().is_some_and(|e| e.eq_ignore_ascii_case(end));
@@ -212,7 +193,7 @@ mod tests {
             &["heat", "t", "u"],
         ] {
             let error = Arguments::try_parse_from(wrong).err().unwrap();
-            assert_eq!(error.exit_code(), i32::from(BAD_USAGE), "{wrong:?}");
+            assert_eq!(error.exit_code(), 2, "{wrong:?}");
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use mainstay_apps::command::say;
 use mainstay_apps::farm::{self, Plan};
 
 /// Estimates π by throwing darts at a square.
@@ -46,15 +47,10 @@ fn main() -> ExitCode {
     match mainstay::run(|job| farm::run(job, &plan)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&error);
+            say("pi-farm", &error);
             ExitCode::FAILURE
         }
     }
-}
-
-#[allow(clippy::print_stderr, reason = "the program's own messages")]
-fn say(error: &mainstay::Error) {
-    eprintln!("pi-farm: {error}");
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use mainstay::Job;
+use mainstay_apps::command::say;
 use mainstay_apps::probe::contract::{self, Offspring};
 use mainstay_apps::probe::crash::{self, Place};
 use mainstay_apps::probe::load::{self, Load};
@@ -179,7 +180,7 @@ fn main() -> ExitCode {
     match mainstay::run(|job| enter(job, &mode)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&error);
+            say("probe", &error);
             ExitCode::FAILURE
         }
     }
@@ -218,11 +219,6 @@ fn enter(job: &Job, mode: &Mode) -> mainstay::Result<()> {
         Mode::BigInput { input_bytes, work } => input::big_input(job, (*work).into(), *input_bytes),
         Mode::Stdin { skips } => input::stdin(job, *skips),
     }
-}
-
-#[allow(clippy::print_stderr, reason = "the program's own messages")]
-fn say(error: &mainstay::Error) {
-    eprintln!("probe: {error}");
 }
 
 #[cfg(test)]
