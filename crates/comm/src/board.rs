@@ -42,7 +42,7 @@ pub const WORDS: usize = 8;
 /// Where a line tells how many rounds lie before the version.
 const START: usize = 7;
 /// Bytes of one area.
-pub const AREA_BYTES: usize = 512 * 1024;
+pub const AREA_BYTES: usize = 256 * 1024;
 
 /// What a rank tells of its part in a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
