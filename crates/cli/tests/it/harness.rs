@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -147,6 +148,7 @@ impl Run {
 
     /// Waits until `pattern` shows in a line of standard error; gives the lines so far.
     pub(crate) fn until(&mut self, pattern: &str) -> String {
+        let in_time = watchdog(self.child.id());
         let mut stderr = self.child.stderr.take().unwrap();
         let (mut text, mut byte) = (String::new(), [0]);
         while !text.contains(pattern) {
@@ -154,25 +156,17 @@ impl Run {
             text.push(char::from(byte[0]));
         }
         self.child.stderr = Some(stderr);
+        assert!(in_time(), "no `{pattern}` within {DEADLINE:?}");
         text
     }
 
     /// Waits for the end within the deadline, then looks at what is left.
     pub(crate) fn end(self) -> Ended {
         let Self { child, mark, state } = self;
-        let pid = child.id();
-        let (done, expired) = std::sync::mpsc::channel::<()>();
-        let watchdog = std::thread::spawn(move || {
-            let late = expired.recv_timeout(DEADLINE).is_err();
-            if late {
-                let _gone = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
-            }
-            late
-        });
+        let in_time = watchdog(child.id());
         let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
-        let _ended_first = done.send(());
         let stderr = String::from_utf8_lossy(&stderr).into_owned();
-        assert!(!watchdog.join().unwrap(), "no end within {DEADLINE:?}; {stderr}");
+        assert!(in_time(), "no end within {DEADLINE:?}; {stderr}");
         none_left(&mark);
         let code = std::os::unix::process::ExitStatusExt::signal(&status)
             .map_or_else(|| status.code().unwrap(), |signal| -signal);
@@ -183,6 +177,23 @@ impl Run {
         }
         let stdout = String::from_utf8_lossy(&stdout).into_owned();
         Ended { code, stdout, stderr }
+    }
+}
+
+/// Kills the process at the deadline, so that whoever reads from it comes to an end. What is given
+/// calls that off and says whether it was in time.
+fn watchdog(pid: u32) -> impl FnOnce() -> bool {
+    let (done, expired) = std::sync::mpsc::channel::<()>();
+    let guard = std::thread::spawn(move || {
+        let timely = expired.recv_timeout(DEADLINE) != Err(RecvTimeoutError::Timeout);
+        if !timely {
+            let _gone = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+        }
+        timely
+    });
+    move || {
+        drop(done);
+        guard.join().unwrap()
     }
 }
 
