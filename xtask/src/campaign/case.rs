@@ -6,7 +6,7 @@
 
 use mainstay_types::Point;
 
-use super::reference::{PROGRAMS, Reference, SPECIAL};
+use super::reference::{MANY, PROGRAMS, Reference, SPECIAL};
 
 /// Sebastiano Vigna's SplitMix64.
 #[derive(Clone, Debug)]
@@ -136,7 +136,7 @@ impl Case {
     fn survive(&mut self, random: &mut Random, reference: &Reference) {
         let point = aim(self.seed);
         let rank = random.below(self.n);
-        let aimed = match passage(point, random) {
+        let aimed = match passage(point, self.program, random) {
             1 => format!("kill:{rank}@point={}", point.name()),
             nth => format!("kill:{rank}@point={}#{nth}", point.name()),
         };
@@ -178,16 +178,11 @@ impl Case {
     }
 }
 
-/// Which passage of a point a kill waits for: a late one where there are many.
-fn passage(point: Point, random: &mut Random) -> u64 {
+/// Which passage of a point a kill waits for: a late one where there are many in this program.
+fn passage(point: Point, program: usize, random: &mut Random) -> u64 {
     match point {
-        Point::Send
-        | Point::RingPublish
-        | Point::CollectiveEnter
-        | Point::CollectiveMid
-        | Point::AgreeMid
-        | Point::Agreed => 1 + random.below(60),
-        Point::MidChunk => 1 + random.below(10),
+        point if SPECIAL.contains(&point) => 1 + random.below(PROGRAMS[program].passages),
+        Point::Send | Point::RingPublish => 1 + random.below(MANY),
         Point::Captured | Point::CaptureMid | Point::Prepared => 1 + random.below(3),
         _ => 1,
     }
@@ -260,5 +255,26 @@ mod tests {
         }
         assert!(cases.iter().any(|case| !case.kills.is_empty()));
         assert!(cases.iter().any(|case| case.expected == Expected::GivenUp));
+    }
+
+    #[test]
+    fn a_thousand_seeds_aim_at_each_special_point_of_each_program_within_its_reach() {
+        let cases: Vec<_> = (0..1000).map(|seed| Case::new(seed, &reference())).collect();
+        for (i, program) in PROGRAMS.iter().enumerate() {
+            for point in program.passes {
+                let aimed = |case: &&Case| {
+                    case.program == i && case.aim.as_ref().is_some_and(|(at, _)| at == point)
+                };
+                let passages: Vec<u64> = cases.iter().filter(aimed).map(passage_of).collect();
+                assert!(!passages.is_empty(), "{} {point:?}", program.name);
+                assert!(passages.iter().all(|nth| (1..=program.passages).contains(nth)));
+            }
+        }
+    }
+
+    /// The passage that a case's aimed kill waits for.
+    fn passage_of(case: &Case) -> u64 {
+        let (_, aimed) = case.aim.as_ref().unwrap();
+        aimed.split_once('#').map_or(1, |(_, nth)| nth.parse().unwrap())
     }
 }

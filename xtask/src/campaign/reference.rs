@@ -18,50 +18,76 @@ pub(crate) struct Program {
     pub(crate) name: &'static str,
     /// Arguments under which it takes a fraction of a second.
     pub(crate) arguments: &'static [&'static str],
-    /// Of the points that not every program passes, those that it passes in every step or two.
+    /// Of the points that not every program passes, those that it passes.
     pub(crate) passes: &'static [Point],
+    /// How often every rank passes each of these at least, or as many of them as are worth a try.
+    pub(crate) passages: u64,
 }
 
 const COLLECTIVES: &[Point] = &[Point::CollectiveEnter, Point::CollectiveMid];
+/// Passages of a point that lies in every step.
+pub(crate) const MANY: u64 = 60;
 
 /// What a campaign runs. `probe communicators` and `probe calls` make every call there is.
 pub(crate) const PROGRAMS: &[Program] = &[
-    Program { name: "cg", arguments: &["data/bcsstk16.mtx.gz"], passes: COLLECTIVES },
+    Program {
+        name: "cg",
+        arguments: &["data/bcsstk16.mtx.gz"],
+        passes: COLLECTIVES,
+        passages: MANY,
+    },
     Program {
         name: "probe",
         arguments: &["steps", "200", "--spin-us", "500"],
         passes: COLLECTIVES,
+        passages: MANY,
     },
     Program {
         name: "probe",
         arguments: &["pipeline", "--steps", "200", "--spin-us", "500"],
         passes: &[Point::MidChunk],
+        passages: 10,
     },
     Program {
         name: "pi-farm",
         arguments: &["--rounds", "150", "--tasks", "16", "--darts", "300", "--deterministic"],
         passes: &[],
+        passages: 0,
     },
     Program {
         name: "probe",
         arguments: &["agree", "--steps", "150", "--spin-us", "500"],
         passes: &[Point::AgreeMid, Point::Agreed, Point::CollectiveEnter, Point::CollectiveMid],
+        passages: MANY,
     },
     Program {
         name: "probe",
         arguments: &["random", "--steps", "150", "--spin-us", "500"],
         passes: COLLECTIVES,
+        passages: MANY,
     },
-    Program { name: "heat", arguments: &["data/jacksboro.asc.gz", "--steps", "300"], passes: &[] },
-    Program { name: "probe", arguments: &["communicators", "--steps", "60"], passes: COLLECTIVES },
+    // Its collectives are three, behind its last step.
+    Program {
+        name: "heat",
+        arguments: &["data/jacksboro.asc.gz", "--steps", "300"],
+        passes: COLLECTIVES,
+        passages: 3,
+    },
+    Program {
+        name: "probe",
+        arguments: &["communicators", "--steps", "60"],
+        passes: COLLECTIVES,
+        passages: MANY,
+    },
     Program {
         name: "probe",
         arguments: &["calls", "--steps", "60"],
         passes: &[Point::AgreeMid, Point::Agreed, Point::CollectiveEnter, Point::CollectiveMid],
+        passages: MANY,
     },
 ];
 
-/// Points that only some programs pass in every step.
+/// Points that only some programs pass.
 pub(crate) const SPECIAL: [Point; 5] =
     [Point::MidChunk, Point::CollectiveEnter, Point::CollectiveMid, Point::AgreeMid, Point::Agreed];
 
