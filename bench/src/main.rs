@@ -29,6 +29,7 @@ mod report;
 mod start;
 mod stats;
 mod table;
+mod turns;
 mod usage;
 
 use std::process::{Command, ExitCode};

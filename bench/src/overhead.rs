@@ -1,13 +1,14 @@
 //! Suite `overhead`: real programs with checkpoints on, with checkpoints off, and without a launcher.
 //!
-//! Two comparisons, each of wall time from before the launch until the end, input and result
+//! Two comparisons, each of the time from before the launch until the end, input and result
 //! included. *On against off*: one job of as many ranks as cores. *Jobs against bare*: a program
 //! without its launcher is one rank without protection, so as many processes as cores run side by
 //! side, each on a problem of one rank's size, once each as a job of one rank with checkpoints on,
 //! once bare. The second therefore has no messages on either side.
 //!
-//! Invariant: all four take turns, do the same work, and ratios are taken within a round; a job with
-//! checkpoints on that committed none is an error. Deliberately absent: failures.
+//! Invariant: both sides of a pair do the same work and take [`turns`], so that a machine that is
+//! slower for a while is slower for both; a job with checkpoints on that committed none is an error.
+//! Deliberately absent: failures.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,9 +18,11 @@ use serde_json::Value;
 
 use crate::build::Built;
 use crate::peers::cores;
+use crate::process::Ended;
 use crate::report::{Report, Section};
 use crate::stats::interval;
-use crate::{Context, Failure, inputs, job, process};
+use crate::turns::Times;
+use crate::{Context, Failure, inputs, job, process, turns};
 
 /// What is aimed at.
 const RATIO: f64 = 1.02;
@@ -31,9 +34,14 @@ const CG_ROWS: u64 = 240;
 /// Cells of a rank's part in `heat`, 8 bytes each.
 const HEAT_COLUMNS: u64 = 4096;
 const HEAT_ROWS: u64 = STATE_BYTES / 8 / HEAT_COLUMNS;
-/// Memory level each second, disk each ten.
+/// How long one side goes on before the other does, and how long a pair's sides are in a quick run.
+const TURN: Duration = Duration::from_secs(5);
+const SECONDS: u64 = 64;
+const SECONDS_QUICK: u64 = 10;
+/// Memory level each second. Disk each ten: time of the wall goes on while the other side has its
+/// turn, so that one is due as each second turn begins, and not before.
 const ON: [&str; 2] = ["--ckpt-every", "1s"];
-const DISK: [&str; 2] = ["--disk-every", "10s"];
+const DISK: [&str; 2] = ["--disk-every", "17s"];
 const OFF: [&str; 2] = ["--ckpt-every", "24h"];
 /// So many commands side by side; fails if one does.
 const SIDE_BY_SIDE: &str = r#"
@@ -48,8 +56,8 @@ struct Program {
     name: &'static str,
     /// The option that says how much work there is, and the least of it.
     work: (&'static str, u64),
-    /// Two amounts of work from whose times the rest is estimated.
-    probe: (u64, u64),
+    /// So little work that it is mostly the start and the end.
+    few: u64,
     input: fn(&Path, u64, bool) -> Result<(), Failure>,
 }
 
@@ -57,7 +65,7 @@ const PROGRAMS: [Program; 2] = [
     Program {
         name: "cg",
         work: ("--repeat", (STATE_BYTES / 8).div_ceil(CG_COLUMNS * CG_ROWS) - 3),
-        probe: (2, 6),
+        few: 2,
         input: |path, parts, quick| {
             inputs::matrix(path, (CG_COLUMNS, CG_ROWS * parts), if quick { 4.2 } else { 4.01 })
         },
@@ -65,7 +73,7 @@ const PROGRAMS: [Program; 2] = [
     Program {
         name: "heat",
         work: ("--steps", 1),
-        probe: (5, 25),
+        few: 5,
         input: |path, parts, _| inputs::raster(path, (HEAT_COLUMNS, HEAT_ROWS * parts)),
     },
 ];
@@ -99,7 +107,7 @@ pub(crate) fn measure(context: &Context) -> Result<Report, Failure> {
         };
         let directory = job::directory();
         std::fs::create_dir_all(&directory)?;
-        let seconds = if context.quick { 10 } else { 66 };
+        let seconds = if context.quick { SECONDS_QUICK } else { SECONDS };
         let on = on.clone();
         let ready = Ready { context, program, executable, directory, on, seconds };
         let outcome = ready.measure(&mut report);
@@ -114,57 +122,86 @@ impl Ready<'_> {
         let cores = cores() as u64;
         (self.program.input)(&self.input(cores), cores, self.context.quick)?;
         (self.program.input)(&self.input(1), 1, self.context.quick)?;
-        let work = self.work(cores)?;
+        let on = |work| self.job(cores, &self.on, work);
+        let off = |work| self.job(cores, &OFF, work);
+        self.compare(report, ("1 job, on", &on), ("1 job, off", &off))?;
+        let jobs = |work| self.beside(cores, Some(&self.on), work);
+        let bare = |work| self.beside(cores, None, work);
+        let names = (format!("{cores} jobs of 1"), format!("{cores} bare"));
+        self.compare(report, (&names.0, &jobs), (&names.1, &bare))
+    }
+
+    /// Pairs of a command with checkpoints on and another without, by the amount of work.
+    fn compare(
+        &self,
+        report: &mut Report,
+        (name, on): (&str, &dyn Fn(u64) -> Command),
+        (other_name, off): (&str, &dyn Fn(u64) -> Command),
+    ) -> Result<(), Failure> {
+        let program = self.program.name;
+        let work = self.work(off)?;
         let rounds = if self.context.quick { 3 } else { 10 };
-        let (mut times, mut versions) = ([const { Vec::new() }; 4], Vec::new());
+        let times = Times { turn: TURN, deadline: self.deadline() };
+        let (mut committed, mut published) = (Vec::new(), Vec::new());
+        let (mut times_on, mut times_off) = (Vec::new(), Vec::new());
         for round in 1..=rounds {
-            eprintln!("bench: {}, round {round} of {rounds}", self.program.name);
-            let (protected, committed) = self.seconds(self.job(cores, &self.on, work))?;
-            if committed == 0 {
-                return Err(format!("{}: no version was committed", self.program.name).into());
+            // Each goes first in every second pair.
+            let [ended_on, ended_off] = if round % 2 == 1 {
+                turns::run([&mut on(work), &mut off(work)], times)?
+            } else {
+                let [off, on] = turns::run([&mut off(work), &mut on(work)], times)?;
+                [on, off]
+            };
+            let (protected, unprotected) = (self.seconds(&ended_on)?, self.seconds(&ended_off)?);
+            eprintln!(
+                "bench: {program}, {name} / {other_name}, pair {round} of {rounds}: \
+                 {protected:.2} s / {unprotected:.2} s = {:.4}",
+                protected / unprotected
+            );
+            if versions(&ended_on, "committed") == 0 {
+                return Err(format!("{program}: no version was committed").into());
             }
-            versions.push(committed as f64);
-            times[0].push(protected);
-            times[1].push(self.seconds(self.job(cores, &OFF, work))?.0);
-            times[2].push(self.seconds(self.beside(cores, Some(&self.on), work))?.0);
-            times[3].push(self.seconds(self.beside(cores, None, work))?.0);
+            committed.push(versions(&ended_on, "committed") as f64);
+            published.push(versions(&ended_on, "published") as f64);
+            times_on.push(protected);
+            times_off.push(unprotected);
         }
-        let name = self.program.name;
-        let [on, off, jobs, bare] = times;
-        let mut section = Section::new(format!("{name}, {} {work}", self.program.work.0));
-        section.add("versions committed", versions);
-        self.compare(&mut section, report, ("1 job, on", on), ("1 job, off", off));
-        let (jobs, bare) = ((format!("{cores} jobs of 1"), jobs), (format!("{cores} bare"), bare));
-        self.compare(&mut section, report, (&jobs.0, jobs.1), (&bare.0, bare.1));
+        let ratios: Vec<f64> = times_on.iter().zip(&times_off).map(|(on, off)| on / off).collect();
+        let mut section = Section::new(format!("{program}, {} {work}", self.program.work.0));
+        section.add("versions committed", committed);
+        section.add("of them published", published);
+        section.add(&format!("{name}: s"), times_on);
+        section.add(&format!("{other_name}: s"), times_off);
+        section.promised(&format!("{name} / {other_name}"), ratios.iter().copied(), RATIO);
+        if let Some((low, high)) = interval(&ratios) {
+            report.note(format!(
+                "{program}: median of {name} / {other_name}: {low:.4} to {high:.4} (95 %, bootstrap)"
+            ));
+        }
         report.add(section);
         Ok(())
     }
 
-    fn compare(
-        &self,
-        section: &mut Section,
-        report: &mut Report,
-        (name, times): (&str, Vec<f64>),
-        (other_name, other): (&str, Vec<f64>),
-    ) {
-        let ratios: Vec<f64> = times.iter().zip(&other).map(|(time, other)| time / other).collect();
-        section.add(&format!("{name}: s"), times);
-        section.add(&format!("{other_name}: s"), other);
-        section.promised(&format!("{name} / {other_name}"), ratios.iter().copied(), RATIO);
-        if let Some((low, high)) = interval(&ratios) {
-            report.note(format!(
-                "{}: median of {name} / {other_name}: {low:.4} to {high:.4} (95 %, bootstrap)",
-                self.program.name
-            ));
+    /// How much work takes as long as it should, by the line through two runs, of which the second
+    /// is long enough to tell.
+    fn work(&self, off: &dyn Fn(u64) -> Command) -> Result<u64, Failure> {
+        let least = self.seconds as f64 / 8.0;
+        let time = |work| self.seconds(&process::run(&mut off(work), self.deadline())?);
+        let few = self.program.few;
+        let short = time(few)?;
+        let mut more = 4 * few;
+        loop {
+            let long = time(more)?;
+            if long - short >= least {
+                let work = amount((few, short), (more, long), self.seconds as f64);
+                return Ok(work.max(self.program.work.1));
+            }
+            more *= 2;
         }
     }
 
-    /// How much work takes as long as it should, from two short runs with checkpoints off.
-    fn work(&self, cores: u64) -> Result<u64, Failure> {
-        let (few, more) = self.program.probe;
-        let (short, _) = self.seconds(self.job(cores, &OFF, few))?;
-        let (long, _) = self.seconds(self.job(cores, &OFF, more))?;
-        Ok(amount((few, short), (more, long), self.seconds as f64).max(self.program.work.1))
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(60 + self.seconds) * PATIENCE
     }
 
     fn input(&self, parts: u64) -> PathBuf {
@@ -198,18 +235,20 @@ impl Ready<'_> {
         command.env("XDG_STATE_HOME", &self.directory);
     }
 
-    /// How long it took, and how many versions were committed.
-    fn seconds(&self, mut command: Command) -> Result<(f64, usize), Failure> {
-        let deadline = Duration::from_secs(60 + self.seconds) * PATIENCE;
-        let ended = process::run(&mut command, deadline)?;
-        if let Some(failure) = ended.failure {
-            return Err(format!("{}: {failure}", self.program.name).into());
+    /// How long it took.
+    fn seconds(&self, ended: &Ended) -> Result<f64, Failure> {
+        match &ended.failure {
+            None => Ok(ended.took.as_secs_f64()),
+            Some(failure) => Err(format!("{}: {failure}", self.program.name).into()),
         }
-        let events = ended.output.lines().filter_map(|line| serde_json::from_str(line).ok());
-        let committed =
-            |event: &Value| event["event"] == "checkpoint" && event["state"] == "committed";
-        Ok((ended.took.as_secs_f64(), events.filter(committed).count()))
     }
+}
+
+/// How many versions came to a state, over all jobs.
+fn versions(ended: &Ended, state: &str) -> usize {
+    let events = ended.output.lines().filter_map(|line| serde_json::from_str(line).ok());
+    let came = |event: &Value| event["event"] == "checkpoint" && event["state"] == state;
+    events.filter(came).count()
 }
 
 /// How much work takes so many seconds, by the line through two measurements.

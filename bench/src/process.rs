@@ -1,8 +1,8 @@
 //! One run of a command, with a deadline, and nothing left of it afterwards.
 //!
 //! Launchers of MPI put their ranks into process groups of their own. This process therefore adopts
-//! what they leave ([`adopt`]), and ends it. Invariant: one run at a time, and after it this process
-//! has no children. Deliberately absent: pipes; output goes to memory files, so that a reader never
+//! what they leave ([`adopt`]), and ends it. Invariant: after a run, or two that took turns
+//! ([`turns`](crate::turns)), this process has no children. Deliberately absent: pipes; output goes to memory files, so that a reader never
 //! holds a run back.
 
 use std::fs::{self, File};
@@ -57,28 +57,68 @@ pub(crate) fn during(
     deadline: Duration,
     meanwhile: impl FnOnce(&mut Child) -> Result<(), Failure>,
 ) -> Result<Ended, Failure> {
-    let (mut output, mut errors) = (memory_file()?, memory_file()?);
-    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(errors.try_clone()?);
-    let program = command.get_program().display().to_string();
-    let started = Instant::now();
-    let spawned = command.process_group(0).spawn();
-    let mut child = spawned.map_err(|error| format!("cannot run {program}: {error}"))?;
-    let told = meanwhile(&mut child);
-    let in_time = ended_within(pid_of(&child)?, deadline.saturating_sub(started.elapsed()));
-    let took = started.elapsed();
+    let mut running = Running::start(command)?;
+    let told = meanwhile(&mut running.child);
+    let in_time = ended_within(running.pid, deadline.saturating_sub(running.started.elapsed()));
+    let took = running.started.elapsed();
     if !matches!(in_time, Ok(true)) || told.is_err() {
-        // It may have ended just now.
-        let _gone = rustix::process::kill_process_group(pid_of(&child)?, Signal::KILL);
+        running.kill();
     }
-    let status = child.wait()?;
+    let ended = running.end(took, deadline);
     sweep()?;
     told?;
-    let failure = match in_time? {
-        false => Some(format!("deadline of {} s", deadline.as_secs())),
-        true if status.success() => None,
-        true => Some(format!("{status}: {}", last_words(&text(&mut errors)?))),
-    };
-    Ok(Ended { took, output: text(&mut output)?, failure })
+    in_time?;
+    ended
+}
+
+/// A run that was started. It is not ended when this is dropped.
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) pid: Pid,
+    pub(crate) started: Instant,
+    output: File,
+    errors: File,
+    killed: bool,
+}
+
+impl Running {
+    /// Starts it, in a process group of its own.
+    ///
+    /// # Errors
+    /// A command that cannot be started, and what the kernel says.
+    pub(crate) fn start(command: &mut Command) -> Result<Self, Failure> {
+        let (output, errors) = (memory_file()?, memory_file()?);
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(errors.try_clone()?);
+        let program = command.get_program().display().to_string();
+        let started = Instant::now();
+        let spawned = command.process_group(0).spawn();
+        let child = spawned.map_err(|error| format!("cannot run {program}: {error}"))?;
+        let pid = pid_of(&child)?;
+        Ok(Self { child, pid, started, output, errors, killed: false })
+    }
+
+    /// Ends it, as one that was not in time.
+    pub(crate) fn kill(&mut self) {
+        self.killed = true;
+        // It may have ended just now.
+        let _gone = rustix::process::kill_process_group(self.pid, Signal::KILL);
+    }
+
+    /// Waits for its end, and says how it was. It took so long, and was allowed the deadline.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(crate) fn end(mut self, took: Duration, deadline: Duration) -> Result<Ended, Failure> {
+        let status = self.child.wait()?;
+        let failure = if self.killed {
+            Some(format!("deadline of {} s", deadline.as_secs()))
+        } else if status.success() {
+            None
+        } else {
+            Some(format!("{status}: {}", last_words(&text(&mut self.errors)?)))
+        };
+        Ok(Ended { took, output: text(&mut self.output)?, failure })
+    }
 }
 
 fn memory_file() -> Result<File, Failure> {
@@ -109,7 +149,10 @@ fn last_words(text: &str) -> String {
 }
 
 /// Whether a child of this process ends in time. It is not reaped.
-fn ended_within(pid: Pid, time: Duration) -> io::Result<bool> {
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn ended_within(pid: Pid, time: Duration) -> io::Result<bool> {
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
     let until = Instant::now() + time;
     loop {
@@ -125,7 +168,10 @@ fn ended_within(pid: Pid, time: Duration) -> io::Result<bool> {
 }
 
 /// Waits for what the run left, then ends it, and what that leaves in turn.
-fn sweep() -> Result<(), Failure> {
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn sweep() -> Result<(), Failure> {
     let until = Instant::now() + GRACE;
     loop {
         let children = children(std::process::id())?;
@@ -165,8 +211,13 @@ fn pid_and_parent(stat: &str) -> Option<(Pid, u32)> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+
+    /// Held by a test that runs something, because a sweep ends all children of this process.
+    pub(crate) static ALONE: Mutex<()> = Mutex::new(());
 
     fn shell(script: &str) -> Command {
         let mut command = Command::new("sh");
@@ -174,9 +225,9 @@ mod tests {
         command
     }
 
-    /// One test, because a sweep ends all children of this process.
     #[test]
     fn a_run_ends_and_leaves_nothing() {
+        let _alone = ALONE.lock();
         adopt().unwrap();
         let minute = Duration::from_secs(60);
         let good = run(&mut shell("echo out; echo err >&2"), minute).unwrap();
