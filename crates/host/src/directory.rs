@@ -5,6 +5,7 @@
 //! is touched. Deliberately absent: which version is written, trusted or pruned (`ckpt` decides)
 //! and what the bytes mean.
 
+mod direct;
 mod look;
 
 use std::fs::{self, File, OpenOptions};
@@ -12,6 +13,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+pub(crate) use self::direct::{Direct, Staging};
 use rustix::fs::{FlockOperation, RenameFlags};
 
 /// The lock file's name.

@@ -29,7 +29,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 pub(crate) use self::digest::{UNKNOWN, digest_of};
 use super::member::ArenaMemory;
-use crate::directory::Directory;
+use crate::directory::{Direct, Directory, Staging};
 use crate::shm::{Arena, Blob};
 use crate::sys;
 
@@ -254,6 +254,7 @@ impl Worker {
         // Before its shards: what a launcher leaves that dies in between is known by it.
         let declared = self.directory.write_new(&aside, |_| Ok(()));
         declared.and_then(|()| self.directory.sync()).map_err(|error| error.to_string())?;
+        let mut staging = Staging::new();
         for ((rank, entry), (arena, late)) in
             Rank::all(manifest.n()).zip(&manifest.ranks).zip(&write.parts)
         {
@@ -261,12 +262,13 @@ impl Worker {
             let fd = arena.fd.try_clone().map_err(|error| error.to_string())?;
             let memory = Arena::readable(fd, arena.bytes).map_err(|error| error.to_string())?;
             let fill = |file: &mut File| -> io::Result<()> {
-                self.image(&memory, entry.table_crc, file)?;
+                let mut file = Direct::new(file, &mut staging);
+                self.image(&memory, entry.table_crc, &mut file)?;
                 if let Some(late) = late.as_ref().filter(|late| !late.is_empty()) {
-                    zeros(file, entry.image_bytes, entry.late_at())?;
+                    zeros(&mut file, entry.image_bytes, entry.late_at())?;
                     file.write_all(late)?;
                 }
-                Ok(())
+                file.finish()
             };
             self.directory.write_new(&name, fill).map_err(|error| error.to_string())?;
         }
@@ -291,7 +293,7 @@ impl Worker {
     }
 
     /// Writes an image chunk by chunk, each as it was checked.
-    fn image(&self, memory: &Arena, table_crc: u32, file: &mut File) -> io::Result<()> {
+    fn image(&self, memory: &Arena, table_crc: u32, file: &mut impl Write) -> io::Result<()> {
         let image = Image::open(memory).map_err(io::Error::other)?;
         if image.header.table_crc != table_crc {
             return Err(io::Error::other("the arena holds another image than was captured"));
@@ -339,7 +341,7 @@ impl Worker {
 }
 
 /// Fills the gap from one offset to another with zeros; gives the other.
-fn zeros(file: &mut File, from: u64, to: u64) -> io::Result<u64> {
+fn zeros(file: &mut impl Write, from: u64, to: u64) -> io::Result<u64> {
     io::copy(&mut io::repeat(0).take(to.saturating_sub(from)), file)?;
     Ok(to.max(from))
 }
