@@ -2,8 +2,8 @@
 //!
 //! Launchers of MPI put their ranks into process groups of their own. This process therefore adopts
 //! what they leave ([`adopt`]), and ends it. Invariant: after a run, or two that took turns
-//! ([`turns`](crate::turns)), this process has no children. Deliberately absent: pipes; output goes to memory files, so that a reader never
-//! holds a run back.
+//! ([`turns`](crate::turns)), this process has no children. Deliberately absent: pipes; output goes
+//! to memory files, so that a reader never holds a run back.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};

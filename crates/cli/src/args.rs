@@ -151,7 +151,6 @@ pub(crate) struct Run {
     /// The program and its arguments.
     #[arg(
         trailing_var_arg = true,
-        allow_hyphen_values = true,
         value_name = "PROGRAM",
         required_unless_present = "list_points"
     )]
@@ -172,7 +171,7 @@ Signals to the launcher: USR1 asks for a checkpoint on disk now; INT, TERM, HUP 
 
 Examples:
   mainstay run -n 4 ./solver input.mtx
-  mainstay run -n 4 --inject kill:2@step=50 --twin ./solver input.mtx
+  mainstay run -n 4 --ckpt-every 20steps --inject kill:2@step=50 --twin ./solver input.mtx
   mainstay run -n 4 --ckpt-dir run1 --ckpt-every 1s --disk-every 30s ./solver input.mtx
   mainstay run -n 4 --ckpt-dir run1 --time-limit 4h ./solver input.mtx
   mainstay run -n 4 --ckpt-dir run1 --resume ./solver input.mtx
@@ -295,9 +294,9 @@ mod tests {
 
     #[test]
     fn options_after_the_program_are_the_programs() {
-        let run = parse("mainstay run -n 4 --label ./solver -n 9 --json").unwrap();
+        let run = parse("mainstay run -n 4 --label ./solver -n 9 --json --help").unwrap();
         assert_eq!((run.n, run.label, run.json), (4, true, false));
-        assert_eq!(run.program, ["./solver", "-n", "9", "--json"]);
+        assert_eq!(run.program, ["./solver", "-n", "9", "--json", "--help"]);
     }
 
     #[test]

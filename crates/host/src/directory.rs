@@ -13,8 +13,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-pub(crate) use self::direct::{Direct, Staging};
 use rustix::fs::{FlockOperation, RenameFlags};
+
+pub(crate) use self::direct::{Direct, Staging};
 
 /// The lock file's name.
 pub(crate) const LOCK: &str = "LOCK";

@@ -12,7 +12,7 @@ use mainstay_types::report::one_line;
 
 use super::Timeline;
 
-/// The report as text; `timeline` is left out when the user asked for quiet.
+/// The report as text; without `timeline` and the table of intervals when the user asked for quiet.
 pub(crate) fn report(summary: &Summary, timeline: Option<&Timeline>, why_not: &str) -> String {
     let mut text = String::new();
     for (key, value) in &summary.report {
@@ -29,7 +29,9 @@ pub(crate) fn report(summary: &Summary, timeline: Option<&Timeline>, why_not: &s
         text.push_str(&timeline.draw());
     }
     text.push_str(&versions(summary));
-    text.push_str(&super::advice::table(&summary.intervals));
+    if timeline.is_some() {
+        text.push_str(&super::advice::table(&summary.intervals));
+    }
     text.push_str(&lost(summary));
     if summary.held_back > 0 {
         let times = summary.held_back;

@@ -21,6 +21,8 @@ fn bad_options_exit_with_2_and_teach() {
         (vec!["--hang-after", "0ms", &probe], "more than zero"),
         (vec!["--rejoin-within", "0.0001us", &probe], "more than zero"),
         (vec!["--resume=zz", &probe], "32 hexadecimal digits"),
+        (vec!["--chkpt-every", "50steps", &probe], "a similar argument exists: '--ckpt-every'"),
+        (vec!["-x", &probe], "unexpected argument '-x'"),
     ] {
         run(&words).code(2).says(text);
     }

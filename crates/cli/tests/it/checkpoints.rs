@@ -162,6 +162,9 @@ fn a_launcher_killed_as_it_writes_or_prunes_leaves_what_the_next_start_removes()
         job.end().code(-9);
         let again = run(&[&["--quiet"], &options[..], WORK].concat()).code(0);
         assert!(!again.stderr.contains("have no manifest"), "{}", again.stderr);
+        let keys = ["checkpoints: ", "lost time: ", "result digest: "];
+        assert!(keys.iter().all(|key| again.stdout.contains(key)), "{}", again.stdout);
+        assert!(!again.stdout.contains("intervals"), "a table is no key: {}", again.stdout);
         let files = scratch.files("d");
         for shard in files.iter().filter(|name| name.ends_with("shard")) {
             let manifest = format!("{}.manifest", shard.split('.').next().unwrap());

@@ -42,13 +42,16 @@ pub(crate) struct Direct<'a> {
     file: &'a mut File,
     staging: &'a mut Staging,
     filled: usize,
+    /// Whether writes are direct now.
     direct: bool,
+    /// Whether it was found out if they can be. A file system is asked once a file.
+    asked: bool,
 }
 
 impl<'a> Direct<'a> {
     /// Of a file that is empty. One that is smaller than a write goes through the page cache.
     pub(crate) fn new(file: &'a mut File, staging: &'a mut Staging) -> Self {
-        Self { file, staging, filled: 0, direct: false }
+        Self { file, staging, filled: 0, direct: false, asked: false }
     }
 
     /// Writes what is left.
@@ -98,8 +101,10 @@ impl Write for Direct<'_> {
         room[..taken].copy_from_slice(&bytes[..taken]);
         self.filled += taken;
         if self.filled == WRITE_BYTES {
-            // Refused by a file system without it, which then gets ordinary writes.
-            let _ordinary = self.set_direct(true);
+            if !std::mem::replace(&mut self.asked, true) {
+                // Refused by a file system without it, which then gets ordinary writes.
+                let _ordinary = self.set_direct(true);
+            }
             self.spill(WRITE_BYTES)?;
             self.filled = 0;
         }
@@ -115,26 +120,55 @@ impl Write for Direct<'_> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::path::Path;
 
     use super::*;
 
+    fn bytes(length: usize) -> Vec<u8> {
+        (0..length).map(|i| (i * 31 % 251) as u8).collect()
+    }
+
+    /// Whether all arrived, and whether it was still direct before its end.
+    fn writes(path: &Path, bytes: &[u8], staging: &mut Staging) -> bool {
+        let mut file = File::create(path).unwrap();
+        let mut direct = Direct::new(&mut file, staging);
+        for part in bytes.chunks(100_003) {
+            direct.write_all(part).unwrap();
+        }
+        let was_direct = direct.direct;
+        direct.finish().unwrap();
+        assert!(fs::read(path).unwrap() == bytes, "{} bytes in {}", bytes.len(), path.display());
+        was_direct
+    }
+
     #[test]
-    fn any_length_arrives_whole_on_any_file_system() {
+    fn any_length_arrives_whole_and_past_the_page_cache_where_that_works() {
         let mut staging = Staging::new();
         for folder in [std::env::temp_dir(), "/dev/shm".into()] {
             let path = folder.join(format!("mainstay-direct-{}", std::process::id()));
-            let lengths = [0, 1, ALIGN, WRITE_BYTES - 1, WRITE_BYTES, WRITE_BYTES + ALIGN + 7];
-            for length in lengths.into_iter().chain([3 * WRITE_BYTES + 5000]) {
-                let bytes: Vec<u8> = (0..length).map(|i| (i * 31 % 251) as u8).collect();
-                let mut file = File::create(&path).unwrap();
-                let mut direct = Direct::new(&mut file, &mut staging);
-                for part in bytes.chunks(100_003) {
-                    direct.write_all(part).unwrap();
-                }
-                direct.finish().unwrap();
-                assert!(fs::read(&path).unwrap() == bytes, "{length} in {}", folder.display());
+            File::create(&path).unwrap();
+            let mut options = fs::OpenOptions::new();
+            let can = options.write(true).custom_flags(OFlags::DIRECT.bits().cast_signed());
+            let can = can.open(&path).is_ok();
+            for length in [0, 1, ALIGN, WRITE_BYTES - 1] {
+                assert!(!writes(&path, &bytes(length), &mut staging), "small files are not");
+            }
+            for length in [WRITE_BYTES, WRITE_BYTES + ALIGN + 7, 3 * WRITE_BYTES + 5000] {
+                let was_direct = writes(&path, &bytes(length), &mut staging);
+                assert_eq!(was_direct, can, "{length} bytes in {}", folder.display());
             }
             fs::remove_file(&path).unwrap();
         }
+    }
+
+    /// Memory at an odd address is what a disk refuses at the write.
+    #[test]
+    fn what_is_refused_at_the_write_is_written_all_the_same() {
+        let mut staging = Staging::new();
+        staging.start = (staging.start + 1).min(ALIGN - 1);
+        let path = std::env::temp_dir().join(format!("mainstay-odd-{}", std::process::id()));
+        writes(&path, &bytes(2 * WRITE_BYTES + 5000), &mut staging);
+        fs::remove_file(&path).unwrap();
     }
 }
