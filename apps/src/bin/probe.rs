@@ -107,6 +107,8 @@ enum Mode {
     Swallow(Work),
     /// Protects nothing, and ticks
     Unprotected(Work),
+    /// The last rank completes one step more than the others
+    Unequal(Work),
     /// Counts twenty steps before it has protected state
     TickFirst(Work),
     /// Starts a receive before it has protected state, and has it outstanding then
@@ -197,6 +199,7 @@ fn enter(job: &Job, mode: &Mode) -> mainstay::Result<()> {
         Mode::Early(work) => contract::early(job, (*work).into()),
         Mode::Swallow(work) => contract::swallow(job, (*work).into()),
         Mode::Unprotected(work) => contract::unprotected(job, (*work).into()),
+        Mode::Unequal(work) => contract::unequal(job, (*work).into()),
         Mode::TickFirst(work) => contract::tick_first(job, (*work).into()),
         Mode::Crosses(work) => contract::crosses(job, (*work).into()),
         Mode::DropComm(work) => contract::drop_comm(job, (*work).into()),

@@ -44,6 +44,19 @@ pub fn unprotected(job: &Job, load: Load) -> Result<()> {
     job.finish(&work.words)
 }
 
+/// The last rank completes one step more than the others.
+///
+/// # Errors
+/// An interruption.
+pub fn unequal(job: &Job, load: Load) -> Result<()> {
+    let mut work = job.protect("work", || Work::new(job.rank(), load.bytes))?;
+    go_on(job, load, &mut work, |_| Ok(()))?;
+    if job.rank() + 1 == job.size() {
+        job.checkpoint(&mut work)?;
+    }
+    job.finish(&work.words)
+}
+
 /// Counts steps before it has its state, then does the work.
 ///
 /// # Errors

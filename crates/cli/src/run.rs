@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use mainstay_control::DiskMode;
 use mainstay_host::supervisor::{Config, Every, Observer, Outcome, Plan, Refusal, supervise};
-use mainstay_types::event::{Event, Summary};
+use mainstay_types::event::{Event, Summary, Verdict};
 use mainstay_types::report::one_line;
 use mainstay_types::{Point, exit};
 
@@ -160,7 +160,7 @@ fn for_people(options: &args::Run, plan: &Plan) -> u8 {
         return outcome.summary.exit;
     }
     let timeline = (!options.quiet).then_some(&human.timeline);
-    let report = show::report(&outcome.summary, timeline, &outcome.why_not);
+    let report = show::report(&outcome.summary, timeline);
     if let Some(hint) = &outcome.hint {
         show::err(&format!("mainstay: {hint}\n"));
     }
@@ -173,7 +173,6 @@ struct Judged {
     summary: Summary,
     /// Why it ended as it did; empty after success.
     why: String,
-    why_not: String,
     hint: Option<String>,
     /// Whether there was a run as asked, to be reported on.
     ran: bool,
@@ -184,7 +183,7 @@ impl Judged {
     fn unjudged(options: &args::Run, summary: Summary, why: String) -> Self {
         let policy = mainstay_control::Policy::from(options.policy).name();
         let summary = Summary { policy, result_digest: None, ..summary };
-        Self { summary, why, why_not: String::new(), hint: None, ran: false }
+        Self { summary, why, hint: None, ran: false }
     }
 }
 
@@ -225,57 +224,71 @@ fn with_twin(options: &args::Run, plan: &Plan, observer: &mut dyn Observer) -> J
     let outcome = trace::traced(options, observer, |observer| supervise(&plan, opened, observer));
     let hint = hint(options, &outcome);
     let mut summary = outcome.summary;
-    let mut why_not = String::new();
     if let Some(twin) = reference {
-        why_not = verdict(options, &mut summary, &twin, &outcome.audit);
+        summary.verdict = verdict(options, &summary, &twin, &outcome.audit);
+        summary.twin_digest = twin.summary.result_digest;
+        if summary.exit == exit::OK && summary.verdict != Some(Verdict::Identical) {
+            summary.exit = exit::NOT_IDENTICAL;
+        }
     }
     if summary.exit == exit::OK && !summary.not_injected.is_empty() {
         summary.exit = exit::NOT_INJECTED;
     }
-    Judged { summary, why: outcome.why, why_not, hint, ran: true }
+    Judged { summary, why: outcome.why, hint, ran: true }
 }
 
-/// Compares with the twin; gives the reason for a `no`.
+/// Compares with the twin; `None` if the run failed, so that there is nothing to compare.
 fn verdict(
     options: &args::Run,
-    summary: &mut Summary,
+    summary: &Summary,
     twin: &Outcome,
     audit: &[Vec<u64>],
-) -> String {
-    summary.twin_digest.clone_from(&twin.summary.result_digest);
+) -> Option<Verdict> {
+    let unproved = |why: &str| Some(Verdict::Unproved(why.to_owned()));
     if summary.result_digest.is_none() {
-        if summary.exit != exit::OK {
-            return String::new();
-        }
-        (summary.bit_identical, summary.exit) = (Some(false), exit::NOT_IDENTICAL);
-        return "the program hands in no result, so there is nothing to compare".to_owned();
+        return match summary.exit {
+            exit::OK => unproved("the program hands in no result, so there is nothing to compare"),
+            _ => None,
+        };
     }
-    let why = if options.audit && !summary.failures.is_empty() {
-        "a rank failed during the audit, and its log with it: nothing is decided; run it again"
-            .to_owned()
-    } else if summary.result_digest != summary.twin_digest {
-        first_difference(&twin.audit, audit).unwrap_or_else(|| "the answers differ".to_owned())
-    } else if options.audit {
-        first_difference(&twin.audit, audit).unwrap_or_default()
-    } else if !summary.not_injected.is_empty() {
-        "the answers agree, but an injection left no receipt: nothing is proved".to_owned()
-    } else if summary.recoveries == 0 && summary.resumed_from.is_none() {
+    if options.audit && !summary.failures.is_empty() {
+        return unproved(
+            "a rank failed during the audit, and its log with it: nothing is decided; run it again",
+        );
+    }
+    if summary.result_digest != twin.summary.result_digest {
+        let place = first_difference(&twin.audit, audit);
+        return Some(Verdict::Differs(place.unwrap_or_else(|| answers_differ(summary))));
+    }
+    if options.audit {
+        let place = first_difference(&twin.audit, audit);
+        return Some(place.map_or(Verdict::Identical, Verdict::Differs));
+    }
+    if !summary.not_injected.is_empty() {
+        return unproved("the answers agree, but an injection left no receipt: nothing is proved");
+    }
+    if summary.recoveries == 0 && summary.resumed_from.is_none() {
         let mend = match summary.failures.is_empty() {
             true => "add --inject",
             false => {
-                "the rank failed before the first version; let it fail later, or give \
-                      --ckpt-every"
+                "the rank failed before the first version; let it fail later, or give --ckpt-every"
             }
         };
-        format!("the answers agree, but nothing was restored: nothing is proved; {mend}")
-    } else {
-        String::new()
-    };
-    summary.bit_identical = Some(why.is_empty());
-    if !why.is_empty() && summary.exit == exit::OK {
-        summary.exit = exit::NOT_IDENTICAL;
+        return unproved(&format!(
+            "the answers agree, but nothing was restored: nothing is proved; {mend}"
+        ));
     }
-    why
+    Some(Verdict::Identical)
+}
+
+/// Answers that differ, and where to look first.
+fn answers_differ(summary: &Summary) -> String {
+    let restored = summary.recoveries > 0 || summary.resumed_from.is_some();
+    let ask = match restored {
+        true => "is a field missing in `State::fields`?",
+        false => "does the program use the time, threads or an order of arrival?",
+    };
+    format!("the answers differ; {ask}")
 }
 
 /// The first step and rank whose message hashes differ between two audited runs.

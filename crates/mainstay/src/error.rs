@@ -27,6 +27,8 @@ pub struct Error(Repr);
 enum Repr {
     Rank(RankError),
     Program(Box<dyn StdError + Send + Sync>),
+    /// What the program returned when it was to load the input of this name.
+    Input(String, Box<dyn StdError + Send + Sync>),
 }
 
 impl Error {
@@ -47,7 +49,7 @@ impl Error {
     #[must_use]
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
         match &self.0 {
-            Repr::Program(error) => error.downcast_ref(),
+            Repr::Program(error) | Repr::Input(_, error) => error.downcast_ref(),
             Repr::Rank(error) => (error as &(dyn StdError + 'static)).downcast_ref(),
         }
     }
@@ -55,14 +57,22 @@ impl Error {
     pub(crate) fn rank(&self) -> Option<&RankError> {
         match &self.0 {
             Repr::Rank(error) => Some(error),
-            Repr::Program(_) => None,
+            Repr::Program(_) | Repr::Input(..) => None,
+        }
+    }
+
+    /// Names the input at which a program's error came up.
+    pub(crate) fn of_input(self, name: &str) -> Self {
+        match self.0 {
+            Repr::Program(error) => Self(Repr::Input(name.to_owned(), error)),
+            told => Self(told),
         }
     }
 
     fn as_std(&self) -> &(dyn StdError + Send + Sync + 'static) {
         match &self.0 {
             Repr::Rank(error) => error,
-            Repr::Program(error) => error.as_ref(),
+            Repr::Program(error) | Repr::Input(_, error) => error.as_ref(),
         }
     }
 }
@@ -86,12 +96,16 @@ impl From<Error> for Box<dyn StdError + Send + Sync> {
         match error.0 {
             Repr::Rank(error) => Box::new(error),
             Repr::Program(error) => error,
+            Repr::Input(..) => error.to_string().into(),
         }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Repr::Input(name, _) = &self.0 {
+            write!(f, "input `{name}`: ")?;
+        }
         let mut text = self.as_std().to_string();
         let mut cause = self.as_std().source();
         while let Some(error) = cause {
@@ -134,6 +148,17 @@ mod tests {
         assert!(parse.downcast_ref::<std::num::ParseIntError>().is_some());
         assert!(parse.downcast_ref::<std::fmt::Error>().is_none());
         assert_eq!(format!("{parse:?}"), format!("{parse}"));
+    }
+
+    #[test]
+    fn an_error_of_an_input_names_it_and_stays_what_it_is() {
+        let missing = || Error::from(std::io::Error::from(std::io::ErrorKind::NotFound));
+        let error = missing().of_input("rule");
+        assert_eq!(error.to_string(), format!("input `rule`: {}", missing()));
+        assert!(error.downcast_ref::<std::io::Error>().is_some());
+        let boxed: Box<dyn StdError + Send + Sync> = error.into();
+        assert!(boxed.to_string().starts_with("input `rule`: "));
+        assert!(Error::from(RankError::Interrupted).of_input("rule").is_interrupted());
     }
 
     /// An error with a source, which its own sentence tells or does not.

@@ -62,7 +62,7 @@ where
             handle.core()?.initialising = true;
             let loaded = load();
             handle.core()?.initialising = false;
-            let value = loaded.map_err(Into::into)?;
+            let value = loaded.map_err(|error| error.into().of_input(name))?;
             let bytes = postcard::to_stdvec(&value).map_err(|error| {
                 Error::msg(format!("input `{name}` cannot be kept for other ranks: {error}"))
             })?;

@@ -245,6 +245,38 @@ pub struct FailureRecord {
     pub redo: Option<Duration>,
 }
 
+/// What the comparison of a run with its fault-free twin came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Both answers have the same bits, every injection left a receipt, and something was restored.
+    Identical,
+    /// Answers, or messages of an audit, differ; how.
+    Differs(String),
+    /// Nothing speaks against it and nothing was shown; why.
+    Unproved(String),
+}
+
+impl Verdict {
+    /// The name in reports.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Identical => "yes",
+            Self::Differs(_) => "no",
+            Self::Unproved(_) => "not proved",
+        }
+    }
+
+    /// Why it is not a yes.
+    #[must_use]
+    pub fn why_not(&self) -> Option<&str> {
+        match self {
+            Self::Identical => None,
+            Self::Differs(why) | Self::Unproved(why) => Some(why),
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
@@ -261,7 +293,7 @@ pub struct Summary {
     /// The twin's digest, if there was a twin.
     pub twin_digest: Option<String>,
     /// Whether the answer is bit-identical to the twin's; `None` without a twin.
-    pub bit_identical: Option<bool>,
+    pub verdict: Option<Verdict>,
     /// Whole-job restarts.
     pub restarts: u32,
     /// Ranks started again.

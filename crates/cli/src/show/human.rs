@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mainstay_host::supervisor::{Flow, Observer, Status};
 use mainstay_types::duration;
-use mainstay_types::event::{Event, VersionState};
+use mainstay_types::event::{Checkpoint, Event, VersionState};
 use mainstay_types::report::one_line;
 
 use super::live::Live;
@@ -23,6 +23,7 @@ pub(crate) struct Human {
     quiet: bool,
     live: Option<Live>,
     left_out: LeftOut,
+    commits: Commits,
     pieces: Pieces,
     /// What the report draws at the end.
     pub(crate) timeline: Timeline,
@@ -34,7 +35,8 @@ impl Human {
         let terminal = std::io::stderr().is_terminal();
         let live = (terminal && !quiet).then(|| Live::new(super::colour(terminal)));
         let (left_out, pieces) = (LeftOut::default(), Pieces::default());
-        Self { label, quiet, live, left_out, pieces, timeline: Timeline::new(n) }
+        let (commits, timeline) = (Commits::default(), Timeline::new(n));
+        Self { label, quiet, live, left_out, commits, pieces, timeline }
     }
 
     /// Ends the live display and leaves the screen to the report.
@@ -42,6 +44,39 @@ impl Human {
         if let Some(live) = self.live.take() {
             live.close();
         }
+    }
+}
+
+/// Time between two lines about commits; the live display and the report have the rest.
+const COMMITS_EVERY: Duration = Duration::from_secs(1);
+
+/// Commits in memory, of which there may be hundreds in a second.
+#[derive(Debug, Default)]
+struct Commits {
+    shown: Option<Duration>,
+    /// Those since then.
+    passed_over: u64,
+}
+
+impl Commits {
+    /// What to add to the line of this event; `None` if there is to be no line.
+    fn addition(&mut self, at: Duration, event: &Event) -> Option<String> {
+        let Event::Checkpoint(Checkpoint {
+            state: VersionState::Committed, why: "interval", ..
+        }) = event
+        else {
+            return Some(String::new());
+        };
+        if self.shown.is_some_and(|shown| at < shown + COMMITS_EVERY) {
+            self.passed_over += 1;
+            return None;
+        }
+        self.shown = Some(at);
+        Some(match std::mem::take(&mut self.passed_over) {
+            0 => String::new(),
+            1 => "; one more since the last line".to_owned(),
+            more => format!("; {more} more since the last line"),
+        })
     }
 }
 
@@ -67,9 +102,10 @@ impl Observer for Human {
             let bytes = self.pieces.join(self.label, (*rank, *stream), line, *partial);
             super::push(*stream, &bytes);
         } else if let Some(text) = sentence(event)
+            && let Some(addition) = self.commits.addition(at, event)
             && let Some(before) = self.left_out.may_show()
         {
-            for text in before.into_iter().chain([text]) {
+            for text in before.into_iter().chain([text + &addition]) {
                 self.say(at, &text);
             }
         }
@@ -129,7 +165,7 @@ fn sentence(event: &Event) -> Option<String> {
             let detect = detect.map(|t| format!(", noticed after {}", duration::format(t)));
             let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
             format!(
-                "rank {rank} FAILED at step {step}: {cause}{}{detail}",
+                "rank {rank} FAILED after step {step}: {cause}{}{detail}",
                 detect.unwrap_or_default()
             )
         }
@@ -155,4 +191,42 @@ fn sentence(event: &Event) -> Option<String> {
         Event::Note { text } => text.clone(),
         Event::Target { .. } | Event::Output { .. } => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use mainstay_types::event::Level;
+    use mainstay_types::{Step, Version};
+
+    use super::*;
+
+    #[test]
+    fn commits_have_a_line_a_second_and_none_is_forgotten() {
+        let event = |state, why| {
+            Event::Checkpoint(Checkpoint {
+                version: Version(1),
+                step: Step(1),
+                level: Level::Memory,
+                bytes: 1,
+                blocked_max: Duration::ZERO,
+                durable: None,
+                drain_cpu: None,
+                why,
+                state,
+            })
+        };
+        let commit = event(VersionState::Committed, "interval");
+        let mut commits = Commits::default();
+        let mut at = |ms, event: &Event| commits.addition(Duration::from_millis(ms), event);
+        assert_eq!(at(100, &commit).as_deref(), Some(""));
+        assert_eq!((at(120, &commit), at(140, &commit), at(1099, &commit)), (None, None, None));
+        // What somebody asked for, and every other state, has its line.
+        for other in
+            [event(VersionState::Committed, "signal"), event(VersionState::Void, "interval")]
+        {
+            assert_eq!(at(1099, &other).as_deref(), Some(""));
+        }
+        assert_eq!(at(1100, &commit).as_deref(), Some("; 3 more since the last line"));
+        assert_eq!(at(2100, &commit).as_deref(), Some(""));
+    }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use mainstay_host::supervisor::{Flow, Observer, Status};
 use mainstay_types::Point;
-use mainstay_types::event::{Advice, Checkpoint, Event, FailureRecord, Interval, Stream, Summary};
+use mainstay_types::event::{
+    Advice, Checkpoint, Event, FailureRecord, Interval, Stream, Summary, Verdict,
+};
 use serde_json::{Map, Value, json};
 
 use super::LeftOut;
@@ -192,7 +194,8 @@ fn summary_body(summary: &Summary) -> Value {
         "steps": summary.steps,
         "result_digest": summary.result_digest,
         "twin_digest": summary.twin_digest,
-        "bit_identical": summary.bit_identical,
+        "bit_identical": summary.verdict.as_ref().map(|verdict| *verdict == Verdict::Identical),
+        "why_not": summary.verdict.as_ref().and_then(Verdict::why_not),
         "restarts": summary.restarts,
         "respawns": summary.respawns,
         "not_injected": summary.not_injected,
@@ -222,6 +225,7 @@ mod tests {
             "steps",
             "result_digest",
             "bit_identical",
+            "why_not",
             "restarts",
             "respawns",
             "not_injected",

@@ -13,7 +13,7 @@ use mainstay_types::report::one_line;
 use super::Timeline;
 
 /// The report as text; without `timeline` and the table of intervals when the user asked for quiet.
-pub(crate) fn report(summary: &Summary, timeline: Option<&Timeline>, why_not: &str) -> String {
+pub(crate) fn report(summary: &Summary, timeline: Option<&Timeline>) -> String {
     let mut text = String::new();
     for (key, value) in &summary.report {
         let _infallible = writeln!(text, "{}: {}", one_line(key), one_line(value));
@@ -41,11 +41,11 @@ pub(crate) fn report(summary: &Summary, timeline: Option<&Timeline>, why_not: &s
     for injection in &summary.not_injected {
         let _infallible = writeln!(text, "not injected: {injection}");
     }
-    if let Some(identical) = summary.bit_identical {
-        if !identical {
-            let _infallible = writeln!(text, "twin: {why_not}");
+    if let Some(verdict) = &summary.verdict {
+        if let Some(why) = verdict.why_not() {
+            let _infallible = writeln!(text, "twin: {why}");
         }
-        let _infallible = writeln!(text, "bit-identical: {}", if identical { "yes" } else { "no" });
+        let _infallible = writeln!(text, "bit-identical: {}", verdict.name());
     }
     text
 }
@@ -85,13 +85,15 @@ fn phases(failure: &FailureRecord) -> String {
         .collect();
     let (rank, step, cause) = (failure.rank, failure.step, failure.cause);
     if known.is_empty() {
-        return format!(" + rank {rank} at step {step} ({cause})");
+        return format!(" + rank {rank} after step {step} ({cause})");
     }
-    format!(" + rank {rank} at step {step} ({cause}: {})", known.join(", "))
+    format!(" + rank {rank} after step {step} ({cause}: {})", known.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
+    use mainstay_types::event::Verdict;
+
     use super::*;
 
     #[test]
@@ -100,16 +102,21 @@ mod tests {
             report: vec![("residual".into(), "1e-11".into())],
             result_digest: Some("ab".into()),
             twin_digest: Some("ab".into()),
-            bit_identical: Some(true),
+            verdict: Some(Verdict::Identical),
             ..Summary::default()
         };
-        let text = report(&summary, None, "");
+        let text = report(&summary, None);
         assert_eq!(text.lines().last(), Some("bit-identical: yes"));
         for key in ["residual: ", "result digest: ", "twin digest: ", "lost time: "] {
             assert!(text.lines().any(|line| line.starts_with(key)), "{key}");
         }
-        let differs = Summary { bit_identical: Some(false), ..summary };
-        assert!(report(&differs, None, "digests differ").contains("twin: digests differ\n"));
+        for (verdict, last) in [
+            (Verdict::Differs("why".into()), "twin: why\nbit-identical: no\n"),
+            (Verdict::Unproved("why".into()), "twin: why\nbit-identical: not proved\n"),
+        ] {
+            let summary = Summary { verdict: Some(verdict), ..summary.clone() };
+            assert!(report(&summary, None).ends_with(last));
+        }
     }
 
     #[test]
@@ -118,13 +125,13 @@ mod tests {
         let summary = Summary {
             report: vec![("residual".into(), forged.clone()), (forged, "1".into())],
             result_digest: Some("ab".into()),
-            bit_identical: Some(false),
+            verdict: Some(Verdict::Differs("the answers differ".into())),
             not_injected: vec!["kill:1@step=3".into()],
             held_back: 2,
             twin_digest: Some("cd".into()),
             ..Summary::default()
         };
-        let text = report(&summary, Some(&Timeline::new(1)), "digests differ");
+        let text = report(&summary, Some(&Timeline::new(1)));
         assert!(!text.contains('\x1b'));
         let ours = |line: &&str| line.starts_with("result digest:") || line.ends_with(": yes");
         assert_eq!(text.lines().filter(ours).collect::<Vec<_>>(), ["result digest: ab"]);

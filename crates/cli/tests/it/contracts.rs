@@ -15,7 +15,7 @@ fn a_program_that_exits_decides_for_the_job() {
     let probe = program("probe");
     run(&["-n", "3", &probe, "exit-at", "20", "1", "7"])
         .code(7)
-        .says("rank 1 FAILED at step 19: exit:7");
+        .says("rank 1 FAILED after step 19: exit:7");
 }
 
 #[test]
@@ -46,6 +46,16 @@ fn a_program_that_protects_nothing_has_no_version_and_begins_anew() {
 }
 
 #[test]
+fn ranks_with_other_numbers_of_steps_are_told() {
+    let probe = program("probe");
+    run(&["-n", "3", &probe, "unequal", "--steps", "20"])
+        .code(0)
+        .says("rank 0 completed 20 steps and rank 2 completed 21: every rank has to call");
+    let equal = run(&["-n", "3", &probe, "steps", "20"]).code(0);
+    assert!(!equal.stderr.contains("equally often"), "{}", equal.stderr);
+}
+
+#[test]
 fn a_deadlock_is_reported_with_who_waits_for_whom() {
     let probe = program("probe");
     run(&["-n", "3", "--heartbeat", "50ms", &probe, "deadlock"])
@@ -62,8 +72,8 @@ fn a_deadlock_is_seen_in_whatever_call_the_ranks_wait() {
         ("probe", "rank 2 waits to receive from rank 0"),
         ("wait-any", "rank 0 waits for one of several requests, rank 1 waits for one of"),
         ("agree", "rank 1 waits for all ranks to agree, rank 2 waits for all ranks to agree"),
-        ("collective", "from any rank (tag 7), rank 1 waits in a collective for rank 0"),
-        ("started", "from any rank (tag 7), rank 1 waits in a collective for rank 0"),
+        ("collective", "from any rank (tag 7), rank 1 waits in a reduction for rank 0"),
+        ("started", "from any rank (tag 7), rank 1 waits in a barrier for rank 0"),
     ] {
         run(&["-n", "3", "--heartbeat", "50ms", &probe, "deadlock", call]).code(70).says(said);
     }
@@ -81,7 +91,7 @@ fn a_program_that_is_not_linked_runs_unprotected_with_its_own_code() {
     assert_eq!(ended.stdout.matches("hello\n").count(), 2);
     // Nothing is proved by such a program, and nothing is resumed.
     let ended = run(&["-n", "2", "--twin", "true"]).code(76);
-    assert_eq!(ended.stdout.lines().last(), Some("bit-identical: no"));
+    assert_eq!(ended.stdout.lines().last(), Some("bit-identical: not proved"));
 }
 
 #[test]

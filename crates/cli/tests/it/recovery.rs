@@ -32,7 +32,7 @@ fn cg_finishes_with_the_same_bits_though_a_rank_is_killed() {
     assert_eq!(ended.stdout.lines().last(), Some("bit-identical: yes"));
     assert_eq!(ended.value("result digest"), ended.value("twin digest"));
     assert!(ended.value("residual").parse::<f64>().unwrap() <= 1e-10);
-    assert!(ended.value("lost time").contains("rank 2 at step 99 (signal:9: detect "));
+    assert!(ended.value("lost time").contains("rank 2 after step 99 (signal:9: detect "));
     assert!(ended.stdout.contains('✗') && ended.stdout.contains('▲'));
 }
 
@@ -233,14 +233,22 @@ fn phases_are_measured_and_events_come_in_their_order() {
 #[test]
 fn a_flipped_bit_in_restored_state_is_told() {
     let ended = twin(&["--ckpt-every", "5steps", "--inject", "kill:1@step=30"], &["flip"]).code(76);
-    assert_eq!(ended.summary()["bit_identical"], false);
+    let summary = ended.summary();
+    assert_eq!(summary["bit_identical"], false);
+    let why = summary["why_not"].as_str().unwrap();
+    assert_eq!(why, "the answers differ; is a field missing in `State::fields`?");
 }
 
 #[test]
 fn nothing_is_proved_without_a_receipt_or_a_recovery() {
     let never = twin(&["--inject", "kill:1@step=5000"], STEPS).code(76).summary();
     assert_eq!(never["not_injected"][0], "kill:1@step=5000");
-    assert_eq!(twin(&[], STEPS).code(76).summary()["bit_identical"], false);
+    let idle = twin(&[], STEPS).code(76).summary();
+    assert_eq!(idle["bit_identical"], false);
+    assert!(
+        idle["why_not"].as_str().unwrap().ends_with("nothing is proved; add --inject"),
+        "{idle}"
+    );
     let probe = program("probe");
     let words = ["-n", "3", "--inject", "kill:1@step=5000", &probe];
     let ended = run(&[&words[..], STEPS].concat()).code(75);

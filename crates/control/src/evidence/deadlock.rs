@@ -21,7 +21,7 @@ pub struct Wait {
     pub kind: WaitKind,
     /// Whom for, if it is one rank.
     pub peer: Option<Rank>,
-    /// The message's tag, if it has one.
+    /// The message's tag, if it has one; in a collective it tells which one it is.
     pub tag: Option<u32>,
     /// The number of the wait: another one has another number, the same one keeps it however
     /// often its park times out.
@@ -33,7 +33,7 @@ impl fmt::Display for Wait {
         f.write_str(match self.kind {
             WaitKind::Send => "to send",
             WaitKind::Receive => "to receive",
-            WaitKind::Collective => "in a collective",
+            WaitKind::Collective => collective(self.tag),
             WaitKind::Finish => "in finish",
             WaitKind::Supervisor => "for the supervisor",
             WaitKind::Bounded => "until its deadline",
@@ -47,10 +47,24 @@ impl fmt::Display for Wait {
             (WaitKind::Receive, Some(peer)) => write!(f, " from rank {peer}")?,
             (_, Some(peer)) => write!(f, " for rank {peer}")?,
         }
-        match self.tag {
+        match self.tag.filter(|_| self.kind != WaitKind::Collective) {
             Some(tag) => write!(f, " (tag {tag})"),
             None => Ok(()),
         }
+    }
+}
+
+/// The collective whose messages have this tag; see `docs/formats/trace.md`.
+fn collective(tag: Option<u32>) -> &'static str {
+    match tag {
+        Some(1 | 16) => "in a barrier",
+        Some(2 | 17) => "in a broadcast",
+        Some(3 | 4 | 18) => "in a reduction",
+        Some(5 | 6 | 19) => "in a gather",
+        Some(7) => "in a scatter",
+        Some(8 | 20) => "in an alltoall",
+        Some(9) => "in a scan",
+        _ => "in a collective",
     }
 }
 

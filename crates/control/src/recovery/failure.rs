@@ -20,7 +20,7 @@ impl Recovery {
         step: Step,
         effects: &mut Vec<Effect>,
     ) {
-        let what = format!("rank {rank} {} at step {step}", verdict.detail);
+        let what = format!("rank {rank}, after step {step}, {}", verdict.detail);
         let failure = Effect::Failure {
             rank,
             incarnation: self.members[rank.index()].incarnation,

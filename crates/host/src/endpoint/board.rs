@@ -62,6 +62,7 @@ pub(super) struct Meeting<'a> {
     group: &'a Group,
     board: usize,
     round: u64,
+    kind: Kind,
     /// All before it have come.
     next: u32,
 }
@@ -70,6 +71,11 @@ impl Meeting<'_> {
     /// The first rank that was not there when it was looked for last.
     pub(super) fn missing(&self) -> Rank {
         self.group.at(Rank(self.next.min(self.group.n() - 1)))
+    }
+
+    /// The tag that messages of the collective would have.
+    pub(super) fn tag(&self) -> u32 {
+        self.kind as u32
     }
 }
 
@@ -161,7 +167,7 @@ impl Endpoint {
         self.rounds[board] = round + 1;
         (self.point)(Point::CollectiveMid);
         fence(Ordering::SeqCst);
-        let mut meeting = Meeting { group, board, round, next: 0 };
+        let mut meeting = Meeting { group, board, round, kind, next: 0 };
         if self.have_met(&mut meeting) {
             self.wake_sleepers(group);
         } else {
@@ -173,7 +179,7 @@ impl Endpoint {
     /// Whether all ranks have come.
     #[inline]
     pub(super) fn have_met(&self, meeting: &mut Meeting<'_>) -> bool {
-        let Meeting { group, board, round, next } = meeting;
+        let Meeting { group, board, round, next, .. } = meeting;
         while *next < group.n()
             && self.segment.board(group.at(Rank(*next)), *board).has_come(*round)
         {

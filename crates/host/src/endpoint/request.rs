@@ -96,7 +96,7 @@ impl Request {
     /// What to tell others about a wait for it.
     pub(super) fn wish(&self) -> (WaitKind, Option<Rank>, Option<u32>) {
         if is_collective(self.wanted.context) {
-            return (WaitKind::Collective, self.wanted.source, None);
+            return (WaitKind::Collective, self.wanted.source, self.wanted.tag);
         }
         let kind = match self.awaits() {
             Some(_) => WaitKind::Receive,

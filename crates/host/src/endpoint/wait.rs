@@ -265,10 +265,12 @@ impl Endpoint {
                 self.tell_held();
                 if !*announced {
                     let (kind, peer, tag) = self.wish(work);
+                    // That of a collective is none that a program gave.
+                    let given = tag.filter(|_| kind != WaitKind::Collective);
                     // A wait that ends by itself is no part of a deadlock.
                     let kind = if self.until.is_some() { WaitKind::Bounded } else { kind };
                     self.segment.begin_wait(self.me, kind, peer, tag);
-                    self.trace(|t| t.sleeps(kind, peer, tag));
+                    self.trace(|t| t.sleeps(kind, peer, given));
                     *announced = true;
                 }
                 futex::wait(self.segment.bell(self.me), seen, bound)
@@ -311,15 +313,11 @@ impl Endpoint {
             },
             (.., Some(wanted)) => receive(wanted),
             _ => {
-                let missing = work.meeting.as_ref().map(Meeting::missing);
-                (WaitKind::Requests, missing, None)
+                let meeting = work.meeting.as_ref();
+                (WaitKind::Requests, meeting.map(Meeting::missing), meeting.map(Meeting::tag))
             }
         };
-        match self.within {
-            // Its tag is none that a program gave.
-            Some(within) => (within, peer, None),
-            None => (kind, peer, tag),
-        }
+        (self.within.unwrap_or(kind), peer, tag)
     }
 
     /// After a failed call: what it had begun goes on without it.

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mainstay_comm::layout::{Control, Counter};
-use mainstay_types::{Epoch, Rank, exit};
+use mainstay_types::{Epoch, Rank, Step, exit};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open};
 use sha2::{Digest, Sha256};
 
@@ -22,10 +22,19 @@ use crate::{procfs, sys};
 /// Killed children are waited for this long; a longer wait in the kernel may never end.
 const ORPHANS_WITHIN: Duration = Duration::from_secs(5);
 
+/// What a rank has handed in.
+#[derive(Debug)]
+pub(crate) struct Handed {
+    /// Its last step.
+    pub(crate) step: Step,
+    pub(crate) result: Blob,
+    pub(crate) audit: Blob,
+}
+
 /// What the ranks have handed in.
 #[derive(Debug)]
 pub(crate) struct Results {
-    kept: Vec<Option<(Blob, Blob)>>,
+    kept: Vec<Option<Handed>>,
     output: Option<PathBuf>,
     report: Vec<(String, String)>,
     /// The results' digest, once the job is finished.
@@ -40,9 +49,8 @@ impl Results {
         Self { kept, output: None, report: Vec::new(), digest: None, failed: None }
     }
 
-    /// Keeps a rank's result and audit log.
-    pub(crate) fn keep(&mut self, rank: Rank, result: Blob, audit: Blob) {
-        self.kept[rank.index()] = Some((result, audit));
+    pub(crate) fn keep(&mut self, rank: Rank, handed: Handed) {
+        self.kept[rank.index()] = Some(handed);
     }
 
     /// Forgets the results of an older epoch.
@@ -62,7 +70,13 @@ impl Results {
     }
 
     fn parts(&self) -> Vec<&[u8]> {
-        self.kept.iter().flatten().map(|(result, _)| &result[..]).collect()
+        self.kept.iter().flatten().map(|handed| &handed.result[..]).collect()
+    }
+
+    /// What is wrong if the ranks have not completed equally many steps.
+    fn unequal_steps(&self) -> Option<String> {
+        let steps: Vec<_> = self.kept.iter().flatten().map(|handed| handed.step).collect();
+        unequal(&steps)
     }
 
     /// Digests the results and, unless nothing is to be published, writes them beside the output's
@@ -88,8 +102,18 @@ impl Results {
             let chunks = bytes.as_chunks::<8>().0;
             chunks.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect()
         };
-        self.kept.iter().flatten().map(|(_, audit)| words(audit)).collect()
+        self.kept.iter().flatten().map(|handed| words(&handed.audit)).collect()
     }
+}
+
+/// A sentence about ranks that have completed other numbers of steps than rank 0.
+fn unequal(steps: &[Step]) -> Option<String> {
+    let first = *steps.first()?;
+    let (rank, other) = steps.iter().enumerate().find(|(_, step)| **step != first)?;
+    Some(format!(
+        "rank 0 completed {first} steps and rank {rank} completed {other}: every rank has to call \
+         `checkpoint` or `tick` equally often, as a version holds all ranks behind the same step"
+    ))
 }
 
 fn unpublished(path: &std::path::Path, error: &std::io::Error) -> String {
@@ -103,6 +127,9 @@ fn unpublished(path: &std::path::Path, error: &std::io::Error) -> String {
 impl Supervisor<'_> {
     /// All results of an epoch are in.
     pub(super) fn finish(&mut self, epoch: Epoch) {
+        if let Some(text) = self.results.unequal_steps() {
+            self.note(text);
+        }
         let aside = self.results.prepare(!self.plan.is_twin);
         self.segment.control(Control::Finished).store(epoch.0.into(), Ordering::SeqCst);
         self.segment.ring_all();
@@ -204,4 +231,17 @@ impl Supervisor<'_> {
 fn end(child: &Pid) -> bool {
     let _gone = rustix::process::kill_process(*child, Signal::KILL);
     matches!(rustix::process::waitpid(Some(*child), WaitOptions::NOHANG), Ok(None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rank_with_other_steps_than_rank_0_is_named() {
+        assert_eq!(unequal(&[]), None);
+        assert_eq!(unequal(&[Step(7); 3]), None);
+        let text = unequal(&[Step(7), Step(7), Step(6), Step(5)]).unwrap();
+        assert!(text.starts_with("rank 0 completed 7 steps and rank 2 completed 6: "), "{text}");
+    }
 }

@@ -17,6 +17,7 @@ use mainstay_types::wire::{PROTOCOL, ToRank, ToSupervisor};
 use mainstay_types::{Epoch, Incarnation, Rank, Step, exit};
 
 use super::Supervisor;
+use super::finish::Handed;
 use super::inputs::Asked;
 use super::member::ArenaMemory;
 use super::strangers::{Stranger, is_for_descriptors};
@@ -320,7 +321,7 @@ impl Supervisor<'_> {
             return self.hang_up(rank.index(), "its result did not arrive whole");
         };
         if epoch == self.recovery.epoch() {
-            self.results.keep(rank, result, audit);
+            self.results.keep(rank, Handed { step, result, audit });
             self.summary.steps = self.summary.steps.max(step.0);
             let events = self.versions.finishing(&self.segment, rank, step);
             self.tell_all(events);

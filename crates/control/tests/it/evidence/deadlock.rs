@@ -95,6 +95,14 @@ fn waits_have_codes_and_sentences() {
         "for all ranks to agree for rank 4",
     ];
     assert_eq!(sentences, expected);
+    let within = |tag| {
+        let (kind, peer) = (WaitKind::Collective, Some(Rank(4)));
+        Wait { kind, peer, tag, since_seq: 0 }.to_string()
+    };
+    assert_eq!(within(Some(1)), "in a barrier for rank 4");
+    assert_eq!((within(Some(3)), within(Some(18))), (within(Some(4)), within(Some(3))));
+    assert_eq!(within(Some(20)), "in an alltoall for rank 4");
+    assert_eq!(within(Some(10)), "in a collective for rank 4");
     let anyone = Wait { kind: WaitKind::Receive, peer: None, tag: Some(3), since_seq: 0 };
     assert_eq!(anyone.to_string(), "to receive from any rank (tag 3)");
     let many: Vec<_> = (0..20)
