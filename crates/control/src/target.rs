@@ -288,6 +288,17 @@ impl Pace {
         self.measured();
     }
 
+    /// The job stood still for so long, as for Ctrl-Z or a scheduler that suspends it: what is under
+    /// way and what is due is so much later. The end of the job is not.
+    pub fn suspended(&mut self, paused: Duration) {
+        let outstanding = self.outstanding.as_mut().map(|(_, at)| at);
+        let times = [Some(&mut self.since), Some(&mut self.captured), self.durable_since.as_mut()];
+        for at in times.into_iter().chain([outstanding]).flatten() {
+            *at = at.saturating_add(paused);
+        }
+        self.costs.suspended(paused);
+    }
+
     /// A rank failed.
     pub fn failed(&mut self, now: Duration) {
         self.costs.failed(now);

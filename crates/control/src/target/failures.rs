@@ -69,6 +69,11 @@ impl Failures {
         self.started.get_or_insert(now);
     }
 
+    /// For so long none would have been seen.
+    pub(super) fn suspended(&mut self, paused: Duration) {
+        self.started = self.started.map(|at| at.saturating_add(paused));
+    }
+
     pub(super) fn failed(&mut self) {
         self.count = self.count.saturating_add(1);
     }

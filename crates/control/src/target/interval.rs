@@ -97,6 +97,11 @@ impl Costs {
         self.mtbf = Some(self.ranks.mtbf(now));
     }
 
+    /// For so long nothing could fail.
+    pub(super) fn suspended(&mut self, paused: Duration) {
+        self.ranks.suspended(paused);
+    }
+
     /// A version in memory held a rank up for so long.
     pub(super) fn blocked(&mut self, now: Duration, blocked: Duration) {
         self.blocked.add(blocked);

@@ -45,6 +45,28 @@ fn disk(pace: &Pace) -> (Option<Duration>, Reason) {
 }
 
 #[test]
+fn a_job_that_stood_still_is_due_as_much_later() {
+    let every = |disk| Terms { mode: Mode::Every(ms(100)), disk, ..Terms::default() };
+    let mut pace = with(every(DiskMode::Every(ms(1000))));
+    assert!(pace.due(ms(100), &steps(&[1])).unwrap().durable);
+    pace.suspended(ms(5000));
+    pace.committed(ms(5101), ms(1));
+    assert_eq!(pace.due_in(ms(5101)), Some(ms(99)), "100 ms of the job behind the last one");
+    pace.suspended(ms(700));
+    assert_eq!(pace.due_in(ms(5801)), Some(ms(99)));
+    assert!(!pace.due(ms(5900), &steps(&[2])).unwrap().durable, "200 ms of 1000");
+    pace.held();
+    pace.committed(ms(5901), ms(1));
+    let later = pace.due(ms(6800), &steps(&[3])).unwrap();
+    assert!(later.durable, "1000 ms of the job behind the last one on disk");
+    // The end comes when it comes.
+    let ends = Terms { ends: Some(ms(10_000)), ..every(DiskMode::Each) };
+    let mut pace = with(ends);
+    pace.suspended(ms(9_000));
+    assert_eq!(pace.due(ms(9_100), &steps(&[1])).unwrap().why, Why::Limit);
+}
+
+#[test]
 fn multiples_of_steps_above_all_ranks() {
     let mut pace = open(Mode::Steps(10));
     assert_eq!(due(&mut pace, ms(0), &[0, 0]), Some(Step(10)));

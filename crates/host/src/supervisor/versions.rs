@@ -62,6 +62,8 @@ pub(crate) struct Versions {
     told_intervals: Told,
     /// Why the version in capture was proposed.
     why: Why,
+    /// When the job last stood still, from and until.
+    pause: Option<(Duration, Duration)>,
     /// When versions were committed, and whether they went to disk.
     commits: Vec<(Duration, bool)>,
     identity: Identity,
@@ -121,6 +123,7 @@ impl Versions {
             pace: Pace::new(terms),
             told_intervals: Told::default(),
             why: Why::default(),
+            pause: None,
             commits: Vec::new(),
             identity: found.identity,
             program: None,
@@ -201,6 +204,17 @@ impl Versions {
 
     pub(crate) fn failed(&mut self, now: Duration) {
         self.pace.failed(now);
+    }
+
+    /// The job stood still from then until now.
+    pub(crate) fn suspended(&mut self, from: Duration, until: Duration) {
+        let paused = until.saturating_sub(from);
+        self.pause = Some((from, until));
+        self.pace.suspended(paused);
+        self.writer.suspended(paused);
+        for at in self.memory.values_mut().filter_map(|memory| memory.committed_at.as_mut()) {
+            *at += paused;
+        }
     }
 
     /// The epoch was raised.

@@ -120,10 +120,13 @@ impl Supervisor<'_> {
                 libc::SIGTSTP => {
                     self.evidence.suspend();
                     self.signal_ranks(Signal::STOP);
+                    let stopped = sys::now();
                     sys::stop_self();
+                    let now = sys::now();
                     self.signal_ranks(Signal::CONT);
                     self.evidence.resume();
-                    self.next_tick = sys::now() + self.plan.config.heartbeat;
+                    self.versions.suspended(stopped, now);
+                    self.next_tick = now + self.plan.config.heartbeat;
                 }
                 // Continued from outside while ranks may still be stopped: nothing to do beyond
                 // what the stop's return does.

@@ -102,7 +102,7 @@ impl Versions {
             incarnation: capture.incarnation,
             image_bytes: capture.image_bytes,
             table_crc: capture.table_crc,
-            blocked: capture.blocked,
+            blocked: without(self.pause, sys::now(), capture.blocked),
             sent: capture.sent,
             delivered: capture.delivered,
             early: capture.early,
@@ -161,6 +161,16 @@ impl Versions {
     }
 }
 
+/// A time that ends about now, without the pause in it.
+fn without(pause: Option<(Duration, Duration)>, now: Duration, time: Duration) -> Duration {
+    match pause {
+        Some((from, until)) if now.saturating_sub(time) <= from => {
+            time.saturating_sub(until.saturating_sub(from))
+        }
+        _ => time,
+    }
+}
+
 fn target(segment: &Segment) -> Target<&AtomicU64> {
     Target {
         step: segment.control(Control::Target),
@@ -179,5 +189,26 @@ impl Supervisor<'_> {
         let mut events = self.versions.look_at_drain(now);
         events.extend(self.versions.propose(now, &self.segment));
         self.committed(events);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_counts_for_what_it_interrupted() {
+        let s = Duration::from_secs;
+        let pause = Some((s(10), s(40)));
+        for (pause, now, time, without_it) in [
+            (None, s(50), s(45), s(45)),
+            (pause, s(41), s(32), s(2)),
+            (pause, s(40), s(30), s(0)),
+            // What was over before, and what began after it.
+            (pause, s(40), s(1), s(1)),
+            (pause, s(60), s(19), s(19)),
+        ] {
+            assert_eq!(without(pause, now, time), without_it, "{now:?} {time:?}");
+        }
     }
 }

@@ -98,6 +98,13 @@ impl Writer {
         }
     }
 
+    /// The job stood still for so long, and the thread with it.
+    pub(super) fn suspended(&mut self, paused: Duration) {
+        if let Some(busy) = &mut self.busy {
+            busy.since += paused;
+        }
+    }
+
     /// Looks at the write under way.
     pub(super) fn look(&mut self, now: Duration) -> Option<Overdue> {
         let busy = self.busy.as_mut()?;
