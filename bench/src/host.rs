@@ -4,10 +4,23 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::Failure;
 use crate::build::root;
+
+/// Time of all processors that the host of this machine has taken since it started, if it is virtual.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn stolen() -> Result<Duration, Failure> {
+    let text = fs::read_to_string("/proc/stat")?;
+    let ticks = text.split_whitespace().nth(8).and_then(|word| word.parse::<u64>().ok());
+    let ticks = ticks.ok_or("/proc/stat does not tell what the host took")?;
+    Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+}
 
 /// Where and when a measurement was made.
 pub(crate) struct Host {

@@ -29,6 +29,7 @@ mod report;
 mod start;
 mod stats;
 mod table;
+mod toll;
 mod turns;
 mod usage;
 

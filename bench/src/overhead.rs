@@ -1,6 +1,7 @@
 //! Suite `overhead`: real programs with checkpoints on, with checkpoints off, and without a launcher.
 //!
-//! Two comparisons, each of the time from before the launch until the end, input and result
+//! First, what a plain write takes from those who compute beside it: see [`toll`]. Then two
+//! comparisons, each of the time from before the launch until the end, input and result
 //! included. *On against off*: one job of as many ranks as cores. *Jobs against bare*: a program
 //! without its launcher is one rank without protection, so as many processes as cores run side by
 //! side, each on a problem of one rank's size, once each as a job of one rank with checkpoints on,
@@ -22,7 +23,7 @@ use crate::process::Ended;
 use crate::report::{Report, Section};
 use crate::stats::interval;
 use crate::turns::Times;
-use crate::{Context, Failure, inputs, job, process, turns};
+use crate::{Context, Failure, inputs, job, process, toll, turns};
 
 /// What is aimed at.
 const RATIO: f64 = 1.02;
@@ -34,14 +35,15 @@ const CG_ROWS: u64 = 240;
 /// Cells of a rank's part in `heat`, 8 bytes each.
 const HEAT_COLUMNS: u64 = 4096;
 const HEAT_ROWS: u64 = STATE_BYTES / 8 / HEAT_COLUMNS;
-/// How long one side goes on before the other does, and how long a pair's sides are in a quick run.
-const TURN: Duration = Duration::from_secs(5);
+/// How long one side goes on before the other does.
+const TURN: Duration = Duration::from_secs(2);
+/// How long each side of a pair takes, and in a quick run.
 const SECONDS: u64 = 64;
 const SECONDS_QUICK: u64 = 10;
-/// Memory level each second. Disk each ten: time of the wall goes on while the other side has its
-/// turn, so that one is due as each second turn begins, and not before.
+/// Memory level each second, disk each ten, of the time that the job has its turns.
 const ON: [&str; 2] = ["--ckpt-every", "1s"];
-const DISK: [&str; 2] = ["--disk-every", "17s"];
+const DISK: [&str; 2] = ["--disk-every", "10s"];
+const DISK_EVERY: Duration = Duration::from_secs(10);
 const OFF: [&str; 2] = ["--ckpt-every", "24h"];
 /// So many commands side by side; fails if one does.
 const SIDE_BY_SIDE: &str = r#"
@@ -100,31 +102,53 @@ pub(crate) fn measure(context: &Context) -> Result<Report, Failure> {
     } else {
         report.note(format!("`mainstay run` has no {}: every version also goes to disk", DISK[0]));
     }
+    let directory = job::directory();
+    std::fs::create_dir_all(&directory)?;
+    let outcome = in_directory(context, &directory, &on, &mut report);
+    std::fs::remove_dir_all(&directory)?;
+    outcome.map(|()| report)
+}
+
+fn in_directory(
+    context: &Context,
+    directory: &Path,
+    on: &[&'static str],
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let bytes = STATE_BYTES * cores() as u64;
+    report.add(toll::measure(directory, bytes, DISK_EVERY, if context.quick { 3 } else { 10 })?);
+    let seconds = if context.quick { SECONDS_QUICK } else { SECONDS };
+    let mut all = Vec::new();
     for program in &PROGRAMS {
         let Some(executable) = Built::app(program.name)? else {
             report.note(format!("{}: not measured: there is no such program", program.name));
             continue;
         };
-        let directory = job::directory();
-        std::fs::create_dir_all(&directory)?;
-        let seconds = if context.quick { SECONDS_QUICK } else { SECONDS };
-        let on = on.clone();
-        let ready = Ready { context, program, executable, directory, on, seconds };
-        let outcome = ready.measure(&mut report);
-        std::fs::remove_dir_all(&ready.directory)?;
-        outcome?;
+        let directory = directory.join(program.name);
+        std::fs::create_dir(&directory)?;
+        all.push(Ready { context, program, executable, directory, on: on.to_vec(), seconds });
     }
-    Ok(report)
+    for ready in &all {
+        ready.on_against_off(report)?;
+    }
+    for ready in &all {
+        ready.jobs_against_bare(report)?;
+    }
+    Ok(())
 }
 
 impl Ready<'_> {
-    fn measure(&self, report: &mut Report) -> Result<(), Failure> {
+    fn on_against_off(&self, report: &mut Report) -> Result<(), Failure> {
         let cores = cores() as u64;
         (self.program.input)(&self.input(cores), cores, self.context.quick)?;
-        (self.program.input)(&self.input(1), 1, self.context.quick)?;
         let on = |work| self.job(cores, &self.on, work);
         let off = |work| self.job(cores, &OFF, work);
-        self.compare(report, ("1 job, on", &on), ("1 job, off", &off))?;
+        self.compare(report, ("1 job, on", &on), ("1 job, off", &off))
+    }
+
+    fn jobs_against_bare(&self, report: &mut Report) -> Result<(), Failure> {
+        let cores = cores() as u64;
+        (self.program.input)(&self.input(1), 1, self.context.quick)?;
         let jobs = |work| self.beside(cores, Some(&self.on), work);
         let bare = |work| self.beside(cores, None, work);
         let names = (format!("{cores} jobs of 1"), format!("{cores} bare"));
@@ -144,15 +168,18 @@ impl Ready<'_> {
         let times = Times { turn: TURN, deadline: self.deadline() };
         let (mut committed, mut published) = (Vec::new(), Vec::new());
         let (mut times_on, mut times_off) = (Vec::new(), Vec::new());
+        let (mut stolen_on, mut stolen_off) = (Vec::new(), Vec::new());
         for round in 1..=rounds {
             // Each goes first in every second pair.
-            let [ended_on, ended_off] = if round % 2 == 1 {
+            let [turned_on, turned_off] = if round % 2 == 1 {
                 turns::run([&mut on(work), &mut off(work)], times)?
             } else {
                 let [off, on] = turns::run([&mut off(work), &mut on(work)], times)?;
                 [on, off]
             };
-            let (protected, unprotected) = (self.seconds(&ended_on)?, self.seconds(&ended_off)?);
+            let ended_on = turned_on.ended;
+            let (protected, unprotected) =
+                (self.seconds(&ended_on)?, self.seconds(&turned_off.ended)?);
             eprintln!(
                 "bench: {program}, {name} / {other_name}, pair {round} of {rounds}: \
                  {protected:.2} s / {unprotected:.2} s = {:.4}",
@@ -165,6 +192,8 @@ impl Ready<'_> {
             published.push(versions(&ended_on, "published") as f64);
             times_on.push(protected);
             times_off.push(unprotected);
+            stolen_on.push(turned_on.stolen.as_secs_f64());
+            stolen_off.push(turned_off.stolen.as_secs_f64());
         }
         let ratios: Vec<f64> = times_on.iter().zip(&times_off).map(|(on, off)| on / off).collect();
         let mut section = Section::new(format!("{program}, {} {work}", self.program.work.0));
@@ -172,6 +201,8 @@ impl Ready<'_> {
         section.add("of them published", published);
         section.add(&format!("{name}: s"), times_on);
         section.add(&format!("{other_name}: s"), times_off);
+        section.add(&format!("{name}: s of processors that the host took"), stolen_on);
+        section.add(&format!("{other_name}: s that it took"), stolen_off);
         section.promised(&format!("{name} / {other_name}"), ratios.iter().copied(), RATIO);
         if let Some((low, high)) = interval(&ratios) {
             report.note(format!(

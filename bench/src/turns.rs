@@ -5,16 +5,16 @@
 //! stopped as a user stops a job, by SIGTSTP to its process group, while the other goes on.
 //!
 //! Invariant: time counts for a side from when it is let go on until it is stopped or has ended; so
-//! does what it leaves to the kernel, if it waits for that itself. Time of the wall goes on for a
-//! side that is stopped. Deliberately absent: which times are good.
+//! does what it leaves to the kernel, if it waits for that itself. A launcher that is stopped leaves the
+//! pause out of its intervals. Deliberately absent: which times are good.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, WaitId, WaitIdOptions};
 
-use crate::Failure;
 use crate::process::{Ended, Running, ended_within, sweep};
+use crate::{Failure, host};
 
 /// A stopped side has stopped by then, or never does.
 const STOPS_WITHIN: Duration = Duration::from_secs(10);
@@ -33,14 +33,23 @@ pub(crate) struct Times {
 struct Side {
     running: Running,
     took: Duration,
+    stolen: Duration,
     ended: bool,
+}
+
+/// A side that has ended.
+pub(crate) struct Turned {
+    pub(crate) ended: Ended,
+    /// Time of all processors that the host of a virtual machine took meanwhile, for others and for
+    /// devices.
+    pub(crate) stolen: Duration,
 }
 
 /// Runs both to their ends, the first one first.
 ///
 /// # Errors
 /// A command that cannot be started, one that cannot be stopped, and what the kernel says.
-pub(crate) fn run(commands: [&mut Command; 2], times: Times) -> Result<[Ended; 2], Failure> {
+pub(crate) fn run(commands: [&mut Command; 2], times: Times) -> Result<[Turned; 2], Failure> {
     let mut sides = [None, None];
     let turns = take(&mut sides, commands, times);
     let ended = sides.map(|side| {
@@ -48,7 +57,8 @@ pub(crate) fn run(commands: [&mut Command; 2], times: Times) -> Result<[Ended; 2
             if !side.ended {
                 side.running.kill();
             }
-            side.running.end(side.took, times.deadline)
+            let stolen = side.stolen;
+            side.running.end(side.took, times.deadline).map(|ended| Turned { ended, stolen })
         })
     });
     sweep()?;
@@ -65,7 +75,8 @@ fn take(
     for (side, command) in sides.iter_mut().zip(commands) {
         let running = Running::start(command)?;
         let started = running.started;
-        side.insert(Side { running, took: Duration::ZERO, ended: false }).turn(started, turn)?;
+        let (took, stolen) = (Duration::ZERO, Duration::ZERO);
+        side.insert(Side { running, took, stolen, ended: false }).turn(started, turn)?;
     }
     loop {
         let goes_on = |side: &Option<Side>| side.as_ref().is_some_and(|side| !side.ended);
@@ -88,12 +99,14 @@ fn take(
 impl Side {
     /// A turn that has begun: it ends with the side, or after this time with its stop.
     fn turn(&mut self, started: Instant, time: Duration) -> Result<(), Failure> {
+        let stolen = host::stolen()?;
         self.ended = ended_within(self.running.pid, time)?;
         if !self.ended {
             rustix::process::kill_process_group(self.running.pid, Signal::TSTP)?;
             self.ended = self.stopped()?;
         }
         self.took += started.elapsed();
+        self.stolen += host::stolen()?.saturating_sub(stolen);
         Ok(())
     }
 
@@ -139,7 +152,8 @@ mod tests {
         let mut sides = ["one", "other"].map(|name| shell(&format!("{count} {name}")));
         let [one, other] = &mut sides;
         let (started, minute) = (Instant::now(), Duration::from_secs(60));
-        let [one, other] = run([one, other], Times { deadline: minute, ..TIMES }).unwrap();
+        let turned = run([one, other], Times { deadline: minute, ..TIMES }).unwrap();
+        let [one, other] = turned.map(|side| side.ended);
         let all = started.elapsed();
         assert_eq!((one.failure, one.output.as_str()), (None, "one\n"));
         assert_eq!((other.failure, other.output.as_str()), (None, "other\n"));
@@ -151,7 +165,8 @@ mod tests {
     fn a_side_that_takes_too_long_is_ended_and_nothing_is_left() {
         let _alone = ALONE.lock();
         adopt().unwrap();
-        let [good, late] = run([&mut shell("echo good"), &mut shell("sleep 600")], TIMES).unwrap();
+        let turned = run([&mut shell("echo good"), &mut shell("sleep 600")], TIMES).unwrap();
+        let [good, late] = turned.map(|side| side.ended);
         assert_eq!((good.failure, good.output.as_str()), (None, "good\n"));
         assert_eq!(late.failure.unwrap(), "deadline of 0 s");
         assert!(run([&mut shell("sleep 600"), &mut Command::new("/no/such")], TIMES).is_err());

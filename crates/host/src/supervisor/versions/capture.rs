@@ -161,14 +161,13 @@ impl Versions {
     }
 }
 
-/// A time that ends about now, without the pause in it.
+/// A time that has ended, without the pause in it. It is told of some time later, but nothing began
+/// during the pause: what would have begun before its end began before the pause.
 fn without(pause: Option<(Duration, Duration)>, now: Duration, time: Duration) -> Duration {
-    match pause {
-        Some((from, until)) if now.saturating_sub(time) <= from => {
-            time.saturating_sub(until.saturating_sub(from))
-        }
-        _ => time,
-    }
+    let Some((from, until)) = pause else { return time };
+    let began_before = now.saturating_sub(time) < until;
+    let paused = until.saturating_sub(from);
+    time.checked_sub(paused).filter(|_| began_before).unwrap_or(time)
 }
 
 fn target(segment: &Segment) -> Target<&AtomicU64> {
@@ -204,6 +203,7 @@ mod tests {
             (None, s(50), s(45), s(45)),
             (pause, s(41), s(32), s(2)),
             (pause, s(40), s(30), s(0)),
+            (pause, s(49), s(33), s(3)),
             // What was over before, and what began after it.
             (pause, s(40), s(1), s(1)),
             (pause, s(60), s(19), s(19)),
