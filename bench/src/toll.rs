@@ -1,8 +1,9 @@
 //! What a plain write takes from those who compute beside it: no checkpoint on disk can cost less.
 //!
-//! Threads on all cores add up numbers for a while, alternately alone and beside one thread that writes
-//! a file past the page cache, in large pieces, and syncs it. On a virtual machine much of that is time
-//! that the host takes for the device, which no accounting of processes shows.
+//! Threads on all cores add up numbers for a while and meet after each round, as ranks do that exchange
+//! messages; alternately alone and beside one thread that writes a file past the page cache, in large
+//! pieces, and syncs it. On a virtual machine much of that is time that the host takes for the device,
+//! which no accounting of processes shows, and what it takes from one core all wait for.
 //!
 //! Invariant: both sides run equally long, and each goes first in every second pair. Deliberately absent:
 //! Mainstay.
@@ -12,7 +13,7 @@ use std::hint::black_box;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -64,33 +65,39 @@ pub(crate) fn measure(
 
 /// How much is added up on all cores meanwhile.
 fn work(write: Option<(&Path, u64)>) -> Result<f64, Failure> {
-    let over = AtomicBool::new(false);
+    let (rounds, over): (Vec<_>, _) =
+        ((0..cores()).map(|_| AtomicU64::new(0)).collect(), AtomicBool::new(false));
     thread::scope(|scope| {
-        let adders: Vec<_> = (0..cores()).map(|_| scope.spawn(|| additions(&over))).collect();
+        let (rounds, over) = (&rounds, &over);
+        let adders: Vec<_> =
+            rounds.iter().map(|mine| scope.spawn(|| add(mine, rounds, over))).collect();
         let until = Instant::now() + WHILE;
         let written = write.map_or(Ok(()), |(path, bytes)| plain(path, bytes));
         let late = Instant::now() >= until;
         thread::sleep(until.saturating_duration_since(Instant::now()));
         over.store(true, Ordering::Relaxed);
-        let sums: Vec<_> = adders.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        let ended: Result<Vec<()>, _> =
+            adders.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        ended.map_err(|_| "a thread that adds numbers ended")?;
         written?;
         if late {
             return Err(format!("a plain write takes longer than {} s", WHILE.as_secs()).into());
         }
-        let sums: Result<Vec<f64>, _> = sums.into_iter().collect();
-        Ok(sums.map_err(|_| "a thread that adds numbers ended")?.iter().sum())
+        Ok(rounds.iter().map(|rounds| rounds.load(Ordering::Relaxed)).sum::<u64>() as f64)
     })
 }
 
-fn additions(over: &AtomicBool) -> f64 {
+/// Adds up numbers, round by round, no round ahead of any other thread, until it is over.
+fn add(mine: &AtomicU64, all: &[AtomicU64], over: &AtomicBool) {
     let numbers = vec![1.0_f64; NUMBERS];
-    let (mut sum, mut rounds) = (0.0, 0.0);
     while !over.load(Ordering::Relaxed) {
-        sum += black_box(&numbers).iter().sum::<f64>();
-        rounds += 1.0;
+        black_box(black_box(&numbers).iter().sum::<f64>());
+        let round = mine.fetch_add(1, Ordering::Relaxed) + 1;
+        let behind = |other: &AtomicU64| other.load(Ordering::Relaxed) < round;
+        while all.iter().any(behind) && !over.load(Ordering::Relaxed) {
+            std::hint::spin_loop();
+        }
     }
-    black_box(sum);
-    rounds
 }
 
 /// Writes a new file past the page cache where the file system can, and syncs it.
@@ -119,7 +126,17 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().len(), 2 * PIECE_BYTES as u64);
         fs::remove_file(&path).unwrap();
         assert!(plain(Path::new("/no/such/place"), 1).is_err());
-        let over = AtomicBool::new(true);
-        assert_eq!(additions(&over), 0.0);
+        let (rounds, over) = ([AtomicU64::new(0), AtomicU64::new(0)], AtomicBool::new(false));
+        let seen = |rounds: &AtomicU64| rounds.load(Ordering::Relaxed);
+        thread::scope(|scope| {
+            for mine in &rounds {
+                scope.spawn(|| add(mine, &rounds, &over));
+            }
+            while rounds.iter().any(|rounds| seen(rounds) < 3) {
+                thread::yield_now();
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+        assert!(seen(&rounds[0]).abs_diff(seen(&rounds[1])) <= 1);
     }
 }

@@ -12,7 +12,7 @@ use mainstay_control::DiskMode;
 use mainstay_host::supervisor::{Config, Every, Observer, Outcome, Plan, Refusal, supervise};
 use mainstay_types::event::{Event, Summary, Verdict};
 use mainstay_types::report::one_line;
-use mainstay_types::{Point, exit};
+use mainstay_types::{Cause, Point, exit};
 
 use crate::show::{self, Human, Json, Silent};
 use crate::{args, limit, quote, trace};
@@ -332,7 +332,16 @@ fn hint(options: &args::Run, outcome: &Outcome) -> Option<String> {
     }
     words.extend(options.program.iter().cloned());
     let command = quote::line(&words);
-    Some(format!("version {version} (step {step}) is kept; go on from it with: {command}"))
+    let then =
+        if is_bug(&outcome.summary) { "debug this build from there" } else { "go on from it" };
+    Some(format!("version {version} (step {step}) is kept; {then} with: {command}"))
+}
+
+/// Whether the program ended the job, and would again.
+fn is_bug(summary: &Summary) -> bool {
+    let last = summary.failures.last().map(|failure| failure.cause);
+    let by_itself = matches!(last, Some(Cause::Panic | Cause::Exit(_) | Cause::FinishedEarly));
+    summary.exit == exit::INTERNAL || (by_itself && summary.exit != exit::TIME_LIMIT)
 }
 
 #[cfg(test)]

@@ -191,9 +191,18 @@ impl Recovery {
             _ => None,
         });
         let code = codes.into_iter().find(|code| *code != 0).unwrap_or(0);
-        let why = "no rank joined the job: the program is not linked with Mainstay, or ended before \
-                   mainstay::run; it ran unprotected, and nothing was saved or restarted";
-        effects.push(Effect::Note(why.to_owned()));
+        let cause = match code {
+            0 => {
+                "the program is not linked with Mainstay, or ended before mainstay::run".to_owned()
+            }
+            code => format!(
+                "the program ended with code {code} before mainstay::run, as on arguments of its own that \
+                 are wrong, or is not linked with Mainstay"
+            ),
+        };
+        effects.push(Effect::Note(format!(
+            "no rank joined the job: {cause}; it ran unprotected, and nothing was saved or restarted"
+        )));
         let why = match code {
             0 => String::new(),
             code => format!("a rank of an unprotected program ended with code {code}"),

@@ -19,8 +19,14 @@ pub enum CommError {
     #[error("the deadline passed")]
     Timeout,
     /// The message is longer than the room for it. It stays, for a call with more room.
-    #[error("a message of {needed} bytes does not fit the {room} bytes given")]
+    #[error(
+        "a message of {needed} bytes from rank {from} (tag {tag}) does not fit the {room} bytes given"
+    )]
     Truncated {
+        /// Its sender.
+        from: Rank,
+        /// Its tag.
+        tag: u32,
         /// Bytes of the message.
         needed: u64,
         /// Bytes of room.
@@ -90,7 +96,10 @@ pub enum CommError {
         ours: &'static str,
     },
     /// Blocks of a collective differ in length where they must not.
-    #[error("rank {peer} gives {found} bytes to a collective where {expected} are expected")]
+    #[error(
+        "rank {peer} gives {found} bytes to a collective where {expected} are expected: all ranks call \
+         it with blocks of one length"
+    )]
     Unequal {
         /// The rank whose block differs.
         peer: Rank,

@@ -201,7 +201,11 @@ impl Endpoint {
                 State::Claimed(id) if self.is_whole(id) => self.hand_over(target, id),
                 State::TooLong(needed) => {
                     let room = target.buffer.len() as u64;
-                    return Err(CommError::Truncated { needed, room });
+                    let (from, tag) = match target.met {
+                        Some((source, label)) => (source, label.tag),
+                        None => (self.me, 0),
+                    };
+                    return Err(CommError::Truncated { from, tag, needed, room });
                 }
                 _ => return Ok(false),
             }

@@ -126,8 +126,10 @@ impl Supervisor<'_> {
                     self.tell(&Event::Restored { rank, version, level, took });
                 }
                 self.feed(Input::Restored { rank, epoch });
-                if self.recovery.is_restored() {
-                    self.versions.restored();
+                if self.recovery.is_restored()
+                    && let Some(text) = self.versions.restored()
+                {
+                    self.note(text);
                 }
             }
             ToSupervisor::RestoreFailed { epoch, version, why } => {

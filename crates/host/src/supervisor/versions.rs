@@ -274,11 +274,18 @@ impl Versions {
         self.resumed.is_some()
     }
 
-    /// All ranks have the state that was chosen.
-    pub(crate) fn restored(&mut self) {
-        if self.identity.launch > 1 && self.told.is_empty() {
-            self.resumed_from = self.choice.as_ref().map(|choice| choice.version);
+    /// All ranks have the state that was chosen; what to say of it if an earlier launch wrote it.
+    pub(crate) fn restored(&mut self) -> Option<String> {
+        if self.identity.launch == 1 || !self.told.is_empty() || self.resumed_from.is_some() {
+            return None;
         }
+        let version = self.choice.as_ref()?.version;
+        let step = self.ledger.record(version)?.step();
+        self.resumed_from = Some(version);
+        Some(format!(
+            "resumed: the job goes on from version {version} (step {step}) on disk, with the options of \
+             this command, not of the earlier one"
+        ))
     }
 
     /// The descriptors that a rank needs to restore the chosen version.

@@ -127,7 +127,7 @@ fn a_message_too_long_stays_for_a_call_with_room() {
             e.send(B, 0, 1, &text(2, 100_000)).unwrap();
         } else {
             let mut small = [0; 10];
-            let long = |needed| Err(CommError::Truncated { needed, room: 10 });
+            let long = |needed| Err(CommError::Truncated { from: A, tag: 1, needed, room: 10 });
             // Once from the ring, once from the unexpected messages.
             assert_eq!(e.recv_into(A, 0, 1, &mut small), long(100));
             assert_eq!(e.recv_vec(A, 0, 2), Ok(vec![]));
