@@ -51,7 +51,13 @@ pub(crate) fn measure(
             let without = beside(false)?;
             (beside(true)?, without)
         };
-        shares.push((1.0 - with / without) * WHILE.as_secs_f64() / every.as_secs_f64());
+        let share = (1.0 - with / without) * WHILE.as_secs_f64() / every.as_secs_f64();
+        eprintln!(
+            "bench: a plain write, pair {} of {pairs}: {:.2} % of the time",
+            pair + 1,
+            share * 1e2
+        );
+        shares.push(share);
     }
     fs::remove_file(&path)?;
     let mib = bytes >> 20;
