@@ -281,8 +281,8 @@ impl<'w> Play<'w> {
                 messages.pop_front();
             }
             Err(CommError::Timeout) => assert_eq!(next, None, "a message was not received"),
-            Err(CommError::Truncated { needed, room: given }) => {
-                assert!(given == room as u64 && needed > given);
+            Err(CommError::Truncated { from, tag: of, needed, room: given }) => {
+                assert!((from, of) == (PEER, tag) && given == room as u64 && needed > given);
                 assert_eq!(next.map(|payload| payload.len() as u64), Some(needed));
             }
             Err(other) => panic!("{other}"),
