@@ -5,6 +5,7 @@
 //! absent: every decision about a run; `control` takes them and `host` acts.
 
 mod args;
+mod hint;
 mod limit;
 mod quote;
 mod run;

@@ -4,7 +4,6 @@
 //! Deliberately absent: how a run is supervised.
 
 use std::borrow::Cow;
-use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,10 +11,10 @@ use mainstay_control::DiskMode;
 use mainstay_host::supervisor::{Config, Every, Observer, Outcome, Plan, Refusal, supervise};
 use mainstay_types::event::{Event, Summary, Verdict};
 use mainstay_types::report::one_line;
-use mainstay_types::{Cause, Point, exit};
+use mainstay_types::{Point, exit};
 
 use crate::show::{self, Human, Json, Silent};
-use crate::{args, limit, quote, trace};
+use crate::{args, hint, limit, trace};
 
 /// Runs and gives the exit code.
 pub(crate) fn run(options: &args::Run) -> u8 {
@@ -222,7 +221,7 @@ fn with_twin(options: &args::Run, plan: &Plan, observer: &mut dyn Observer) -> J
         reference = Some(twin);
     }
     let outcome = trace::traced(options, observer, |observer| supervise(&plan, opened, observer));
-    let hint = hint(options, &outcome);
+    let hint = hint::hint(options, &outcome);
     let mut summary = outcome.summary;
     if let Some(twin) = reference {
         summary.verdict = verdict(options, &summary, &twin, &outcome.audit);
@@ -307,41 +306,6 @@ fn first_difference(a: &[Vec<u64>], b: &[Vec<u64>]) -> Option<String> {
         }
     }
     None
-}
-
-/// How a failed job can be resumed. After a refusal of its input, before which no rank has failed,
-/// the same words would come to the same.
-fn hint(options: &args::Run, outcome: &Outcome) -> Option<String> {
-    let refusals = [exit::DATA, exit::NOT_FOUND, exit::NOT_EXECUTABLE];
-    let refused = refusals.contains(&outcome.summary.exit) && outcome.summary.failures.is_empty();
-    if outcome.summary.exit == exit::OK || refused {
-        return None;
-    }
-    let kept = outcome.kept.as_ref()?;
-    let (version, step) = outcome.resumable?;
-    let mut words: Vec<OsString> =
-        ["mainstay", "run", "-n", &options.n.to_string()].map(OsString::from).into();
-    if options.seed != 0 {
-        words.extend(["--seed".into(), options.seed.to_string().into()]);
-    }
-    match options.ckpt_dir {
-        Some(_) => {
-            words.extend(["--ckpt-dir".into(), kept.clone().into_os_string(), "--resume".into()]);
-        }
-        None => words.push(format!("--resume={}", outcome.job).into()),
-    }
-    words.extend(options.program.iter().cloned());
-    let command = quote::line(&words);
-    let then =
-        if is_bug(&outcome.summary) { "debug this build from there" } else { "go on from it" };
-    Some(format!("version {version} (step {step}) is kept; {then} with: {command}"))
-}
-
-/// Whether the program ended the job, and would again.
-fn is_bug(summary: &Summary) -> bool {
-    let last = summary.failures.last().map(|failure| failure.cause);
-    let by_itself = matches!(last, Some(Cause::Panic | Cause::Exit(_) | Cause::FinishedEarly));
-    summary.exit == exit::INTERNAL || (by_itself && summary.exit != exit::TIME_LIMIT)
 }
 
 #[cfg(test)]

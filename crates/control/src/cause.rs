@@ -186,7 +186,8 @@ fn of_signal(signal: i32, core: bool, hints: &Hints) -> Verdict {
     if let (SIGABRT, Some(message)) = (signal, &hints.panicked) {
         return verdict(Cause::Panic, Class::Bug, format!("panicked: {message}"));
     }
-    let class = if is_self_inflicted(signal) { Class::Bug } else { Class::Fault };
+    let by_itself = Cause::Signal(signal).is_of_program();
+    let class = if by_itself { Class::Bug } else { Class::Fault };
     let dumped = if core { ", core dumped" } else { "" };
     let detail = format!("was ended by {} (signal {signal}{dumped})", signal_name(signal));
     verdict(Cause::Signal(signal), class, detail)
@@ -222,10 +223,4 @@ fn of_exit(status: i32, hints: &Hints) -> Verdict {
         None => format!("exited with code {status}"),
     };
     decision(Cause::Exit(status), code, detail)
-}
-
-/// Whether a signal is one that a program brings upon itself: ILL, TRAP, ABRT, BUS, FPE, SEGV,
-/// PIPE, ALRM, XCPU, XFSZ, SYS. All others come from outside.
-fn is_self_inflicted(signal: i32) -> bool {
-    matches!(signal, 4 | 5 | 6 | 7 | 8 | 11 | 13 | 14 | 24 | 25 | 31)
 }

@@ -96,8 +96,27 @@ impl From<Error> for Box<dyn StdError + Send + Sync> {
         match error.0 {
             Repr::Rank(error) => Box::new(error),
             Repr::Program(error) => error,
-            Repr::Input(..) => error.to_string().into(),
+            Repr::Input(input, cause) => Box::new(InputError { input, cause }),
         }
+    }
+}
+
+/// An error of an input where it has to be an error of the standard library's kind; its cause is its source.
+#[derive(Debug)]
+struct InputError {
+    input: String,
+    cause: Box<dyn StdError + Send + Sync>,
+}
+
+impl fmt::Display for InputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "input `{}`: {}", self.input, self.cause)
+    }
+}
+
+impl StdError for InputError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(self.cause.as_ref())
     }
 }
 
@@ -158,6 +177,7 @@ mod tests {
         assert!(error.downcast_ref::<std::io::Error>().is_some());
         let boxed: Box<dyn StdError + Send + Sync> = error.into();
         assert!(boxed.to_string().starts_with("input `rule`: "));
+        assert!(boxed.source().unwrap().downcast_ref::<std::io::Error>().is_some());
         assert!(Error::from(RankError::Interrupted).of_input("rule").is_interrupted());
     }
 

@@ -23,6 +23,21 @@ pub enum Cause {
     FinishedEarly,
 }
 
+impl Cause {
+    /// Whether the program brought it upon itself: it panicked, exited, returned too early, or got one of
+    /// ILL, TRAP, ABRT, BUS, FPE, SEGV, PIPE, ALRM, XCPU, XFSZ, SYS. All other signals come from outside.
+    #[must_use]
+    pub fn is_of_program(self) -> bool {
+        match self {
+            Self::Panic | Self::Exit(_) | Self::FinishedEarly => true,
+            Self::Signal(signal) => {
+                matches!(signal, 4 | 5 | 6 | 7 | 8 | 11 | 13 | 14 | 24 | 25 | 31)
+            }
+            Self::Stopped | Self::NoProgress | Self::Oom => false,
+        }
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

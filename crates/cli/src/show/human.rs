@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mainstay_host::supervisor::{Flow, Observer, Status};
 use mainstay_types::duration;
-use mainstay_types::event::{Checkpoint, Event, VersionState};
+use mainstay_types::event::{Event, VersionState};
 use mainstay_types::report::one_line;
 
 use super::live::Live;
@@ -58,25 +58,32 @@ struct Commits {
     passed_over: u64,
 }
 
+/// Whether it is one of these: what somebody asked for, and every other state, has its line.
+fn is_commit(event: &Event) -> bool {
+    let Event::Checkpoint(checkpoint) = event else { return false };
+    checkpoint.state == VersionState::Committed && checkpoint.why == "interval"
+}
+
 impl Commits {
-    /// What to add to the line of this event; `None` if there is to be no line.
-    fn addition(&mut self, at: Duration, event: &Event) -> Option<String> {
-        let Event::Checkpoint(Checkpoint {
-            state: VersionState::Committed, why: "interval", ..
-        }) = event
-        else {
-            return Some(String::new());
-        };
-        if self.shown.is_some_and(|shown| at < shown + COMMITS_EVERY) {
-            self.passed_over += 1;
-            return None;
+    /// Whether there is to be a line of this event; counts it if not.
+    fn has_line(&mut self, at: Duration, event: &Event) -> bool {
+        let soon = self.shown.is_some_and(|shown| at < shown + COMMITS_EVERY);
+        let passed_over = soon && is_commit(event);
+        self.passed_over += u64::from(passed_over);
+        !passed_over
+    }
+
+    /// The event has its line; what is added to that.
+    fn shown(&mut self, at: Duration, event: &Event) -> String {
+        if !is_commit(event) {
+            return String::new();
         }
         self.shown = Some(at);
-        Some(match std::mem::take(&mut self.passed_over) {
+        match std::mem::take(&mut self.passed_over) {
             0 => String::new(),
             1 => "; one more since the last line".to_owned(),
             more => format!("; {more} more since the last line"),
-        })
+        }
     }
 }
 
@@ -102,10 +109,11 @@ impl Observer for Human {
             let bytes = self.pieces.join(self.label, (*rank, *stream), line, *partial);
             super::push(*stream, &bytes);
         } else if let Some(text) = sentence(event)
-            && let Some(addition) = self.commits.addition(at, event)
+            && self.commits.has_line(at, event)
             && let Some(before) = self.left_out.may_show()
         {
-            for text in before.into_iter().chain([text + &addition]) {
+            let text = text + &self.commits.shown(at, event);
+            for text in before.into_iter().chain([text]) {
                 self.say(at, &text);
             }
         }
@@ -195,13 +203,13 @@ fn sentence(event: &Event) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use mainstay_types::event::Level;
+    use mainstay_types::event::{Checkpoint, Level};
     use mainstay_types::{Step, Version};
 
     use super::*;
 
     #[test]
-    fn commits_have_a_line_a_second_and_none_is_forgotten() {
+    fn commits_have_a_line_a_second_that_counts_those_between() {
         let event = |state, why| {
             Event::Checkpoint(Checkpoint {
                 version: Version(1),
@@ -217,7 +225,10 @@ mod tests {
         };
         let commit = event(VersionState::Committed, "interval");
         let mut commits = Commits::default();
-        let mut at = |ms, event: &Event| commits.addition(Duration::from_millis(ms), event);
+        let mut at = |ms, event: &Event| {
+            let at = Duration::from_millis(ms);
+            commits.has_line(at, event).then(|| commits.shown(at, event))
+        };
         assert_eq!(at(100, &commit).as_deref(), Some(""));
         assert_eq!((at(120, &commit), at(140, &commit), at(1099, &commit)), (None, None, None));
         // What somebody asked for, and every other state, has its line.

@@ -8,6 +8,8 @@ fn a_bug_that_panics_each_time_stops_the_job() {
     let ended = run(&["-n", "3", &probe, "panic-at", "20", "1"]).code(101);
     assert_eq!(ended.stderr.matches("FAILED").count(), 2);
     ended.says("panic on purpose").says("a bug of the program, not a fault");
+    let words = ["-n", "3", "--ckpt-every", "5steps", &probe, "panic-at", "40", "1"];
+    run(&words).code(101).says("is kept; debug this build from there with: mainstay run");
 }
 
 #[test]
@@ -50,7 +52,7 @@ fn ranks_with_other_numbers_of_steps_are_told() {
     let probe = program("probe");
     run(&["-n", "3", &probe, "unequal", "--steps", "20"])
         .code(0)
-        .says("rank 0 completed 20 steps and rank 2 completed 21: every rank has to call");
+        .says("rank 0 came to step 20 and rank 2 to step 21: every rank has to call");
     let equal = run(&["-n", "3", &probe, "steps", "20"]).code(0);
     assert!(!equal.stderr.contains("equally often"), "{}", equal.stderr);
 }

@@ -111,7 +111,7 @@ fn unequal(steps: &[Step]) -> Option<String> {
     let first = *steps.first()?;
     let (rank, other) = steps.iter().enumerate().find(|(_, step)| **step != first)?;
     Some(format!(
-        "rank 0 completed {first} steps and rank {rank} completed {other}: every rank has to call \
+        "rank 0 came to step {first} and rank {rank} to step {other}: every rank has to call \
          `checkpoint` or `tick` equally often, as a version holds all ranks behind the same step"
     ))
 }
@@ -242,6 +242,6 @@ mod tests {
         assert_eq!(unequal(&[]), None);
         assert_eq!(unequal(&[Step(7); 3]), None);
         let text = unequal(&[Step(7), Step(7), Step(6), Step(5)]).unwrap();
-        assert!(text.starts_with("rank 0 completed 7 steps and rank 2 completed 6: "), "{text}");
+        assert!(text.starts_with("rank 0 came to step 7 and rank 2 to step 6: "), "{text}");
     }
 }

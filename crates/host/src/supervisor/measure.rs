@@ -127,6 +127,18 @@ impl Measure {
         Some(Step(std::mem::take(&mut self.goal)))
     }
 
+    /// The job stood still for so long, which is no time of a recovery.
+    pub(crate) fn suspended(&mut self, paused: Duration) {
+        let open = self
+            .open
+            .iter_mut()
+            .flat_map(|open| [Some(&mut open.raised), open.hello.as_mut(), open.restored.as_mut()]);
+        let own = [Some(&mut self.raised), self.since.as_mut(), self.restored.as_mut()];
+        for at in open.chain(own).flatten() {
+            *at += paused;
+        }
+    }
+
     /// The job ended: what a recovery under way has cost is lost too.
     pub(crate) fn ended(&mut self, now: Duration, summary: &mut Summary) {
         summary.lost += now.saturating_sub(self.since.take().unwrap_or(now));
@@ -137,6 +149,36 @@ impl Measure {
 mod tests {
     use super::*;
     use mainstay_types::Cause;
+
+    #[test]
+    fn a_pause_is_no_time_of_a_recovery() {
+        let ms = Duration::from_millis;
+        let (mut measure, mut summary) = (Measure::default(), Summary::default());
+        let record = FailureRecord {
+            rank: Rank(0),
+            incarnation: Incarnation(0),
+            step: Step(5),
+            cause: Cause::Signal(9),
+            detect: None,
+            respawn: None,
+            restore: None,
+            redo: None,
+        };
+        measure.raised(ms(10), 5);
+        measure.failed(record, None, ms(10), &mut summary);
+        measure.suspended(ms(1000));
+        measure.hello(Rank(0), Incarnation(1), ms(1013), &mut summary);
+        measure.suspended(ms(1000));
+        measure.restored(ms(2018), true, &mut summary);
+        measure.suspended(ms(1000));
+        assert_eq!(measure.caught_up(ms(3025), 5, false, &mut summary), Some(Step(5)));
+        let failure = &summary.failures[0];
+        assert_eq!(
+            (failure.respawn, failure.restore, failure.redo),
+            (Some(ms(3)), Some(ms(5)), Some(ms(7)))
+        );
+        assert_eq!(summary.lost, ms(15));
+    }
 
     #[test]
     fn phases_follow_each_other_and_lost_time_is_counted_once() {

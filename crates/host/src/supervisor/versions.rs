@@ -62,7 +62,8 @@ pub(crate) struct Versions {
     told_intervals: Told,
     /// Why the version in capture was proposed.
     why: Why,
-    /// When the job last stood still, from and until.
+    /// When the job last stood still, from and until. A capture that was interrupted twice keeps the
+    /// first pause in its time; what is planned with is a median.
     pause: Option<(Duration, Duration)>,
     /// When versions were committed, and whether they went to disk.
     commits: Vec<(Duration, bool)>,
@@ -215,6 +216,9 @@ impl Versions {
         for at in self.memory.values_mut().filter_map(|memory| memory.committed_at.as_mut()) {
             *at += paused;
         }
+        for (at, _) in &mut self.commits {
+            *at += paused;
+        }
     }
 
     /// The epoch was raised.
@@ -276,10 +280,11 @@ impl Versions {
 
     /// All ranks have the state that was chosen; what to say of it if an earlier launch wrote it.
     pub(crate) fn restored(&mut self) -> Option<String> {
-        if self.identity.launch == 1 || !self.told.is_empty() || self.resumed_from.is_some() {
+        let version = self.choice.as_ref()?.version;
+        let told = self.resumed_from == Some(version);
+        if self.identity.launch == 1 || !self.told.is_empty() || told {
             return None;
         }
-        let version = self.choice.as_ref()?.version;
         let step = self.ledger.record(version)?.step();
         self.resumed_from = Some(version);
         Some(format!(

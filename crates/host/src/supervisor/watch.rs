@@ -126,6 +126,7 @@ impl Supervisor<'_> {
                     self.signal_ranks(Signal::CONT);
                     self.evidence.resume();
                     self.versions.suspended(stopped, now);
+                    self.measure.suspended(now.saturating_sub(stopped));
                     self.next_tick = now + self.plan.config.heartbeat;
                 }
                 // Continued from outside while ranks may still be stopped: nothing to do beyond

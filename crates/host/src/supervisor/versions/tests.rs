@@ -123,6 +123,21 @@ fn a_write_that_hangs_is_told_then_given_up_and_none_is_started_beside_it() {
 }
 
 #[test]
+fn a_write_is_not_late_for_the_time_that_the_job_stood_still() {
+    let (mut versions, release) = hanging("suspended");
+    let (version, _) = commit(&mut versions, 1);
+    let start = sys::now();
+    let committed = |versions: &Versions| versions.memory[&version].committed_at.unwrap();
+    let before = committed(&versions);
+    versions.suspended(start, start + seconds(400));
+    assert_eq!(committed(&versions), before + seconds(400));
+    assert!(versions.look_at_drain(start + seconds(420)).is_empty(), "20 s of its own time");
+    assert!(says(&versions.look_at_drain(start + seconds(440)), "on its way to disk for 4"));
+    drop(release);
+    versions.end(true, &mut || false);
+}
+
+#[test]
 fn whoever_presses_on_does_not_wait_for_the_last_version() {
     let (mut versions, release) = hanging("haste");
     commit(&mut versions, 1);
