@@ -234,14 +234,10 @@ fn a_closed_standard_output_ends_the_job_with_141() {
     assert_eq!(text.lines().last(), Some("141"), "{text}");
 }
 
-#[test]
-fn suspending_the_launcher_suspends_the_ranks_and_nothing_is_declared_dead() {
-    let probe = program("probe");
-    let words = ["-n", "2", "--lost-after", "200ms", "--heartbeat", "50ms", &probe];
-    let mut job = start(&[&words[..], &["steps", "600", "--spin-us", "1000"]].concat());
-    job.until("committed");
+/// Suspends a job as Ctrl-Z does, and lets it go on once all of it has stood still for so long.
+fn stand_still(job: &mut Run, time: Duration) {
     job.signal("TSTP");
-    let stopped = |job: &crate::harness::Run| {
+    let stopped = |job: &Run| {
         let own = job.pid();
         let programs = job.processes();
         let state = |pid: i32| {
@@ -256,19 +252,40 @@ fn suspending_the_launcher_suspends_the_ranks_and_nothing_is_declared_dead() {
             })
             .all(|(pid, _)| state(*pid) == 'T')
     };
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    while !stopped(&job) {
-        assert!(std::time::Instant::now() < until, "{:?}", job.processes());
+    let until = Instant::now() + Duration::from_secs(30);
+    while !stopped(job) {
+        assert!(Instant::now() < until, "{:?}", job.processes());
         std::thread::yield_now();
     }
-    // Stay stopped for longer than --lost-after.
-    let resume = std::time::Instant::now() + std::time::Duration::from_millis(600);
-    while std::time::Instant::now() < resume {
-        std::thread::yield_now();
-    }
+    // The time is what is tested, not a wait for anything.
+    let seconds = time.as_secs_f64().to_string();
+    assert!(Command::new("sleep").arg(seconds).status().unwrap().success());
     job.signal("CONT");
+}
+
+#[test]
+fn suspending_the_launcher_suspends_the_ranks_and_nothing_is_declared_dead() {
+    let probe = program("probe");
+    let words = ["-n", "2", "--lost-after", "200ms", "--heartbeat", "50ms", &probe];
+    let mut job = start(&[&words[..], &["steps", "600", "--spin-us", "1000"]].concat());
+    job.until("committed");
+    // For longer than --lost-after.
+    stand_still(&mut job, Duration::from_millis(600));
     let ended = job.end().code(0);
     assert!(!ended.stderr.contains("FAILED"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_pause_makes_no_version_due() {
+    let probe = program("probe");
+    let words = ["-n", "2", "--ckpt-every", "10s", &probe, "steps", "2000", "--spin-us", "1000"];
+    let mut job = start(&words);
+    job.until("rank 1 is up");
+    job.signal("USR1");
+    job.until("is on disk, as asked");
+    stand_still(&mut job, Duration::from_secs(11));
+    let ended = job.end().code(0);
+    assert!(ended.value("checkpoints").starts_with("1 committed, 1 of them"), "{}", ended.stdout);
 }
 
 #[test]

@@ -150,12 +150,9 @@ mod tests {
     use super::*;
     use mainstay_types::Cause;
 
-    #[test]
-    fn a_pause_is_no_time_of_a_recovery() {
-        let ms = Duration::from_millis;
-        let (mut measure, mut summary) = (Measure::default(), Summary::default());
-        let record = FailureRecord {
-            rank: Rank(0),
+    fn record(rank: u32) -> FailureRecord {
+        FailureRecord {
+            rank: Rank(rank),
             incarnation: Incarnation(0),
             step: Step(5),
             cause: Cause::Signal(9),
@@ -163,9 +160,15 @@ mod tests {
             respawn: None,
             restore: None,
             redo: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_pause_is_no_time_of_a_recovery() {
+        let ms = Duration::from_millis;
+        let (mut measure, mut summary) = (Measure::default(), Summary::default());
         measure.raised(ms(10), 5);
-        measure.failed(record, None, ms(10), &mut summary);
+        measure.failed(record(0), None, ms(10), &mut summary);
         measure.suspended(ms(1000));
         measure.hello(Rank(0), Incarnation(1), ms(1013), &mut summary);
         measure.suspended(ms(1000));
@@ -184,16 +187,6 @@ mod tests {
     fn phases_follow_each_other_and_lost_time_is_counted_once() {
         let ms = Duration::from_millis;
         let (mut measure, mut summary) = (Measure::default(), Summary::default());
-        let record = |rank| FailureRecord {
-            rank: Rank(rank),
-            incarnation: Incarnation(0),
-            step: Step(5),
-            cause: Cause::Signal(9),
-            detect: None,
-            respawn: None,
-            restore: None,
-            redo: None,
-        };
         measure.raised(ms(110), 7);
         let detect = measure.failed(record(1), Some(ms(100)), ms(111), &mut summary);
         assert_eq!(detect, Some(ms(10)));
