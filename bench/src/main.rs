@@ -1,5 +1,5 @@
-//! `cargo run --release --manifest-path bench/Cargo.toml -- SUITE [--quick] [--json]`: measures
-//! what Mainstay promises.
+//! `cargo run --release --manifest-path bench/Cargo.toml -- SUITE [PROGRAM] [--quick] [--json]`:
+//! measures what Mainstay promises; with a PROGRAM, suite `overhead` measures this one alone.
 //!
 //! A suite is one file with one function from [`Context`] to [`Report`], and one line in
 //! [`SUITES`]. Invariant: every number comes from a run made now, and stands with its spread, the
@@ -49,6 +49,8 @@ struct Context {
     built: Built,
     /// Few runs, for a first look.
     quick: bool,
+    /// The only program to measure, of a suite that measures several.
+    only: Option<String>,
 }
 
 impl Context {
@@ -109,11 +111,16 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
     if let Some(unknown) = options.iter().find(|word| !["--quick", "--json"].contains(word)) {
         return Err(format!("unknown option {unknown}\n{}", usage()).into());
     }
-    let [name] = names[..] else { return Err(usage().into()) };
+    let (name, only) = match names[..] {
+        [name] => (name, None),
+        [name, program] if overhead::knows(name, program) => (name, Some(program.to_owned())),
+        _ => return Err(usage().into()),
+    };
     let suite = SUITES.iter().find(|(known, ..)| *known == name);
     let (_, _, measure) = suite.ok_or_else(usage)?;
     process::adopt()?;
-    let context = Context { built: Built::all()?, quick: options.contains(&"--quick") };
+    let quick = options.contains(&"--quick");
+    let context = Context { built: Built::all()?, quick, only };
     let (host, before) = (Host::look(), host::load());
     let report = measure(&context)?;
     let loads = (before, host::load());
@@ -127,5 +134,8 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
 
 fn usage() -> String {
     let lines = SUITES.iter().map(|(name, what, _)| format!("\n  {name:<12} {what}"));
-    format!("usage: mainstay-bench SUITE [--quick] [--json]; suites:{}", lines.collect::<String>())
+    format!(
+        "usage: mainstay-bench SUITE [--quick] [--json], or overhead PROGRAM (cg or heat); suites:{}",
+        lines.collect::<String>()
+    )
 }

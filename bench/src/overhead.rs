@@ -81,6 +81,11 @@ const PROGRAMS: [Program; 2] = [
     },
 ];
 
+/// Whether the suite of this name is this one, and has this program.
+pub(crate) fn knows(suite: &str, program: &str) -> bool {
+    suite == "overhead" && PROGRAMS.iter().any(|known| known.name == program)
+}
+
 /// One program, ready to run.
 struct Ready<'a> {
     context: &'a Context,
@@ -123,7 +128,8 @@ fn in_directory(
     }
     let seconds = if context.quick { SECONDS_QUICK } else { SECONDS };
     let mut all = Vec::new();
-    for program in &PROGRAMS {
+    let only = context.only.as_deref();
+    for program in PROGRAMS.iter().filter(|program| only.is_none_or(|only| only == program.name)) {
         let Some(executable) = Built::app(program.name)? else {
             report.note(format!("{}: not measured: there is no such program", program.name));
             continue;
