@@ -1,6 +1,7 @@
 //! Checkpoints: the bytes of a version, the kernels that copy and check them, and the engine that
 //! decides which versions exist.
 //!
+//! - [`erasure`]: parity, and what it gives back.
 //! - [`mod@format`]: images, shards, messages and manifests as `docs/formats` describes them.
 //! - [`kernel`]: a copy and its CRC-32C in one pass.
 //! - [`ledger`]: slots, commits, drains, publication, fallback and pruning, as a pure engine.
@@ -10,6 +11,7 @@
 //! is overwritten or deleted only when something newer can take its place. Deliberately absent:
 //! files, memory maps, sockets and clocks, which `host` owns; and who tells the ledger what.
 
+pub mod erasure;
 pub mod format;
 pub mod kernel;
 pub mod ledger;

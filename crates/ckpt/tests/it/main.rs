@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up has nothing to report")]
 
 mod campaign;
+mod erasure;
 mod format;
 mod golden;
 mod image;
