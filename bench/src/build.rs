@@ -18,6 +18,8 @@ pub(crate) struct Built {
     pub(crate) bare: PathBuf,
     /// The program `calls`.
     pub(crate) calls: PathBuf,
+    /// The program `codes`.
+    pub(crate) codes: PathBuf,
     /// The program `empty`.
     pub(crate) empty: PathBuf,
     /// The program `held`.
@@ -45,6 +47,7 @@ impl Built {
             mainstay: build(&root().join("Cargo.toml"), &["-p", "mainstay-cli"], "mainstay")?,
             bare: build(&bench, &["--bin", "bare"], "bare")?,
             calls: build(&bench, &["--bin", "calls"], "calls")?,
+            codes: build(&bench, &["--bin", "codes"], "codes")?,
             empty: build(&bench, &["--bin", "empty"], "empty")?,
             held: build(&bench, &["--bin", "held"], "held")?,
             quiet: build(&bench, &["--bin", "quiet"], "quiet")?,

@@ -24,14 +24,20 @@ pub enum Kind {
     Barrier,
     /// A block from each to each.
     Alltoall,
+    /// Parity of shards.
+    Encode,
+    /// Lost shards from the others.
+    Rebuild,
 }
 
-const KINDS: [(&str, Kind); 5] = [
+const KINDS: [(&str, Kind); 7] = [
     ("pingpong", Kind::PingPong),
     ("window", Kind::Window),
     ("allreduce", Kind::Allreduce),
     ("barrier", Kind::Barrier),
     ("alltoall", Kind::Alltoall),
+    ("encode", Kind::Encode),
+    ("rebuild", Kind::Rebuild),
 ];
 
 /// One thing that is timed.
@@ -39,7 +45,7 @@ const KINDS: [(&str, Kind); 5] = [
 pub struct Case {
     /// What is done.
     pub kind: Kind,
-    /// Of a message, of a rank's vector, or of a block.
+    /// Of a message, of a rank's vector, of a block, or of all data shards.
     pub bytes: usize,
     /// Messages at once; 1 but in [`Kind::Window`].
     pub window: usize,

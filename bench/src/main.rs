@@ -16,6 +16,7 @@ mod build;
 mod checkpoint;
 mod collectives;
 mod contest;
+mod erasure;
 mod host;
 mod idle;
 mod inputs;
@@ -87,6 +88,7 @@ const SUITES: &[(&str, &str, Measure)] = &[
         checkpoint::measure,
     ),
     ("collectives", "allreduce, barrier and alltoall beside MPI", collectives::measure),
+    ("erasure", "encoding and rebuilding shards beside ISA-L", erasure::measure),
     ("idle", "the launcher's processor time while 64 ranks do nothing", idle::measure),
     ("messages", "ping-pong and bandwidth beside MPI and the hardware", messages::measure),
     ("overhead", "real programs with checkpoints on, off, and bare; takes long", overhead::measure),

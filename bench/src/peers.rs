@@ -1,6 +1,6 @@
-//! The peers: Open MPI and MPICH, installed by `peers/install`, never taken from `PATH`.
+//! The peers: Open MPI, MPICH and ISA-L, installed by `peers/install`, never taken from `PATH`.
 //!
-//! Each gets the settings that make it fast on this machine, found by trying; they are printed.
+//! Each MPI gets the settings that make it fast on this machine, found by trying; they are printed.
 //! With a core for each rank it is bound there, which both do or recommend. With more ranks than
 //! cores neither is bound, Open MPI is told to yield, and MPICH to sleep a microsecond when it finds
 //! nothing to do: without that an allreduce of 8 bytes takes milliseconds.
@@ -147,6 +147,27 @@ pub(crate) fn contestant(which: Which, ranks: usize, notes: &mut Vec<String>) ->
             side: Side::Peer,
             launch: Err(reason.to_string()),
         },
+    }
+}
+
+/// The program `codes` with ISA-L.
+///
+/// # Errors
+/// A library that is not installed, with what to do, or a program that cannot be compiled.
+pub(crate) fn isal() -> Result<PathBuf, Failure> {
+    let peers = root().join("bench/peers");
+    let folder = peers.join("installed/isal");
+    let library = folder.join("libisal-pyeclib.so.2");
+    if !library.exists() {
+        return Err("not installed; bench/peers/install does it".into());
+    }
+    let program = folder.join("bench-codes");
+    let mut compile = Command::new("cc");
+    compile.args(["-O2", "-Wall", "-Wextra", "-o"]).arg(&program).arg(peers.join("codes.c"));
+    compile.arg(&library).arg(format!("-Wl,-rpath,{}", folder.display()));
+    match process::run(&mut compile, COMPILED_WITHIN)?.failure {
+        Some(failure) => Err(format!("codes.c cannot be compiled: {failure}").into()),
+        None => Ok(program),
     }
 }
 

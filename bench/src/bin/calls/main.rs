@@ -108,6 +108,7 @@ impl Ops {
             Kind::Allreduce => self.world.allreduce(&mut self.sum, Op::Sum),
             Kind::Barrier => self.world.barrier(),
             Kind::Alltoall => self.world.alltoall_into(&self.rows, &mut self.columns),
+            Kind::Encode | Kind::Rebuild => Err(mainstay::Error::msg("no call of a communicator")),
         }
     }
 
