@@ -16,8 +16,10 @@
 
 mod factor;
 pub mod field;
+mod group;
 pub mod kernel;
 
+pub use group::{Group, Held};
 pub use kernel::{Combination, Kernel};
 
 use field::{inverse, product};
