@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use measured::case::Case;
+use measured::case::{Case, Kind};
 use serde_json::{Map, Value, json};
 
 use crate::contest::{Column, Side, against_best};
@@ -185,14 +185,16 @@ fn label(case: Case) -> String {
         bytes if bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
         bytes => format!("{bytes} B"),
     };
-    if case.window > 1 { format!("{} x {size}", case.window) } else { size }
+    match case.kind {
+        Kind::Rebuild => format!("{size}, lost"),
+        _ if case.window > 1 => format!("{} x {size}", case.window),
+        _ => size,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-
-    use measured::case::Kind;
 
     use super::*;
 
@@ -238,5 +240,6 @@ mod tests {
     fn sizes_read_as_people_say_them() {
         let said = [0, 8, 1000, 1024, 65536, 16 << 20].map(|b| label(Case::new(Kind::Barrier, b)));
         assert_eq!(said, ["no data", "8 B", "1000 B", "1 KiB", "64 KiB", "16 MiB"]);
+        assert_eq!(label(Case::new(Kind::Rebuild, 1024)), "1 KiB, lost");
     }
 }

@@ -108,9 +108,9 @@ mod tests {
 
     fn groups() -> impl Iterator<Item = Group> {
         let sizes = (1..=9).flat_map(|data| (1..=5).map(move |parity| (data, parity)));
-        sizes.chain([(254, 1), (1, 254), (128, 127)]).map(|(data, parity)| {
-            Group::new(Code::new(data, parity).unwrap())
-        })
+        sizes
+            .chain([(254, 1), (1, 254), (128, 127)])
+            .map(|(data, parity)| Group::new(Code::new(data, parity).unwrap()))
     }
 
     #[test]

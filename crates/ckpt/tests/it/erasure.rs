@@ -87,8 +87,14 @@ fn the_first_parity_is_the_exclusive_or() {
 #[test]
 fn kernels_agree_for_all_shapes_and_lengths() {
     for (k, m) in [(1, 1), (2, 1), (4, 2), (8, 3), (9, 4), (17, 5), (40, 9), (200, 55)] {
+        if cfg!(miri) && k > 20 {
+            continue;
+        }
         let code = Code::new(k, m).unwrap();
-        let lengths: &[usize] = if k > 100 {
+        let lengths: &[usize] = if cfg!(miri) {
+            // Slow, but it has every kernel, and sees each access.
+            &[0, 1, 129, 300]
+        } else if k > 100 {
             &[129, 4097]
         } else {
             &[0, 1, 63, 64, 65, 127, 128, 129, 4095, 4096, 9000]
