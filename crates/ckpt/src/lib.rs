@@ -4,6 +4,7 @@
 //! - [`erasure`]: parity, and what it gives back.
 //! - [`mod@format`]: images, shards, messages and manifests as `docs/formats` describes them.
 //! - [`kernel`]: a copy and its CRC-32C in one pass.
+//! - [`commit`]: which file operation comes next while a version is written, published and removed.
 //! - [`ledger`]: slots, commits, drains, publication, fallback and pruning, as a pure engine.
 //!
 //! Invariants: a decoder believes nothing that a checksum does not cover and never panics on what
@@ -11,11 +12,13 @@
 //! is overwritten or deleted only when something newer can take its place. Deliberately absent:
 //! files, memory maps, sockets and clocks, which `host` owns; and who tells the ledger what.
 
+pub mod commit;
 pub mod erasure;
 pub mod format;
 pub mod kernel;
 pub mod ledger;
 
+pub use commit::{Commit, Content, Failure, Fault, Files, Leftovers, Next, Op, Outcome, Removal};
 pub use format::error::{FieldsError, FormatError};
 pub use format::header::{HEADER_BYTES, Header, image_bytes_of};
 pub use format::image::{Captured, Expected, Image, ImageWriter, read_late};

@@ -1,8 +1,14 @@
 //! Integration tests of `ckpt`: kernels against the reference, formats against golden files, the
-//! ledger against a model of the memory and files that it manages.
+//! ledger against a model of the memory and files that it manages, commits against a file system
+//! that loses power.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up has nothing to report")]
 
 mod campaign;
+mod commit;
+mod crash;
+mod crash_disk;
+mod crash_start;
+mod crash_world;
 mod erasure;
 mod format;
 mod golden;
