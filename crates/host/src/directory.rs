@@ -1,20 +1,21 @@
-//! A job's checkpoint directory: locked, written aside, synced, published by rename.
+//! A job's checkpoint directory: opened, locked, read, and changed by the operations of a commit.
 //!
-//! Invariants: one live launcher a directory; a published name is never replaced; a file under its
-//! final name is whole and synced, and so is its directory entry; nothing outside the directory
-//! is touched. Deliberately absent: which version is written, trusted or pruned (`ckpt` decides)
-//! and what the bytes mean.
+//! Invariants: one live launcher a directory; its own entry is durable before anything is written
+//! into it; nothing outside it is touched. Deliberately absent: which file operation comes next and
+//! which version is written, trusted or pruned (`ckpt` decides), and what the bytes mean.
 
+mod carry;
 mod direct;
 mod look;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, RenameFlags};
+use rustix::fs::FlockOperation;
 
+pub(crate) use self::carry::Carrier;
 pub(crate) use self::direct::{Direct, Staging};
 
 /// The lock file's name.
@@ -53,6 +54,9 @@ fn mend(source: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "make room there or give another --ckpt-dir"
         }
+        io::ErrorKind::FileTooLarge => {
+            "raise the limit on the size of a file (ulimit -f) or give another --ckpt-dir"
+        }
         io::ErrorKind::PermissionDenied => "give a --ckpt-dir that you may write",
         io::ErrorKind::ReadOnlyFilesystem => "give a --ckpt-dir on a writable file system",
         io::ErrorKind::NotFound => "it is missing: put it back or give another --ckpt-dir",
@@ -84,7 +88,9 @@ impl Directory {
             }
         };
         let mut builder = fs::DirBuilder::new();
+        let new = missing(path);
         builder.recursive(true).mode(0o700).create(path).map_err(failed("create the directory"))?;
+        new.iter().try_for_each(|new| sync_entry(new)).map_err(failed("sync what it is in"))?;
         let path = fs::canonicalize(path).map_err(failed("enter the directory"))?;
         let handle = File::open(&path).map_err(failed("open the directory"))?;
         // The directory itself is locked, so that a lock file that was removed or replaced does not
@@ -156,116 +162,6 @@ impl Directory {
         open_regular(&self.path.join(name)).map_err(|source| self.failed(name, "open", source))
     }
 
-    /// Creates a new file that `fill` writes, and syncs it. A file left by a failure is removed.
-    ///
-    /// # Errors
-    /// When the name exists, or writing or syncing fails.
-    pub fn write_new(
-        &self,
-        name: &str,
-        fill: impl FnOnce(&mut File) -> io::Result<()>,
-    ) -> Result<(), DirectoryError> {
-        self.write(name, true, fill)
-    }
-
-    /// Replaces the content of a file that was created before, and syncs it.
-    ///
-    /// # Errors
-    /// When it is not there, or writing or syncing fails.
-    pub fn rewrite(
-        &self,
-        name: &str,
-        fill: impl FnOnce(&mut File) -> io::Result<()>,
-    ) -> Result<(), DirectoryError> {
-        self.write(name, false, fill)
-    }
-
-    fn write(
-        &self,
-        name: &str,
-        new: bool,
-        fill: impl FnOnce(&mut File) -> io::Result<()>,
-    ) -> Result<(), DirectoryError> {
-        let path = self.path.join(name);
-        let write = || -> io::Result<()> {
-            let mut options = OpenOptions::new();
-            options.write(true).create_new(new).truncate(!new).mode(0o600);
-            let mut file = options.open(&path)?;
-            fill(&mut file)?;
-            file.sync_data()
-        };
-        write().map_err(|source| {
-            if new && source.kind() != io::ErrorKind::AlreadyExists {
-                // Best effort: what no manifest names is ignored.
-                let _removed = fs::remove_file(&path);
-            }
-            self.failed(name, "write", source)
-        })
-    }
-
-    /// Gives a synced file its final name without replacing another, and syncs the directory.
-    ///
-    /// # Errors
-    /// When the final name exists or the file system refuses.
-    pub fn publish(&self, aside: &str, name: &str) -> Result<(), DirectoryError> {
-        let publish = || -> io::Result<()> {
-            let d = &self.handle;
-            match rustix::fs::renameat_with(d, aside, d, name, RenameFlags::NOREPLACE) {
-                Ok(()) => {}
-                Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-                    fs::hard_link(self.path.join(aside), self.path.join(name))?;
-                    fs::remove_file(self.path.join(aside))?;
-                }
-                Err(error) => return Err(error.into()),
-            }
-            self.handle.sync_all()
-        };
-        publish().map_err(|source| self.failed(name, "publish", source))
-    }
-
-    /// Takes a final name back, if it is there: the file goes by its name aside again. Synced, so
-    /// that what is removed next is known for what it is after a power failure, too.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn withdraw(&self, name: &str, aside: &str) -> Result<(), DirectoryError> {
-        let there = |result: io::Result<()>| match result {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other,
-        };
-        let withdraw = || -> io::Result<()> {
-            there(fs::rename(self.path.join(name), self.path.join(aside)))?;
-            // Two names of one file are left as they are by a rename.
-            there(fs::remove_file(self.path.join(name)))?;
-            self.handle.sync_all()
-        };
-        withdraw().map_err(|source| self.failed(name, "withdraw", source))
-    }
-
-    /// Syncs the directory, so that the names in it survive a power failure.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn sync(&self) -> Result<(), DirectoryError> {
-        self.handle.sync_all().map_err(|source| self.failed("", "sync", source))
-    }
-
-    /// Removes files, missing ones included, and syncs the directory.
-    ///
-    /// # Errors
-    /// When a file is there and cannot be removed.
-    pub fn remove(&self, names: &[String]) -> Result<(), DirectoryError> {
-        for name in names {
-            match fs::remove_file(self.path.join(name)) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(self.failed(name, "remove", source));
-                }
-                Ok(()) | Err(_) => {}
-            }
-        }
-        self.sync()
-    }
-
     /// Removes the directory and all in it.
     ///
     /// # Errors
@@ -274,15 +170,40 @@ impl Directory {
         fs::remove_dir_all(&self.path).map_err(|source| self.failed("", "remove", source))
     }
 
+    /// Whether its path leads to it; `None` if nothing is there.
+    fn is_in_its_place(&self) -> Option<bool> {
+        let (now, then) = (fs::metadata(&self.path).ok()?, self.handle.metadata().ok()?);
+        Some((now.dev(), now.ino()) == (then.dev(), then.ino()))
+    }
+
     fn failed(&self, name: &str, action: &'static str, source: io::Error) -> DirectoryError {
-        let gone = source.kind() == io::ErrorKind::NotFound && !self.path.exists();
-        let mend = if gone {
-            "the directory has vanished; give another --ckpt-dir"
-        } else {
-            mend(&source)
+        let gone = source.kind() == io::ErrorKind::NotFound;
+        let mend = match (gone, self.is_in_its_place()) {
+            (true, None) => "the directory has vanished; give another --ckpt-dir",
+            (true, Some(false)) => "another directory is in its place; give another --ckpt-dir",
+            _ => mend(&source),
         };
         let path = if name.is_empty() { self.path.clone() } else { self.path.join(name) };
         DirectoryError::Io { path, action, source, mend }
+    }
+}
+
+/// The directories of a path that are not there yet.
+fn missing(path: &Path) -> Vec<PathBuf> {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    path.ancestors().take_while(|above| !above.exists()).map(Path::to_owned).collect()
+}
+
+/// Makes the entry of a new directory durable: without it, all that is in it is lost.
+fn sync_entry(new: &Path) -> io::Result<()> {
+    let Some(above) = new.parent() else {
+        return Ok(());
+    };
+    match File::open(above) {
+        // Who may make a directory in one that he may not read cannot sync it, either.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(error) => Err(error),
+        Ok(above) => above.sync_all(),
     }
 }
 
@@ -312,7 +233,7 @@ fn open_regular(path: &Path) -> io::Result<File> {
 mod tests {
     use super::*;
 
-    fn scratch(name: &str) -> PathBuf {
+    pub(super) fn scratch(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("mainstay-{}-{name}", std::process::id()));
         let _old = fs::remove_dir_all(&path);
         path
@@ -344,45 +265,5 @@ mod tests {
             assert!(error.contains("--ckpt-dir") && error.contains(bad), "{error}");
         }
         Directory::open(&path).unwrap().destroy().unwrap();
-    }
-
-    #[test]
-    fn a_published_name_is_never_replaced() {
-        let dir = Directory::open(&scratch("publish")).unwrap();
-        dir.write_new("a", |f| f.write_all(b"first")).unwrap();
-        dir.publish("a", "final").unwrap();
-        dir.write_new("a", |f| f.write_all(b"second")).unwrap();
-        assert!(dir.publish("a", "final").is_err());
-        assert_eq!(dir.read("final", 100).unwrap(), b"first");
-        assert!(dir.read("final", 2).unwrap_err().to_string().contains("too large"));
-        dir.destroy().unwrap();
-    }
-
-    #[test]
-    fn what_is_withdrawn_goes_aside_and_can_be_written_again() {
-        let dir = Directory::open(&scratch("withdraw")).unwrap();
-        dir.write_new("aside", |_| Ok(())).unwrap();
-        dir.rewrite("aside", |f| f.write_all(b"content")).unwrap();
-        dir.publish("aside", "final").unwrap();
-        assert_eq!(dir.read("final", 100).unwrap(), b"content");
-        for _ in 0..2 {
-            dir.withdraw("final", "aside").unwrap();
-            assert_eq!(dir.names().unwrap(), [LOCK, "aside"], "twice is once");
-        }
-        fs::hard_link(dir.path().join("aside"), dir.path().join("final")).unwrap();
-        dir.withdraw("final", "aside").unwrap();
-        assert_eq!(dir.names().unwrap(), [LOCK, "aside"], "also of two names of one file");
-        assert!(dir.rewrite("other", |_| Ok(())).unwrap_err().to_string().contains("missing"));
-        dir.destroy().unwrap();
-    }
-
-    #[test]
-    fn a_failed_write_leaves_no_file_and_names_the_mend() {
-        let dir = Directory::open(&scratch("full")).unwrap();
-        let full = |_: &mut File| Err(io::Error::from(io::ErrorKind::StorageFull));
-        let error = dir.write_new("a", full).unwrap_err().to_string();
-        assert!(error.contains("make room"), "{error}");
-        assert_eq!(dir.names().unwrap(), [LOCK]);
-        dir.destroy().unwrap();
     }
 }

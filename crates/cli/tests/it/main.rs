@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails the test")]
 
 mod agree;
+mod bad_disk;
 mod bad_input;
 mod checkpoints;
 mod communicators;

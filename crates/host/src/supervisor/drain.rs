@@ -1,11 +1,10 @@
 //! The drain: a thread that writes committed versions to the checkpoint directory.
 //!
 //! Every byte is checked against the CRC taken from live memory in the pass that writes it.
-//! Invariants: while shards of a version lie there and it is not published, so does its aside,
-//! empty at first; shards are written and synced before the manifest, the manifest aside before it
-//! is published, and publication waits for the supervisor's word; a failed write leaves no file
-//! under a final name; a thread that hangs in the file system holds nobody up. Deliberately absent:
-//! which version, what to prune, and how long a write may take; ledger and `versions` decide.
+//! Invariants: publication waits for the supervisor's word; a thread that hangs in the file system
+//! holds nobody up. Deliberately absent: the order of operations and what is undone after a failure,
+//! which `ckpt::commit` decides; which version, what to prune, and how long a write may take, which
+//! ledger and `versions` decide.
 
 mod digest;
 
@@ -21,17 +20,21 @@ use std::time::{Duration, Instant};
 
 use mainstay_ckpt::format::memory::ReadAt;
 use mainstay_ckpt::{
-    HEADER_BYTES, Image, Manifest, PAGE_BYTES, Residency, aside_name, manifest_name,
+    Commit, Content, Fault, Files, HEADER_BYTES, Image, Manifest, Next, Op, Outcome, PAGE_BYTES,
+    Residency,
 };
+use mainstay_types::Version;
 use mainstay_types::limits::CRC_CHUNK_BYTES;
-use mainstay_types::{Rank, Version};
 use rustix::event::{EventfdFlags, eventfd};
 
 pub(crate) use self::digest::{UNKNOWN, digest_of};
 use super::member::ArenaMemory;
-use crate::directory::{Direct, Directory, Staging};
+use crate::directory::{Carrier, Direct, Directory, Staging};
 use crate::shm::{Arena, Blob};
 use crate::sys;
+
+/// Why a version is not published that nobody waits for any more.
+const ENDED: &str = "the job ended first";
 
 /// A version to be written.
 #[derive(Debug)]
@@ -50,7 +53,7 @@ enum Task {
     Write(Box<WriteTask>),
     /// The manifest that was written aside may be published.
     Publish,
-    Prune(Version, Vec<String>),
+    Prune(Files),
 }
 
 /// What the drain reports.
@@ -60,6 +63,7 @@ pub(crate) enum Report {
     Aside(Version),
     /// It is published; the processor time that writing it took, without digests.
     Published(Version, Duration),
+    /// It is not on disk, and why not.
     Failed(Version, String),
     /// The digest of the program's file.
     Program([u8; 32]),
@@ -125,8 +129,8 @@ impl Drain {
         self.send(Task::Publish);
     }
 
-    pub(crate) fn prune(&self, version: Version, names: Vec<String>) {
-        self.send(Task::Prune(version, names));
+    pub(crate) fn prune(&self, files: Files) {
+        self.send(Task::Prune(files));
     }
 
     fn send(&self, task: Task) {
@@ -202,34 +206,21 @@ impl Worker {
     fn run(mut self, todo: &Receiver<Task>) {
         while let Ok(task) = todo.recv() {
             match task {
-                Task::Write(write) => {
-                    let version = write.manifest.version;
-                    let names: Vec<_> = write.manifest.shard_names().collect();
-                    if let Err(why) = self.write(*write, todo) {
-                        // Also if it was published and not synced. What is not removed now is
-                        // ignored, and removed at the next start.
-                        let aside = aside_name(version);
-                        let _later = self.directory.withdraw(&manifest_name(version), &aside);
-                        let _later = self.directory.remove(&names);
-                        let _later = self.directory.remove(&[aside]);
+                Task::Write(mut write) => match self.identify(&mut write) {
+                    Ok(()) => self.write(&write, todo),
+                    Err(why) => {
+                        let version = write.manifest.version;
                         self.report(Report::Failed(version, why));
                     }
-                }
-                Task::Prune(version, names) => self.prune(version, &names),
+                },
+                Task::Prune(files) => self.prune(&files),
                 Task::Publish => {}
             }
         }
     }
 
-    fn prune(&self, version: Version, names: &[String]) {
-        // Aside while its shards go, so that whoever finds the rest knows what it is.
-        let aside = aside_name(version);
-        let pruned = self
-            .directory
-            .withdraw(&manifest_name(version), &aside)
-            .and_then(|()| self.directory.remove(names))
-            .and_then(|()| self.directory.remove(&[aside]));
-        if let Err(error) = pruned {
+    fn prune(&self, files: &Files) {
+        if let Err(error) = self.directory.prune(files) {
             self.report(Report::PruneFailed(error.to_string()));
         }
     }
@@ -241,55 +232,76 @@ impl Worker {
         let _full = rustix::io::write(&self.ready, &1_u64.to_ne_bytes());
     }
 
-    fn write(&mut self, mut write: WriteTask, todo: &Receiver<Task>) -> Result<(), String> {
+    /// Puts the digests of program and inputs into the manifest.
+    fn identify(&mut self, write: &mut WriteTask) -> Result<(), String> {
         if let Some(program) = write.program.take() {
             write.manifest.identity.program.sha256 = self.program_digest(&program)?;
         }
         for (name, blob) in &write.inputs {
             self.input_digest(&mut write.manifest, name, blob)?;
         }
-        let manifest = write.manifest;
+        Ok(())
+    }
+
+    fn write(&self, write: &WriteTask, todo: &Receiver<Task>) {
+        let version = write.manifest.version;
         let cpu = sys::thread_cpu();
-        let aside = aside_name(manifest.version);
-        // Before its shards: what a launcher leaves that dies in between is known by it.
-        let declared = self.directory.write_new(&aside, |_| Ok(()));
-        declared.and_then(|()| self.directory.sync()).map_err(|error| error.to_string())?;
+        let mut commit = Commit::new(Files::of(&write.manifest));
+        let mut carrier = Carrier::new(&self.directory);
         let mut staging = Staging::new();
-        for ((rank, entry), (arena, late)) in
-            Rank::all(manifest.n()).zip(&manifest.ranks).zip(&write.parts)
-        {
-            let name = entry.shard_name(manifest.version, rank);
-            let fd = arena.fd.try_clone().map_err(|error| error.to_string())?;
-            let memory = Arena::readable(fd, arena.bytes).map_err(|error| error.to_string())?;
-            let fill = |file: &mut File| -> io::Result<()> {
-                let mut file = Direct::new(file, &mut staging);
-                self.image(&memory, entry.table_crc, &mut file)?;
-                if let Some(late) = late.as_ref().filter(|late| !late.is_empty()) {
-                    zeros(&mut file, entry.image_bytes, entry.late_at())?;
-                    file.write_all(late)?;
+        let mut ended = None;
+        while let Some(next) = commit.next() {
+            let outcome = match next {
+                Next::Do(Op::Ask) => {
+                    self.report(Report::Aside(version));
+                    let word = self.word(todo);
+                    ended = word.err();
+                    if ended.is_none() { Outcome::Done } else { Outcome::Failed(Fault::Other) }
                 }
-                file.finish()
+                Next::Do(Op::Write(name, content)) => carrier.fill(&name, |file| match content {
+                    Content::Part(i) => self.part(write, i, Direct::new(file, &mut staging)),
+                    Content::Manifest => file.write_all(&write.manifest.encode()),
+                }),
+                Next::Do(op) => carrier.carry_out(&op),
+                Next::Published => {
+                    let cpu = sys::thread_cpu().saturating_sub(cpu);
+                    self.report(Report::Published(version, cpu));
+                    continue;
+                }
+                Next::Failed(_) => {
+                    let error = carrier.take_error().map(|error| error.to_string());
+                    let why = ended.take().map(str::to_owned).or(error).unwrap_or_default();
+                    self.report(Report::Failed(version, why));
+                    continue;
+                }
             };
-            self.directory.write_new(&name, fill).map_err(|error| error.to_string())?;
+            commit.done(outcome);
         }
-        let bytes = manifest.encode();
-        self.directory
-            .rewrite(&aside, |file| file.write_all(&bytes))
-            .map_err(|error| error.to_string())?;
-        self.report(Report::Aside(manifest.version));
+    }
+
+    /// Waits for the word that a version may be published, and prunes others meanwhile.
+    fn word(&self, todo: &Receiver<Task>) -> Result<(), &'static str> {
         loop {
             match todo.recv() {
-                Ok(Task::Publish) => break,
-                Ok(Task::Prune(version, names)) => self.prune(version, &names),
-                Ok(Task::Write(_)) | Err(_) => return Err("the job ended first".to_owned()),
+                Ok(Task::Publish) => return Ok(()),
+                Ok(Task::Prune(files)) => self.prune(&files),
+                Ok(Task::Write(_)) | Err(_) => return Err(ENDED),
             }
         }
-        self.directory
-            .publish(&aside, &manifest_name(manifest.version))
-            .map_err(|error| error.to_string())?;
-        let cpu = sys::thread_cpu().saturating_sub(cpu);
-        self.report(Report::Published(manifest.version, cpu));
-        Ok(())
+    }
+
+    /// Writes a rank's image and its late messages.
+    fn part(&self, write: &WriteTask, i: usize, mut file: Direct<'_>) -> io::Result<()> {
+        let missing = || io::Error::other("it has no arena");
+        let (arena, late) = write.parts.get(i).ok_or_else(missing)?;
+        let entry = write.manifest.ranks.get(i).ok_or_else(missing)?;
+        let memory = Arena::readable(arena.fd.try_clone()?, arena.bytes)?;
+        self.image(&memory, entry.table_crc, &mut file)?;
+        if let Some(late) = late.as_ref().filter(|late| !late.is_empty()) {
+            zeros(&mut file, entry.image_bytes, entry.late_at())?;
+            file.write_all(late)?;
+        }
+        file.finish()
     }
 
     /// Writes an image chunk by chunk, each as it was checked.
@@ -334,7 +346,7 @@ impl Worker {
     /// Fails once the job does not want to be written any more.
     fn go_on(&self) -> io::Result<()> {
         match self.cancelled.load(Ordering::Relaxed) {
-            true => Err(io::Error::other("the job ended first")),
+            true => Err(io::Error::other(ENDED)),
             false => Ok(()),
         }
     }

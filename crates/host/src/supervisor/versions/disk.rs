@@ -10,7 +10,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use mainstay_ckpt::ledger::Input;
-use mainstay_ckpt::{Manifest, manifest_name};
+use mainstay_ckpt::{Files, Manifest, manifest_name};
 use mainstay_types::event::{Checkpoint, Event, Level, VersionState};
 use mainstay_types::{Rank, Step, Version, exit};
 
@@ -78,7 +78,7 @@ impl Versions {
 
     pub(super) fn prune(&mut self, version: Version) {
         if let (Some(names), Some(drain)) = (self.files.remove(&version), self.writer.drain()) {
-            drain.prune(version, names);
+            drain.prune(Files::new(version, names));
         }
     }
 
@@ -98,7 +98,11 @@ impl Versions {
                 }
                 self.input(Input::Published { version })
             }
-            Report::Failed(version, why) => self.input(Input::WriteFailed { version, why }),
+            Report::Failed(version, why) => {
+                // Undone as far as that goes. What is left is the next start's.
+                self.files.remove(&version);
+                self.input(Input::WriteFailed { version, why })
+            }
             Report::Program(sha256) => {
                 self.identity.program.sha256 = sha256;
                 self.program_known = true;
