@@ -2,7 +2,7 @@
 
 use mainstay_ckpt::format::kind::Kind;
 use mainstay_ckpt::format::late_at;
-use mainstay_ckpt::format::restore::verify_shard;
+use mainstay_ckpt::format::verify::verify_shard;
 use mainstay_ckpt::{
     Cut, Expected, FieldSpec, FormatError, Global, HEADER_BYTES, Header, Image, ImageWriter,
     Message, Plan, Residency, Table, messages_bytes,

@@ -5,6 +5,8 @@
 //! - [`mod@format`]: images, shards, messages and manifests as `docs/formats` describes them.
 //! - [`kernel`]: a copy and its CRC-32C in one pass.
 //! - [`commit`]: which file operation comes next while a version is written, published and removed.
+//! - [`catalogue`]: what lies in a directory, which versions can be recovered and which can go.
+//! - [`compare`], [`npy`]: what the tools say of data, and how they give it away.
 //! - [`ledger`]: slots, commits, drains, publication, fallback and pruning, as a pure engine.
 //!
 //! Invariants: a decoder believes nothing that a checksum does not cover and never panics on what
@@ -12,11 +14,14 @@
 //! is overwritten or deleted only when something newer can take its place. Deliberately absent:
 //! files, memory maps, sockets and clocks, which `host` owns; and who tells the ledger what.
 
+pub mod catalogue;
 pub mod commit;
+pub mod compare;
 pub mod erasure;
 pub mod format;
 pub mod kernel;
 pub mod ledger;
+pub mod npy;
 
 pub use commit::{Commit, Content, Failure, Fault, Files, Leftovers, Next, Op, Outcome, Removal};
 pub use format::error::{FieldsError, FormatError};

@@ -12,7 +12,8 @@ use super::error::FormatError;
 use super::manifest::{Identity, InputEntry, Manifest, Program, RankEntry};
 use super::{FORMAT, MANIFEST_BYTES_MAX};
 
-const MAGIC: &[u8; 8] = b"MSMANIF1";
+/// The first eight bytes of a manifest.
+pub(crate) const MAGIC: &[u8; 8] = b"MSMANIF1";
 const ARGS_MAX: usize = 65_536;
 const ARG_BYTES_MAX: usize = 131_072;
 const INPUTS_MAX: usize = 1024;

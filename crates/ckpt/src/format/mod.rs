@@ -15,8 +15,9 @@ pub mod name;
 pub mod plan;
 pub mod restore;
 pub mod table;
+pub mod verify;
 
-mod manifest_codec;
+pub(crate) mod manifest_codec;
 
 /// The format version that this code writes.
 pub const FORMAT: u32 = 1;

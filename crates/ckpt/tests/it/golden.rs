@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mainstay_ckpt::format::restore::verify_shard;
+use mainstay_ckpt::format::verify::verify_shard;
 use mainstay_ckpt::{Image, Manifest, decode_late};
 use mainstay_types::crc32c;
 

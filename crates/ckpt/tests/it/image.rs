@@ -1,6 +1,6 @@
 //! Images: written, read back, and what a reader says of damaged ones.
 
-use mainstay_ckpt::format::restore::verify_shard;
+use mainstay_ckpt::format::verify::verify_shard;
 use mainstay_ckpt::{
     Cut, Expected, FormatError, Header, Image, ImageWriter, Kind, Plan, ReadAt, Residency,
     Unreadable, read_late,

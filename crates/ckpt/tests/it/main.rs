@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up has nothing to report")]
 
 mod campaign;
+mod catalogue;
 mod commit;
 mod crash;
 mod crash_disk;

@@ -12,7 +12,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use mainstay_ckpt::format::MANIFEST_BYTES_MAX;
-use mainstay_ckpt::{FileName, Identity, Manifest, Program, highest_version, parse_name};
+use mainstay_ckpt::{
+    FileName, Identity, Manifest, Program, catalogue, highest_version, parse_name,
+};
 use mainstay_types::{Epoch, JobId, Rank, Version, exit};
 
 use super::config::{Plan, Refusal, Resume};
@@ -136,13 +138,8 @@ impl Found {
                     let read = directory
                         .read(name, MANIFEST_BYTES_MAX as u64)
                         .map_err(|error| error.to_string())
-                        .and_then(|bytes| Manifest::decode(&bytes).map_err(|e| e.to_string()))
-                        .and_then(|manifest| {
-                            if manifest.version == version {
-                                Ok(manifest)
-                            } else {
-                                Err(format!("it says version {}", manifest.version))
-                            }
+                        .and_then(|bytes| {
+                            catalogue::read_manifest(version, &bytes).map_err(|e| e.to_string())
                         });
                     match read {
                         Ok(manifest) => {
@@ -183,7 +180,8 @@ impl Found {
         let path = directory.path().display();
         let wanted = |job: JobId| resume == Resume::Latest || resume == Resume::Job(job);
         let mut passed = Vec::new();
-        for job in newest_first(all).into_iter().filter(|job| wanted(*job)) {
+        let jobs = catalogue::newest_first(all.iter().map(|m| (m.version, m.identity.job)));
+        for job in jobs.into_iter().filter(|job| wanted(*job)) {
             let of_job: Vec<_> = all.iter().filter(|m| m.identity.job == job).cloned().collect();
             match Candidate::judge(plan, of_job, directory) {
                 Ok(candidate) if candidate.has_whole() => {
@@ -227,19 +225,6 @@ impl Found {
         self.manifests = candidate.manifests;
         self.bad = candidate.bad;
     }
-}
-
-/// The jobs of a directory, by their newest versions.
-fn newest_first(all: &[Manifest]) -> Vec<JobId> {
-    let mut jobs: Vec<JobId> = Vec::new();
-    let mut sorted: Vec<_> = all.iter().collect();
-    sorted.sort_by_key(|manifest| std::cmp::Reverse(manifest.version));
-    for manifest in sorted {
-        if !jobs.contains(&manifest.identity.job) {
-            jobs.push(manifest.identity.job);
-        }
-    }
-    jobs
 }
 
 /// A job that could be gone on with.
@@ -315,10 +300,10 @@ fn bad_shards(directory: &Directory, manifest: &Manifest) -> Vec<(Version, Rank,
                 file.metadata().map(|data| data.len()).map_err(|error| error.to_string())
             });
         let why = match length {
-            Ok(bytes) if bytes == entry.shard_bytes() => continue,
-            Ok(bytes) => {
-                format!("{name} has {bytes} bytes where {} were written", entry.shard_bytes())
-            }
+            Ok(bytes) => match catalogue::check_length(entry, bytes) {
+                Ok(()) => continue,
+                Err(fault) => format!("{name}: {fault}"),
+            },
             Err(why) => why,
         };
         bad.push((manifest.version, rank, why));
