@@ -6,6 +6,7 @@
 //! decision is taken here; drivers feed events to engines and perform their effects.
 //! Deliberately absent: argument parsing, printing, and anything that reaches beyond one machine.
 
+pub mod archive;
 pub mod directory;
 pub mod endpoint;
 pub mod procfs;

@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// A file that lies written and synced beside its final name. Dropped unpublished, it is removed.
@@ -88,6 +89,14 @@ impl Write for Draft {
 }
 
 impl Draft {
+    /// Writes bytes at an offset.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, at)
+    }
+
     /// The file is whole: gives it the mode of the one that it replaces, and syncs it.
     ///
     /// # Errors
@@ -131,6 +140,29 @@ impl Aside {
             fs::rename(aside, &self.path)?;
             self.aside = None;
         }
+        self.sync()
+    }
+
+    /// As [`Aside::publish`], unless there is a file of that name.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`], and whatever the file system says.
+    pub fn publish_new(mut self) -> io::Result<()> {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+        if let Some(aside) = &self.aside {
+            match renameat_with(CWD, aside, CWD, &self.path, RenameFlags::NOREPLACE) {
+                Ok(()) => self.aside = None,
+                // What is left aside has two names now, and loses that one below.
+                Err(Errno::INVAL | Errno::NOSYS) => fs::hard_link(aside, &self.path)?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.sync()
+    }
+
+    /// Syncs the directory.
+    fn sync(&self) -> io::Result<()> {
         let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
         File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
     }
@@ -192,6 +224,16 @@ mod tests {
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
         file(&path, &[b"one", b"two"]).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"onetwo");
+        let again = aside(&path, &[b"three"]).unwrap().publish_new().unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"onetwo");
+        fs::remove_file(&path).unwrap();
+        let mut places = draft(&path).unwrap();
+        places.write_all(b"onexxx").unwrap();
+        places.write_at(3, b"two").unwrap();
+        places.end().unwrap().publish_new().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"onetwo");
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nothing aside is left");
         assert!(file(&dir.join("missing/x"), &[b""]).is_err());
         fs::remove_dir_all(&dir).unwrap();
     }

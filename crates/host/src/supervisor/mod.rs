@@ -53,7 +53,7 @@ use self::measure::Measure;
 use self::member::Member;
 use self::process::Process;
 use self::signals::Signals;
-pub use self::signals::{wait_or_signal, wanted_signals};
+pub use self::signals::{Watch, wait_or_signal, wanted_signals};
 use self::stdin::Stdin;
 pub use self::stdin::Taken;
 use self::strangers::Strangers;

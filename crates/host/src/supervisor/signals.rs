@@ -129,6 +129,29 @@ pub fn wait_or_signal(fd: BorrowedFd<'_>, limit: Option<Duration>) -> io::Result
     }
 }
 
+/// Signals that ask for the end, for whoever looks for them now and then.
+#[derive(Debug)]
+pub struct Watch(Signals);
+
+impl Watch {
+    /// From now on, until it is dropped, such a signal is seen and does not end the process.
+    ///
+    /// # Errors
+    /// When there is no descriptor left.
+    pub fn new() -> io::Result<Self> {
+        Signals::register().map(Self)
+    }
+
+    /// The signal that asked for the end since the last call. Ctrl-Z stops.
+    pub fn asked(&mut self) -> Option<i32> {
+        let came = self.0.take();
+        if came.contains(&SIGTSTP) {
+            sys::stop_self();
+        }
+        came.into_iter().find(|signal| !OTHERS.contains(signal))
+    }
+}
+
 impl Drop for Signals {
     fn drop(&mut self) {
         for (_, _, id) in &self.pipes {
