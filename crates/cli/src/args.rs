@@ -13,6 +13,7 @@ use mainstay_host::supervisor::{Every, Resume};
 use mainstay_types::limits::{TRACE_RECORDS_MAX, TRACE_RECORDS_MIN};
 use mainstay_types::{duration, inject};
 
+use crate::ckpt::args as ckpt;
 use crate::limit::{self, TimeLimit};
 
 /// Fault-tolerant parallel computing: your computation finishes with the right answer while
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Run(Box<Run>),
     /// Draw a traced run as one HTML file that any browser shows.
     Trace(Trace),
+    /// Look into checkpoint directories: list, verify, compare, extract and prune versions.
+    Ckpt(ckpt::Ckpt),
 }
 
 /// Draw a traced run as one HTML file.
@@ -283,7 +286,7 @@ mod tests {
         let args = line.split(' ').map(OsString::from);
         match Cli::try_parse_from(joined(args))?.command {
             Command::Run(run) => Ok(*run),
-            Command::Trace(_) => panic!("{line} runs nothing"),
+            Command::Trace(_) | Command::Ckpt(_) => panic!("{line} runs nothing"),
         }
     }
 

@@ -5,6 +5,7 @@
 //! absent: every decision about a run; `control` takes them and `host` acts.
 
 mod args;
+mod ckpt;
 mod hint;
 mod limit;
 mod quote;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     let code = match cli.command {
         args::Command::Run(options) => run::guarded(&options, run::run),
         args::Command::Trace(options) => trace::draw(&options),
+        args::Command::Ckpt(options) => ckpt::run(&options),
     };
     ExitCode::from(show::finish(code))
 }

@@ -11,6 +11,9 @@ use crate::args::Cli;
 
 /// Whether `--json` stands among the options of Mainstay, in arguments that may be wrong.
 pub(crate) fn wants_json(args: &[OsString]) -> bool {
+    if args.get(1).is_none_or(|word| word != "run") {
+        return false;
+    }
     let command = Cli::command();
     let run = command.find_subcommand("run");
     let takes_next = |word: &str| {
@@ -21,7 +24,7 @@ pub(crate) fn wants_json(args: &[OsString]) -> bool {
             named && arg.get_action().takes_values() && !arg.is_require_equals_set()
         })
     };
-    let mut words = args.iter().skip_while(|arg| *arg != "run").skip(1);
+    let mut words = args.iter().skip(2);
     while let Some(word) = words.next().and_then(|word| word.to_str()) {
         if word == "--json" {
             return true;
@@ -70,5 +73,6 @@ mod tests {
             assert!(!wants(&format!("mainstay run {line}")), "{line}");
         }
         assert!(!wants("mainstay --json"));
+        assert!(!wants("mainstay ckpt ls run --json"));
     }
 }

@@ -79,12 +79,12 @@ pub(crate) fn err(text: &str) {
 }
 
 /// Whether output of ranks is to be taken.
-fn flow() -> Flow {
+pub(crate) fn flow() -> Flow {
     sink().flow()
 }
 
 /// Readable when [`flow`] may have changed.
-fn flow_changed() -> Option<BorrowedFd<'static>> {
+pub(crate) fn flow_changed() -> Option<BorrowedFd<'static>> {
     sink().changed()
 }
 

@@ -130,6 +130,20 @@ pub(crate) fn run(words: &[&str]) -> Ended {
     start(words).end()
 }
 
+/// `mainstay ckpt` with these words, to its end.
+pub(crate) fn ckpt(words: &[&str]) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mainstay"));
+    command.arg("ckpt").args(words).stdin(Stdio::null());
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let in_time = watchdog(child.id());
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    let [stdout, stderr] = [stdout, stderr].map(|b| String::from_utf8_lossy(&b).into_owned());
+    assert!(in_time(), "{words:?} does not end within {DEADLINE:?}; {stderr}");
+    let code = status.code().unwrap_or_else(|| panic!("{words:?}: {status}; {stderr}"));
+    assert!(!stderr.contains("panicked"), "{words:?}: {stderr}");
+    Ended { code, stdout, stderr }
+}
+
 impl Run {
     pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.child
