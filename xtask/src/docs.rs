@@ -1,7 +1,7 @@
 //! `cargo xtask docs`: what the pages say of the program is what the program does.
 //!
-//! Checks that links lead somewhere, that every option of `mainstay run` that a page names is in
-//! its help, and runs every block marked ` ```sh run `, comparing what it prints with the page
+//! Checks that links lead somewhere, that every option of `mainstay` that a page names is in the help
+//! of its command, and runs every block marked ` ```sh run `, comparing what it prints with the page
 //! where the page shows it. Deliberately absent: Rust blocks, which `cargo test` compiles as
 //! doctests.
 
@@ -18,8 +18,22 @@ use self::execute::Ended;
 use crate::tidy::{Finding, Page};
 use crate::{Failure, tidy, workspace};
 
-/// Options of `mainstay run`: whether each takes a value.
+/// Options of a command: whether each takes a value.
 type Options = BTreeMap<String, bool>;
+/// The commands of `mainstay`, by their words.
+type Commands = Vec<(Vec<&'static str>, Options)>;
+
+/// The words of every command.
+const COMMANDS: &[&[&str]] = &[
+    &["run"],
+    &["trace"],
+    &["ckpt", "ls"],
+    &["ckpt", "show"],
+    &["ckpt", "verify"],
+    &["ckpt", "diff"],
+    &["ckpt", "extract"],
+    &["ckpt", "prune"],
+];
 
 /// Checks all pages. Returns how many things are wrong, having printed each.
 ///
@@ -27,14 +41,18 @@ type Options = BTreeMap<String, bool>;
 /// Programs that cannot be built or started, files that cannot be read.
 pub(crate) fn run() -> Result<usize, Failure> {
     let programs = build()?;
-    let help = Command::new(programs.join("mainstay")).args(["run", "--help"]).output()?;
-    let options = options(&String::from_utf8_lossy(&help.stdout));
-    if options.len() < 5 {
-        return Err("`mainstay run --help` lists no options".into());
+    let mut commands = Commands::new();
+    for words in COMMANDS {
+        let help = Command::new(programs.join("mainstay")).args(*words).arg("--help").output()?;
+        let options = options(&String::from_utf8_lossy(&help.stdout));
+        if options.len() < 2 {
+            return Err(format!("`mainstay {} --help` lists no options", words.join(" ")).into());
+        }
+        commands.push((words.to_vec(), options));
     }
     let pages = tidy::pages()?;
     let mut findings = tidy::links(&pages);
-    findings.extend(pages.iter().flat_map(|page| unknown_options(page, &options)));
+    findings.extend(pages.iter().flat_map(|page| unknown_options(page, &commands)));
     let (mut blocks, started) = (0, Instant::now());
     for page in &pages {
         let (run, wrong) = run_blocks(page, &programs)?;
@@ -80,30 +98,31 @@ fn options(help: &str) -> Options {
 }
 
 /// Options that a page names and the program does not know.
-fn unknown_options(page: &Page, options: &Options) -> Vec<Finding> {
+fn unknown_options(page: &Page, commands: &Commands) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut report = |line: usize, option: &str| {
-        let text = format!("names {option}, which `mainstay run --help` does not");
+    let mut report = |line: usize, option: &str, command: &str| {
+        let text = format!("names {option}, which the help of {command} does not");
         findings.push(Finding::new(&page.path, line, text));
     };
+    let known = |option: &str| commands.iter().any(|(_, options)| options.contains_key(option));
     for (fence, info, lines) in page.blocks() {
         if info.split([' ', ',']).next() != Some("sh") {
             continue;
         }
         for (number, command) in logical_lines(&lines) {
-            for option in unknown_in_command(&command, options) {
-                report(fence + 1 + number, &option);
+            for (option, of) in unknown_in_command(&command, commands) {
+                report(fence + 1 + number, &option, &of);
             }
         }
     }
     for (number, line) in page.prose() {
         for code in line.split('`').skip(1).step_by(2) {
             let first = code.split([' ', '=']).next().unwrap_or_default();
-            if first.starts_with("--") && !options.contains_key(first) {
-                report(number, first);
+            if first.starts_with("--") && !known(first) {
+                report(number, first, "no command");
             }
-            for option in unknown_in_command(code, options) {
-                report(number, &option);
+            for (option, of) in unknown_in_command(code, commands) {
+                report(number, &option, &of);
             }
         }
     }
@@ -125,24 +144,34 @@ fn logical_lines(lines: &[String]) -> Vec<(usize, String)> {
     joined
 }
 
-/// Unknown options between `mainstay run` and the program that it runs.
-fn unknown_in_command(command: &str, options: &Options) -> Vec<String> {
+/// Unknown options of the commands of `mainstay` in a line, and the command of each. Behind the
+/// program that `run` starts, options are the program's.
+fn unknown_in_command(line: &str, commands: &Commands) -> Vec<(String, String)> {
     let mut unknown = Vec::new();
-    let words: Vec<&str> = command.split_whitespace().collect();
+    let words: Vec<&str> = line.split_whitespace().collect();
     for at in 1..words.len() {
-        let is_run = words[at] == "run" && words[at - 1].rsplit('/').next() == Some("mainstay");
-        if !is_run {
+        if words[at - 1].rsplit('/').next() != Some("mainstay") {
             continue;
         }
-        let mut rest = words[at + 1..].iter();
-        while let Some(word) = rest.next().filter(|word| word.starts_with('-')) {
-            let (name, value) = word.split_once('=').map_or((*word, None), |(n, v)| (n, Some(v)));
-            match options.get(name) {
+        let found = commands.iter().find(|(name, _)| words[at..].starts_with(name));
+        let Some((name, options)) = found else { continue };
+        let mut rest = words[at + name.len()..].iter();
+        let ends = |word: &&&str| ["|", "||", "&&", ";", ">", "#"].contains(*word);
+        while let Some(word) = rest.next().filter(|word| !ends(word)) {
+            if !word.starts_with('-') {
+                if name == &["run"] {
+                    break;
+                }
+                continue;
+            }
+            let word = word.trim_end_matches(';');
+            let (option, value) = word.split_once('=').map_or((word, None), |(n, v)| (n, Some(v)));
+            match options.get(option) {
                 Some(true) if value.is_none() => {
                     rest.next();
                 }
                 Some(_) => {}
-                None => unknown.push(name.to_owned()),
+                None => unknown.push((option.to_owned(), format!("`mainstay {}`", name.join(" ")))),
             }
         }
     }
@@ -198,8 +227,9 @@ mod tests {
 
     #[test]
     fn unknown_options_are_caught_and_those_of_programs_are_not() {
-        let options = options(HELP);
-        let unknown = |text: &str| unknown_options(&Page::new("x.md", text), &options).len();
+        let ls = options("      --json  Objects\n  -o, --out <FILE>  Where\n");
+        let commands = vec![(vec!["run"], options(HELP)), (vec!["ckpt", "ls"], ls)];
+        let unknown = |text: &str| unknown_options(&Page::new("x.md", text), &commands).len();
         for (text, count) in [
             ("```sh\nmainstay run -n 4 --twin ./cg --repeat 8\n```", 0),
             ("```sh\nmainstay run -n 4 --twine ./cg\n```", 1),
@@ -209,6 +239,9 @@ mod tests {
             ("the option `--twin=yes` and `--fast`", 1),
             ("write `mainstay run --fast x`", 1),
             ("write `cargo test --workspace`", 0),
+            ("```sh\nmainstay ckpt ls run1 --json -o x | jq --raw .step\n```", 0),
+            ("```sh\nmainstay ckpt ls --twin run1 --jason\n```", 2),
+            ("the option `--json`, and `mainstay ckpt ls --n`", 1),
         ] {
             assert_eq!(unknown(text), count, "{text}");
         }
