@@ -10,7 +10,6 @@ mod blocks;
 mod entry;
 mod fault;
 mod pruning;
-mod strays;
 
 use std::collections::BTreeMap;
 
@@ -20,7 +19,6 @@ pub use self::blocks::{Apart, Block, Run, Whole};
 pub use self::entry::{Entry, Listed, Reason, ShardCopy, Standing};
 pub use self::fault::{Fault, check_length, expected, of_image, open_shard, read_manifest};
 pub use self::pruning::Pruning;
-pub use self::strays::Strays;
 use crate::format::name::parse_name;
 
 /// The names of a directory by the version that they belong to, and those that belong to none.

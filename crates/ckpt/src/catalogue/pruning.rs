@@ -3,13 +3,14 @@
 //! Invariants: of each job as many recoverable versions stay as were asked for, and at least one;
 //! nothing goes that is newer than the oldest of them; while there are fewer, nothing of the job
 //! goes at all. What cannot be told whose it is stays, and so does what lost its manifest, which
-//! somebody may put back. Deliberately absent: removing, whose order `docs/formats/manifest.md` has.
+//! somebody may put back. Deliberately absent: removing, whose order [`commit`](crate::commit) has.
 
 use std::collections::BTreeSet;
 
 use mainstay_types::Version;
 
-use super::{Catalogue, Entry, Standing, Strays, newest_first};
+use super::{Catalogue, Entry, Standing, newest_first};
+use crate::commit::Leftovers;
 
 /// What stays and what goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,8 +19,8 @@ pub struct Pruning {
     pub kept: Vec<Version>,
     /// Published versions that can go, the oldest first.
     pub removed: Vec<Version>,
-    /// Files of versions that were never published, in the order of their removal.
-    pub strays: Vec<String>,
+    /// Files of versions that were never published.
+    pub leftovers: Leftovers,
     /// Versions that stay because nobody can tell whether they are wanted.
     pub left: Vec<Version>,
 }
@@ -41,9 +42,10 @@ impl Catalogue {
             pruning.kept.extend(kept);
         }
         pruning.kept.sort_by_key(|version| std::cmp::Reverse(*version));
+        let others = self.entries().filter(|entry| !removed.contains(&entry.version));
+        let names = others.flat_map(|entry| &entry.files).map(|file| file.name.as_str());
+        pruning.leftovers = Leftovers::among(names);
         pruning.removed = removed.into_iter().collect();
-        let names = self.entries().flat_map(|entry| &entry.files).map(|file| file.name.clone());
-        pruning.strays = Strays::among(&names.collect::<Vec<_>>()).unpublished;
         let is_left = |entry: &&Entry| match entry.standing {
             Standing::Published => entry.manifest().is_none(),
             Standing::Orphaned => true,

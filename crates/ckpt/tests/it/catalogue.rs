@@ -130,7 +130,8 @@ fn pruning_keeps_the_newest_recoverable_versions_of_each_job_and_all_that_is_new
     let two = catalogue.pruning(2);
     assert_eq!(numbers(&two.kept), [6, 5, 3]);
     assert_eq!(numbers(&two.removed), [2, 4]);
-    assert_eq!(two.strays, ["v00000008.e1.r0.i0.shard", "v00000008.manifest.aside"]);
+    assert_eq!(two.leftovers.files, ["v00000008.e1.r0.i0.shard"]);
+    assert_eq!(two.leftovers.marks, ["v00000008.manifest.aside"]);
     assert_eq!(numbers(&two.left), [1, 9], "unreadable and orphaned versions may be wanted");
     assert_eq!(numbers(&catalogue.pruning(1).removed), [2, 4, 5]);
     assert_eq!(catalogue.pruning(0), catalogue.pruning(1), "one always stays");

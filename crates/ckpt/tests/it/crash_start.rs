@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use mainstay_ckpt::format::restore::verify_shard;
+use mainstay_ckpt::format::verify::verify_shard;
 use mainstay_ckpt::{
     Cut, Expected, FileName, Header, Image as Shard, ImageWriter, Input, Kind, Late, Ledger,
     Leftovers, Manifest, Plan, RankEntry, Residency, encode_late, messages_bytes, parse_name,

@@ -1,15 +1,14 @@
 //! Removing versions that newer ones make superfluous.
 //!
 //! Invariants: nothing is removed unless whoever removes it has the directory's lock and every version
-//! that stays for it was read whole; a manifest goes aside and is synced before its shards go, and
-//! the aside goes last, so that whatever is cut short leaves what the next start removes.
-//! Deliberately absent: which versions go; `ckpt::catalogue` decides.
+//! that stays for it was read whole. Deliberately absent: which versions go, which `ckpt::catalogue`
+//! decides, and in which order their files do, which `ckpt::commit` decides.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use mainstay_ckpt::catalogue::{Catalogue, Pruning};
-use mainstay_ckpt::{FileName, aside_name, manifest_name, parse_name};
+use mainstay_ckpt::{FileName, Files, Leftovers, parse_name};
 use mainstay_types::Version;
 
 use super::{Archive, ArchiveError, Told};
@@ -64,12 +63,8 @@ impl Archive {
             let bytes = catalogue.get(*version).map_or(0, |entry| entry.bytes());
             removals.push(Removal { version: Some(*version), files, bytes, failed: None });
         }
-        let of_removed = |name: &&String| {
-            let version = parse_name(name).map(|name| name.version());
-            version.is_some_and(|version| plan.removed.contains(&version))
-        };
-        let files: Vec<String> =
-            plan.strays.iter().filter(|name| !of_removed(name)).cloned().collect();
+        let Leftovers { files, marks, .. } = &plan.leftovers;
+        let files = [&files[..], marks].concat();
         if !files.is_empty() {
             let listed = catalogue.entries().flat_map(|entry| &entry.files);
             let listed = listed.filter(|file| files.contains(&file.name));
@@ -78,7 +73,8 @@ impl Archive {
         }
         if let Some(directory) = directory.filter(|_| !dry_run) {
             for removal in &mut removals {
-                removal.failed = remove(&directory, removal).err().map(Into::into);
+                let removed = remove(&directory, removal, &plan.leftovers);
+                removal.failed = removed.err().map(Into::into);
             }
         }
         Ok(Pruned { plan, removals })
@@ -108,16 +104,15 @@ impl Archive {
     }
 }
 
-/// Removes files in the order that leaves them known for what they are.
-fn remove(directory: &Directory, removal: &Removal) -> Result<(), DirectoryError> {
+fn remove(
+    directory: &Directory,
+    removal: &Removal,
+    leftovers: &Leftovers,
+) -> Result<(), DirectoryError> {
     let Some(version) = removal.version else {
-        return directory.remove(&removal.files);
+        return directory.clean(leftovers);
     };
-    let aside = aside_name(version);
     let is_shard = |name: &&String| matches!(parse_name(name), Some(FileName::Shard { .. }));
-    let shards: Vec<String> = removal.files.iter().filter(is_shard).cloned().collect();
-    directory
-        .withdraw(&manifest_name(version), &aside)
-        .and_then(|()| directory.remove(&shards))
-        .and_then(|()| directory.remove(&[aside]))
+    let shards = removal.files.iter().filter(is_shard).cloned().collect();
+    directory.prune(&Files::new(version, shards))
 }
