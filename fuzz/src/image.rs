@@ -4,8 +4,8 @@ use mainstay_ckpt::format::kind::Kind;
 use mainstay_ckpt::format::late_at;
 use mainstay_ckpt::format::verify::verify_shard;
 use mainstay_ckpt::{
-    Cut, Expected, FieldSpec, FormatError, Global, HEADER_BYTES, Header, Image, ImageWriter,
-    Message, Plan, Residency, Table, messages_bytes,
+    Assembly, Axis, Cut, Expected, FieldSpec, FormatError, HEADER_BYTES, Header, Image,
+    ImageWriter, Message, Place, Plan, Residency, Share, Table, messages_bytes,
 };
 use mainstay_types::limits::CRC_CHUNK_BYTES;
 use mainstay_types::{Epoch, Incarnation, Rank, Step, Version, crc32c};
@@ -69,6 +69,7 @@ fn check(bytes: &[u8]) -> bool {
     let table_at = usize::try_from(image.header.table_at).expect("within the input");
     let end = usize::try_from(image.image_bytes()).expect("within the input");
     assert_eq!(image.table.encode(), bytes[table_at..end]);
+    check_reshape(bytes, &image);
     let mut data = Vec::new();
     let mut whole = true;
     for (i, field) in image.table.fields.iter().enumerate() {
@@ -86,6 +87,31 @@ fn check(bytes: &[u8]) -> bool {
     }
     check_late(bytes, &image);
     verified.is_ok()
+}
+
+/// Puts every field together from this image alone, as the only rank wants it that captured it: there
+/// is a plan of it unless nobody knows how far it reaches, and it gives what a restore gives.
+fn check_reshape(bytes: &[u8], image: &Image) {
+    // Whatever is declared, it is an answer and no panic.
+    let _answer = mainstay_ckpt::reshape::fits(&[&image.table]);
+    for (i, field) in image.table.fields.iter().enumerate() {
+        let planned = Assembly::plan(&field.spec, Rank(0), &[&image.table]);
+        let Ok(planned) = planned else {
+            assert!(!matches!(field.spec.place, Some(Place::Shares(_) | Place::Replicated)));
+            continue;
+        };
+        assert_eq!(planned.count(), field.spec.count);
+        let length =
+            usize::try_from(field.spec.bytes().expect("checked")).expect("within the input");
+        let (mut into, mut whole) = (vec![0; length], vec![0; length]);
+        let copied = planned.parts().iter().try_for_each(|part| {
+            assert_eq!((part.source(), part.field()), (Rank(0), i));
+            part.copy((bytes, field), &mut into, &mut Vec::new(), &mut || ()).map(drop)
+        });
+        let restored = image.restore(bytes, i, &mut whole, &mut || ());
+        assert_eq!(copied, restored);
+        assert!(restored.is_err() || into == whole);
+    }
 }
 
 /// Takes what follows an image for late messages.
@@ -167,12 +193,32 @@ fn spec(source: &mut Source<'_>) -> FieldSpec {
         Some(_) | None => source.u16().into(),
     };
     let count = if bits & 2 == 0 { source.u16().into() } else { source.u64() };
-    let global = (bits & 4 != 0).then(|| {
-        let dimensions = bits >> 4;
-        let mut indices = || (0..dimensions).map(|_| u64::from(source.u8())).collect();
-        Global { shape: indices(), offset: indices() }
-    });
-    FieldSpec { state: source.text(3), name: source.text(3), kind, element_bytes, count, global }
+    let place = place(source, bits);
+    FieldSpec { state: source.text(3), name: source.text(3), kind, element_bytes, count, place }
+}
+
+fn place(source: &mut Source<'_>, bits: u8) -> Option<Place> {
+    let dimensions = bits >> 4;
+    match (bits >> 2) & 3 {
+        0 => None,
+        1 => {
+            let mut indices = || (0..dimensions).map(|_| u64::from(source.u8())).collect();
+            Some(Place::Rows { shape: indices(), offset: indices() })
+        }
+        2 => {
+            let mut axis = || {
+                let extent = source.u8().into();
+                let (a, b, c) = (source.u8().into(), source.u8().into(), source.u8());
+                let share = match c & 1 {
+                    0 => Share::Block { first: a, count: b },
+                    _ => Share::Cyclic { block: a, parts: b, part: u64::from(c >> 1) },
+                };
+                Axis { extent, share }
+            };
+            Some(Place::Shares((0..dimensions).map(|_| axis()).collect()))
+        }
+        _ => Some(Place::Replicated),
+    }
 }
 
 fn cut(source: &mut Source<'_>) -> (u32, Cut) {

@@ -7,6 +7,7 @@
 //! - [`commit`]: which file operation comes next while a version is written, published and removed.
 //! - [`catalogue`]: what lies in a directory, which versions can be recovered and which can go.
 //! - [`compare`], [`npy`]: what the tools say of data, and how they give it away.
+//! - [`reshape`]: the parts of a version put together for another number of ranks.
 //! - [`ledger`]: slots, commits, drains, publication, fallback and pruning, as a pure engine.
 //!
 //! Invariants: a decoder believes nothing that a checksum does not cover and never panics on what
@@ -22,6 +23,7 @@ pub mod format;
 pub mod kernel;
 pub mod ledger;
 pub mod npy;
+pub mod reshape;
 
 pub use commit::{Commit, Content, Failure, Fault, Files, Leftovers, Next, Op, Outcome, Removal};
 pub use format::error::{FieldsError, FormatError};
@@ -36,8 +38,10 @@ pub use format::message::{
 pub use format::name::{
     FileName, aside_name, highest_version, manifest_name, parse_name, shard_name,
 };
-pub use format::plan::{FieldSpec, Global, Plan};
+pub use format::place::{Axis, Place, Share};
+pub use format::plan::{FieldSpec, Plan};
 pub use format::table::{Cut, FieldEntry, Table};
 pub use format::{FORMAT, PAGE_BYTES};
 pub use kernel::{Residency, copy_crc, copy_crc_raw};
 pub use ledger::{Choice, Disk, Effect, Input, Ledger, Record, SLOTS, Source, Stale, VoidReason};
+pub use reshape::{Assembly, Part, Piece, ReshapeError};

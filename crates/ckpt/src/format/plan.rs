@@ -5,20 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use mainstay_types::limits::{BOARD_COMMUNICATORS, DIMENSIONS_MAX, FIELDS_MAX, NAME_BYTES_MAX};
+use mainstay_types::limits::{BOARD_COMMUNICATORS, FIELDS_MAX, NAME_BYTES_MAX};
 
 use super::error::FieldsError;
 use super::kind::Kind;
+use super::place::Place;
 use super::{PAGE_BYTES, align, chunks};
-
-/// The place of a rank's block in an array that spans the ranks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Global {
-    /// Extent of the whole array in each dimension.
-    pub shape: Vec<u64>,
-    /// First index of this block in each dimension.
-    pub offset: Vec<u64>,
-}
 
 /// A protected field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +25,8 @@ pub struct FieldSpec {
     pub element_bytes: u32,
     /// How many there are.
     pub count: u64,
-    /// Its place in an array that spans the ranks, if it has one.
-    pub global: Option<Global>,
+    /// What it is of that which all ranks hold together, if it says so.
+    pub place: Option<Place>,
 }
 
 impl FieldSpec {
@@ -53,11 +45,8 @@ impl FieldSpec {
     /// Bytes of the field's entry in a table.
     fn entry_bytes(&self, bytes: u64) -> u64 {
         let names = 8 + self.state.len() + self.name.len();
-        let global = self
-            .global
-            .as_ref()
-            .map_or(0, |global| 8 + 8 * (global.shape.len() + global.offset.len()));
-        (names + global) as u64 + 1 + 4 + 8 + 8 + 1 + 4 + 4 * chunks(bytes)
+        let place = self.place.as_ref().map_or(0, Place::entry_bytes);
+        (names + place) as u64 + 1 + 4 + 8 + 8 + 1 + 4 + 4 * chunks(bytes)
     }
 
     fn check(&self) -> Result<(), FieldsError> {
@@ -81,26 +70,11 @@ impl FieldSpec {
                 kind: self.kind.name(),
             });
         }
-        let why = self.global.as_ref().and_then(Global::contradiction);
+        let why = self.place.as_ref().and_then(|place| place.contradiction(self.count));
         why.map_or(Ok(()), |why| {
             let field = self.full_name();
             Err(FieldsError::Global { field, why })
         })
-    }
-}
-
-impl Global {
-    fn contradiction(&self) -> Option<&'static str> {
-        let mut pairs = self.offset.iter().zip(&self.shape);
-        if self.shape.is_empty() || self.shape.len() > DIMENSIONS_MAX {
-            Some("it has no dimension, or more than 8")
-        } else if self.shape.len() != self.offset.len() {
-            Some("its offset has another number of dimensions")
-        } else if pairs.any(|(offset, extent)| offset > extent) {
-            Some("its offset lies outside it")
-        } else {
-            None
-        }
     }
 }
 
@@ -195,6 +169,7 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
+    use super::super::place::{Axis, Share};
     use super::*;
 
     fn field(name: &str, kind: Kind, element_bytes: u32, count: u64) -> FieldSpec {
@@ -204,7 +179,7 @@ mod tests {
             kind,
             element_bytes,
             count,
-            global: None,
+            place: None,
         }
     }
 
@@ -225,10 +200,14 @@ mod tests {
     fn what_cannot_be_protected_is_named() {
         let good = field("u", Kind::F64, 8, 1);
         let global = |shape: &[u64], offset: &[u64]| FieldSpec {
-            global: Some(Global { shape: shape.to_vec(), offset: offset.to_vec() }),
+            place: Some(Place::Rows { shape: shape.to_vec(), offset: offset.to_vec() }),
             ..good.clone()
         };
+        let shares =
+            |axes: &[Axis]| FieldSpec { place: Some(Place::Shares(axes.to_vec())), ..good.clone() };
+        let odd = Axis { extent: 3, share: Share::Cyclic { block: 1, parts: 2, part: 1 } };
         assert!(Plan::new(&[global(&[4, 4], &[0, 4])]).is_ok());
+        assert!(Plan::new(&[shares(&[odd, Axis::block(9, 8, 1)])]).is_ok());
         let long = "x".repeat(NAME_BYTES_MAX + 1);
         for bad in [
             vec![good.clone(), good.clone()],
@@ -242,6 +221,10 @@ mod tests {
             vec![global(&[1; 9], &[0; 9])],
             vec![global(&[4], &[0, 0])],
             vec![global(&[4], &[5])],
+            vec![shares(&[])],
+            vec![shares(&[Axis::block(1, 0, 1); 9])],
+            vec![shares(&[Axis::block(9, 8, 2)])],
+            vec![shares(&[odd, Axis::block(9, 0, 9)])],
         ] {
             assert!(Plan::new(&bad).is_err(), "{bad:?}");
         }

@@ -11,7 +11,8 @@ use mainstay_types::{DecodeError, Reader, Writer};
 use super::error::FormatError;
 use super::kind::Kind;
 use super::message::{self, Message};
-use super::plan::{FieldSpec, Global, Plan};
+use super::place::{Axis, Place, Share};
+use super::plan::{FieldSpec, Plan};
 use super::{TABLE_BYTES_MAX, chunks};
 
 /// A field of a captured image.
@@ -60,9 +61,7 @@ impl Table {
             w.text(&spec.state).text(&spec.name);
             w.u8(spec.kind.code()).u32(spec.element_bytes);
             w.u64(spec.count).u64(field.at);
-            w.option(spec.global.as_ref(), |w, global| {
-                w.u64s(&global.shape).u64s(&global.offset);
-            });
+            put_place(&mut w, spec.place.as_ref());
             w.count(field.crcs.len());
             for crc in &field.crcs {
                 w.u32(*crc);
@@ -141,13 +140,65 @@ fn get_field(r: &mut Reader<'_>) -> Result<FieldEntry, DecodeError> {
     })?;
     let (element_bytes, count) = (r.u32("element size")?, r.u64("number of elements")?);
     let at = r.u64("field offset")?;
-    let global = r.option("global place", |r| {
-        Ok(Global {
-            shape: r.u64s(DIMENSIONS_MAX, "global shape")?,
-            offset: r.u64s(DIMENSIONS_MAX, "global offset")?,
-        })
-    })?;
+    let place = get_place(r)?;
     let crcs = r.count(4, TABLE_BYTES_MAX as usize, "number of chunks")?;
     let crcs = (0..crcs).map(|_| r.u32("chunk checksum")).collect::<Result<_, _>>()?;
-    Ok(FieldEntry { spec: FieldSpec { state, name, kind, element_bytes, count, global }, at, crcs })
+    Ok(FieldEntry { spec: FieldSpec { state, name, kind, element_bytes, count, place }, at, crcs })
+}
+
+fn put_place(w: &mut Writer, place: Option<&Place>) {
+    match place {
+        None => {
+            w.u8(0);
+        }
+        Some(Place::Rows { shape, offset }) => {
+            w.u8(1).u64s(shape).u64s(offset);
+        }
+        Some(Place::Shares(axes)) => {
+            w.u8(2).count(axes.len());
+            for axis in axes {
+                w.u64(axis.extent);
+                match axis.share {
+                    Share::Block { first, count } => w.u8(0).u64(first).u64(count),
+                    Share::Cyclic { block, parts, part } => w.u8(1).u64(block).u64(parts).u64(part),
+                };
+            }
+        }
+        Some(Place::Replicated) => {
+            w.u8(3);
+        }
+    }
+}
+
+fn get_place(r: &mut Reader<'_>) -> Result<Option<Place>, DecodeError> {
+    let at = r.at();
+    let place = match r.u8("place")? {
+        0 => return Ok(None),
+        1 => Place::Rows {
+            shape: r.u64s(DIMENSIONS_MAX, "global shape")?,
+            offset: r.u64s(DIMENSIONS_MAX, "global offset")?,
+        },
+        2 => {
+            let count = r.count(25, DIMENSIONS_MAX, "dimensions")?;
+            Place::Shares((0..count).map(|_| get_axis(r)).collect::<Result<_, _>>()?)
+        }
+        3 => Place::Replicated,
+        value => return Err(DecodeError::Unknown { what: "place", value: value.into(), at }),
+    };
+    Ok(Some(place))
+}
+
+fn get_axis(r: &mut Reader<'_>) -> Result<Axis, DecodeError> {
+    let extent = r.u64("extent of a dimension")?;
+    let at = r.at();
+    let share = match r.u8("share")? {
+        0 => Share::Block { first: r.u64("first index")?, count: r.u64("number of indices")? },
+        1 => Share::Cyclic {
+            block: r.u64("indices of a block")?,
+            parts: r.u64("number of parts")?,
+            part: r.u64("part")?,
+        },
+        value => return Err(DecodeError::Unknown { what: "share", value: value.into(), at }),
+    };
+    Ok(Axis { extent, share })
 }

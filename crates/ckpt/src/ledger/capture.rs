@@ -41,6 +41,7 @@ impl Ledger {
             durable,
             committed: false,
             void: false,
+            fits: true,
             blocked_max: std::time::Duration::ZERO,
             parts: vec![Part::default(); self.n as usize],
         };

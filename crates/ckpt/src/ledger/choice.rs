@@ -48,7 +48,14 @@ pub struct Source {
 }
 
 impl Choice {
-    /// What a rank is told.
+    /// How many ranks captured the version. If the job has another number, each of its ranks needs
+    /// parts of several; see [`reshape`](crate::reshape).
+    #[must_use]
+    pub fn n(&self) -> u32 {
+        u32::try_from(self.ranks.len()).unwrap_or(u32::MAX)
+    }
+
+    /// What a rank is told that restores what a rank of its number captured.
     ///
     /// # Panics
     /// When there is no such rank.

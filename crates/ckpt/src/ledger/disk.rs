@@ -120,11 +120,11 @@ impl Ledger {
         why: String,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Stale> {
-        if rank.0 >= self.n {
-            return Err(Stale::Ranks);
-        }
         let record = self.records.get_mut(&version);
         let record = record.filter(|r| r.committed && !r.void);
+        if rank.0 >= record.as_ref().map_or(self.n, |record| record.n()) {
+            return Err(Stale::Ranks);
+        }
         let record = record.ok_or(Stale::Version)?;
         let there = match level {
             Level::Memory => record.slot.is_some(),
@@ -177,12 +177,23 @@ impl Ledger {
         if manifest.n() != self.n {
             return Err(Stale::Ranks);
         }
-        let version = manifest.version;
+        self.insert(Record::of_manifest(manifest))
+    }
+
+    pub(super) fn adopt_other(&mut self, manifest: Manifest, fits: bool) -> Result<(), Stale> {
+        if manifest.n() == self.n {
+            return Err(Stale::Ranks);
+        }
+        self.insert(Record { fits, ..Record::of_manifest(manifest) })
+    }
+
+    fn insert(&mut self, record: Record) -> Result<(), Stale> {
+        let version = record.version;
         if self.records.contains_key(&version) {
             return Err(Stale::Twice);
         }
         self.next = self.next.max(version.next());
-        self.records.insert(version, Record::of_manifest(manifest));
+        self.records.insert(version, record);
         Ok(())
     }
 }

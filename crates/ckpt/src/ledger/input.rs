@@ -108,6 +108,14 @@ pub enum Input {
     },
     /// A version of an earlier launch was found, with its manifest.
     Adopt(Box<Manifest>),
+    /// A version of an earlier launch was found that another number of ranks captured.
+    AdoptOther {
+        /// Its manifest.
+        manifest: Box<Manifest>,
+        /// Whether it can be put together for the ranks of this launch; see
+        /// [`reshape::fits`](crate::reshape::fits). If not it is kept, for a launch of as many.
+        fits: bool,
+    },
     /// A rank is in `finish`, having completed this step, and will capture nothing more.
     RankEnded {
         /// Which rank.

@@ -95,6 +95,7 @@ impl Ledger {
                 self.copy_bad(version, (rank, level), why, effects)
             }
             Input::Adopt(manifest) => self.adopt(*manifest),
+            Input::AdoptOther { manifest, fits } => self.adopt_other(*manifest, fits),
             Input::RankEnded { rank, step } => self.rank_ended(rank, step, effects),
         };
         if let Err(what) = taken {
@@ -124,11 +125,11 @@ impl Ledger {
         newest_first.find(|r| r.is_restorable()).map(Record::version)
     }
 
-    /// The newest version that a later launch could restore.
+    /// The newest version that a later launch of as many ranks could restore.
     #[must_use]
     pub fn newest_published(&self) -> Option<Version> {
         let mut newest_first = self.records.values().rev();
-        newest_first.find(|r| r.is_whole_on_disk()).map(Record::version)
+        newest_first.find(|r| r.fits && r.is_whole_on_disk()).map(Record::version)
     }
 
     /// What is known of a version; `None` when nothing of it is left.

@@ -31,6 +31,7 @@ pub enum Disk {
 
 /// One version.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts, not one state")]
 pub struct Record {
     pub(super) version: Version,
     pub(super) step: Step,
@@ -42,6 +43,8 @@ pub struct Record {
     pub(super) durable: bool,
     pub(super) committed: bool,
     pub(super) void: bool,
+    /// Whether the ranks of this launch can be given it: all that they captured themselves.
+    pub(super) fits: bool,
     pub(super) blocked_max: Duration,
     pub(super) parts: Vec<Part>,
 }
@@ -79,9 +82,17 @@ impl Record {
             durable: true,
             committed: true,
             void: false,
+            fits: true,
             blocked_max: Duration::ZERO,
             parts: manifest.ranks.into_iter().map(part).collect(),
         }
+    }
+
+    /// How many ranks captured it, which is not the number of this launch for a version of an
+    /// earlier one that is put together.
+    #[must_use]
+    pub fn n(&self) -> u32 {
+        u32::try_from(self.parts.len()).unwrap_or(u32::MAX)
     }
 
     /// The version's number.
@@ -164,7 +175,13 @@ impl Record {
     /// Whether every rank has a good copy.
     #[must_use]
     pub fn is_restorable(&self) -> bool {
-        self.committed && !self.void && self.bad_rank().is_none()
+        self.committed && !self.void && self.fits && self.bad_rank().is_none()
+    }
+
+    /// Whether the copy of a rank's part at this level is known to be bad.
+    #[must_use]
+    pub fn is_bad(&self, rank: Rank, level: Level) -> bool {
+        self.parts.get(rank.index()).is_some_and(|part| part.bad.contains(&level))
     }
 
     /// The first rank without a good copy.

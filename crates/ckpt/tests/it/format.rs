@@ -1,8 +1,8 @@
 //! Sample values of every format, and what their decoders do with bytes that are not theirs.
 
 use mainstay_ckpt::{
-    Captured, Cut, FieldSpec, FormatError, Global, Header, Identity, Image, ImageWriter,
-    InputEntry, Kind, Late, Manifest, Message, Plan, Program, RankEntry, Residency, decode_late,
+    Captured, Cut, FieldSpec, FormatError, Header, Identity, Image, ImageWriter, InputEntry, Kind,
+    Late, Manifest, Message, Place, Plan, Program, RankEntry, Residency, decode_late,
     decode_messages, encode_late,
 };
 use mainstay_types::wire::Early;
@@ -19,7 +19,7 @@ pub(crate) fn spec(state: &str, name: &str, kind: Kind, bytes: u32, count: u64) 
         kind,
         element_bytes: bytes,
         count,
-        global: None,
+        place: None,
     }
 }
 
@@ -30,8 +30,8 @@ pub(crate) fn message(source: u32, sequence: u64, payload: &[u8]) -> Message {
 /// Fields of each kind of length: one element, none, a part of a page, more than a page.
 pub(crate) fn fields() -> Vec<(FieldSpec, Vec<u8>)> {
     let mut random = Random(5);
-    let global = Some(Global { shape: vec![600, 3], offset: vec![200, 0] });
-    let u = FieldSpec { global, ..spec("heat", "u", Kind::F64, 8, 600) };
+    let place = Some(Place::Rows { shape: vec![600, 3], offset: vec![200, 0] });
+    let u = FieldSpec { place, ..spec("heat", "u", Kind::F64, 8, 600) };
     let mut fields = vec![
         spec("heat", "step", Kind::U64, 8, 1),
         spec("heat", "none", Kind::I16, 2, 0),

@@ -6,10 +6,10 @@
 use std::path::{Path, PathBuf};
 
 use mainstay_ckpt::format::verify::verify_shard;
-use mainstay_ckpt::{Image, Manifest, decode_late};
+use mainstay_ckpt::{Axis, FieldSpec, Image, Kind, Manifest, Place, Plan, Share, decode_late};
 use mainstay_types::crc32c;
 
-use crate::format::{image, late, manifest};
+use crate::format::{cut, image, late, manifest, spec, write};
 
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1")
@@ -61,6 +61,48 @@ fn golden_shard() {
     let image = Image::open(bytes.as_slice()).unwrap();
     assert_eq!(image.table.fields.len(), 4);
     every_damage_is_seen(&bytes, &check_shard);
+}
+
+/// An image with fields of every sort of place.
+fn places() -> Vec<u8> {
+    let dealt =
+        |extent, block, parts, part| Axis { extent, share: Share::Cyclic { block, parts, part } };
+    let rows = Place::Rows { shape: vec![9, 2], offset: vec![3, 0] };
+    let fields = [
+        ("step", None, 1),
+        ("copy", Some(Place::Replicated), 2),
+        ("rows", Some(rows), 6),
+        ("tile", Some(Place::Shares(vec![Axis::block(8, 2, 3), Axis::block(4, 4, 0)])), 0),
+        ("mixed", Some(Place::Shares(vec![dealt(17, 3, 2, 1), Axis::block(5, 1, 2)])), 16),
+    ];
+    let (specs, data): (Vec<_>, Vec<_>) = fields
+        .into_iter()
+        .map(|(name, place, count)| {
+            let spec = FieldSpec { place, ..spec("state", name, Kind::U16, 2, count) };
+            (spec, (0..2 * count as u8).collect::<Vec<u8>>())
+        })
+        .unzip();
+    let plan = Plan::new(&specs).unwrap();
+    let messages = mainstay_ckpt::messages_bytes(&cut().unexpected);
+    let mut memory = vec![0; plan.image_bytes(3, messages) as usize];
+    write(&mut memory, &plan, &data);
+    memory
+}
+
+#[test]
+fn golden_places() {
+    let bytes = golden("places.image", &places());
+    let image = Image::open(bytes.as_slice()).unwrap();
+    let sorts = image.table.fields.iter().map(|field| match &field.spec.place {
+        None => 0,
+        Some(Place::Rows { .. }) => 1,
+        Some(Place::Shares(_)) => 2,
+        Some(Place::Replicated) => 3,
+    });
+    assert_eq!(sorts.collect::<Vec<_>>(), [0, 3, 1, 2, 2]);
+    every_damage_is_seen(&bytes, &|bytes| {
+        Image::open(bytes).is_ok_and(|image| verify_shard(bytes, &image, 0, 0).is_ok())
+    });
 }
 
 #[test]

@@ -170,6 +170,33 @@ fn versions_of_earlier_launches_are_restored_from_disk() {
 }
 
 #[test]
+fn versions_of_other_numbers_of_ranks_are_chosen_if_they_fit_and_pruned_like_all() {
+    let mut l = Ledger::new(2, V1, 2);
+    let other =
+        |version, n, fits| Input::AdoptOther { manifest: Box::new(old_manifest(version, n)), fits };
+    for (version, n, fits) in [(4, 3, true), (5, 3, true), (6, 3, false)] {
+        assert_eq!(tell(&mut l, other(version, n, fits)), []);
+    }
+    assert_eq!(tell(&mut l, other(6, 3, true)), dropped(Stale::Twice));
+    assert_eq!(tell(&mut l, other(7, 2, true)), dropped(Stale::Ranks));
+    let choice = l.choose().unwrap();
+    assert_eq!((choice.version, choice.n()), (Version(5), 3));
+    assert!(choice.ranks.iter().all(|source| source.level == Level::Disk));
+    assert_eq!((l.newest_published(), l.next_version()), (Some(Version(5)), Version(7)));
+    // The part of a rank that this launch does not have.
+    let told = tell(&mut l, bad(5, 2, Level::Disk));
+    assert!(matches!(&told[..], [Effect::Void { version: Version(5), .. }]), "{told:?}");
+    assert_eq!(tell(&mut l, bad(4, 3, Level::Disk)), dropped(Stale::Ranks));
+    assert_eq!(l.choose().unwrap().version, Version(4));
+    tell(&mut l, Input::EpochRaised(Epoch(1)));
+    commit(&mut l);
+    assert_eq!(l.choose().map(|choice| choice.n()), Some(2));
+    // Version 6 is whole, and counts among the two that are kept; 5 is damaged.
+    let expected = [4, 5].map(|version| Effect::Prune { version: Version(version) });
+    assert_eq!(publish(&mut l, 7)[1..], expected);
+}
+
+#[test]
 fn a_version_stays_in_memory_until_it_is_wanted_on_disk() {
     let mut ledger = ledger(2, 2);
     let (first, effects) = commit(&mut ledger);

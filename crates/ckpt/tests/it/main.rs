@@ -19,5 +19,7 @@ mod ledger;
 mod ledger_disk;
 mod orders;
 mod random;
+mod reshape;
+mod reshape_faults;
 mod script;
 mod world;
