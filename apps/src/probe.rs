@@ -15,5 +15,6 @@ pub mod input;
 pub mod load;
 pub mod pipeline;
 pub mod random;
+pub mod spread;
 pub mod wait;
 pub mod wrong;

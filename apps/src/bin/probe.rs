@@ -13,6 +13,7 @@ use mainstay_apps::command::say;
 use mainstay_apps::probe::contract::{self, Offspring};
 use mainstay_apps::probe::crash::{self, Place};
 use mainstay_apps::probe::load::{self, Load};
+use mainstay_apps::probe::spread::{self, Wrong};
 use mainstay_apps::probe::wait::Stuck;
 use mainstay_apps::probe::{agree, calls, communicators, input, pipeline, random, wait, wrong};
 
@@ -149,6 +150,20 @@ enum Mode {
     Communicators(Work),
     /// Every step draws random numbers
     Random(Work),
+    /// An array dealt out to all ranks, which another number of them can go on with
+    Spread {
+        /// Rows of the array
+        #[arg(long, value_name = "ROWS", default_value_t = 100)]
+        rows: u64,
+        /// Behind this step a message of each rank crosses every checkpoint
+        #[arg(long, value_name = "K")]
+        late_from: Option<u64>,
+        /// Say something wrong of a field
+        #[arg(long, value_enum)]
+        wrong: Option<Wrong>,
+        #[command(flatten)]
+        work: Work,
+    },
     /// Computes for long between two calls, in every tenth step
     LongKernel {
         /// For how long, in milliseconds
@@ -214,6 +229,9 @@ fn enter(job: &Job, mode: &Mode) -> mainstay::Result<()> {
         Mode::Calls(work) => calls::calls(job, (*work).into()),
         Mode::Communicators(work) => communicators::communicators(job, (*work).into()),
         Mode::Random(work) => random::random(job, (*work).into()),
+        Mode::Spread { rows, late_from, wrong, work } => {
+            spread::spread(job, (*work).into(), *rows, *late_from, *wrong)
+        }
         Mode::LongKernel { ms, work } => {
             wait::long_kernel(job, (*work).into(), Duration::from_millis(*ms))
         }

@@ -1,7 +1,7 @@
 //! The field as a job of Mainstay: its state by name, and what ranks tell each other.
 //!
 //! Invariants: the field carries its place in the global array, so that a version can be read
-//! without knowing the ranks; two ranks share one side at most, so one tag will do. Deliberately
+//! without knowing the ranks and be restored on any number of them; two ranks share one side at most, so one tag will do. Deliberately
 //! absent: what the messages are for.
 
 use mainstay::{Comm, Fields, Op, Request, Result, State};
@@ -21,6 +21,7 @@ pub struct Heat {
     pub u: Vec<f64>,
     shape: [u64; 2],
     offset: [u64; 2],
+    extent: [u64; 2],
 }
 
 impl Heat {
@@ -37,14 +38,15 @@ impl Heat {
             u,
             shape: [raster.rows() as u64, raster.columns() as u64],
             offset: [block.rows.start as u64, block.columns.start as u64],
+            extent: [block.rows.len() as u64, block.columns.len() as u64],
         }
     }
 }
 
 impl State for Heat {
     fn fields(&mut self, f: &mut Fields<'_>) {
-        f.value("step", &mut self.step);
-        f.array("u", &mut self.u).global(self.shape, self.offset);
+        f.value("step", &mut self.step).replicated();
+        f.array("u", &mut self.u).block(self.shape, self.offset, self.extent);
     }
 }
 

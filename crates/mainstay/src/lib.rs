@@ -30,7 +30,7 @@ pub use job::Job;
 pub use plain::Plain;
 pub use protected::{Captured, Initial, Protected};
 pub use run::run;
-pub use state::{Array, Fields, State};
+pub use state::{Array, Dimension, Fields, State, Value};
 
 /// The Rust of the handbook's other pages: compiled and run by the tests, shown nowhere else.
 #[cfg(doctest)]
@@ -41,4 +41,6 @@ mod handbook {
     mod from_mpi {}
     #[doc = include_str!("../../../docs/handbook/src/determinism.md")]
     mod determinism {}
+    #[doc = include_str!("../../../docs/handbook/src/another-number-of-ranks.md")]
+    mod another_number_of_ranks {}
 }

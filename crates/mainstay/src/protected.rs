@@ -110,7 +110,7 @@ pub(crate) fn protect<I: Initial>(
     name: &str,
     initial: impl FnOnce() -> I,
 ) -> Result<Protected<I::State>> {
-    let (kept, restoring) = {
+    let (kept, restoring, gathering) = {
         let mut core = handle.core()?;
         if core.protected.iter().any(|known| known == name) {
             return Err(Error::msg(format!("state `{name}` is protected twice in one entry")));
@@ -119,11 +119,13 @@ pub(crate) fn protect<I: Initial>(
         let restoring = core.rank.restored_version().is_some();
         let kept: Option<Box<dyn Any>> = core.stash.remove(name);
         core.initialising = true;
-        (kept.and_then(|kept| kept.downcast::<I::State>().ok()), restoring)
+        let kept = kept.and_then(|kept| kept.downcast::<I::State>().ok());
+        (kept, restoring, core.rank.is_gathering())
     };
-    // A survivor's own memory is used only to restore into; at the job's start all begin afresh.
+    // A survivor's own memory is used only to restore into; at the job's start all begin afresh. What
+    // part of a version of another number of ranks is wanted, the initialiser says.
     let value = match kept {
-        Some(kept) if restoring => Ok(*kept),
+        Some(kept) if restoring && !gathering => Ok(*kept),
         _ => initial().initial(),
     };
     let mut core = handle.core()?;
@@ -133,9 +135,18 @@ pub(crate) fn protect<I: Initial>(
     if restoring {
         let mut outcome = Ok(());
         let started = std::time::Instant::now();
+        let mut wanted = Vec::new();
+        if gathering {
+            state.measure(&mut wanted);
+        }
         let reader = core.rank.reader()?;
-        let work = Work::Restore(reader, &mut outcome);
-        (*state).fields(&mut Fields { state: name, work });
+        match reader.wants(&wanted) {
+            Ok(()) => {
+                let work = Work::Restore(reader, &mut outcome);
+                (*state).fields(&mut Fields { state: name, work });
+            }
+            Err(contradiction) => outcome = Err(contradiction),
+        }
         core.rank.restored(name, outcome, started.elapsed())?;
     } else {
         state.capture(&mut |field| core.rank.holds(field));

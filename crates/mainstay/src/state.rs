@@ -5,7 +5,7 @@
 //! are not named; a survivor keeps them as they were, a new incarnation has them from its
 //! initialiser.
 
-use mainstay_ckpt::{FieldSpec, Global};
+use mainstay_ckpt::{Axis, FieldSpec, Place, Share};
 use mainstay_host::rank::{ImageReader, RankError};
 
 use crate::Plain;
@@ -48,10 +48,13 @@ pub(crate) enum Work<'a> {
 }
 
 impl Fields<'_> {
-    /// A single value.
-    pub fn value<T: Plain>(&mut self, name: &str, value: &mut T) {
+    /// A single value. Give [`Value::replicated`] where it is the same on all ranks.
+    pub fn value<T: Plain>(&mut self, name: &str, value: &mut T) -> Value<'_> {
         match &mut self.work {
-            Work::Measure(specs) => specs.push(spec::<T>(self.state, name, 1)),
+            Work::Measure(specs) => {
+                specs.push(spec::<T>(self.state, name, 1));
+                return Value { spec: specs.last_mut() };
+            }
             Work::Capture(copy) => copy(bytemuck::bytes_of(value)),
             Work::Restore(reader, outcome) => {
                 let spec = spec::<T>(self.state, name, 1);
@@ -62,13 +65,16 @@ impl Fields<'_> {
                 }
             }
         }
+        Value { spec: None }
     }
 
     /// An array. It may have another length at each capture; it is restored with the length that
     /// it had. It may be reallocated between captures.
     ///
     /// # Shape
-    /// Give [`Array::global`] where the array is a block of one that all ranks hold together.
+    /// Give [`Array::global`], [`Array::block`] or [`Array::shares`] where the array is a part of one
+    /// that all ranks hold together, and [`Array::replicated`] where it is the same on all ranks.
+    /// An array without is restored on as many ranks as captured it, and on no other number.
     pub fn array<T: Plain>(&mut self, name: &str, array: &mut Vec<T>) -> Array<'_> {
         match &mut self.work {
             Work::Measure(specs) => {
@@ -82,8 +88,8 @@ impl Fields<'_> {
             Work::Restore(reader, outcome) => {
                 let spec = spec::<T>(self.state, name, 0);
                 if outcome.is_ok() {
-                    **outcome = reader.find(&spec).and_then(|(field, entry)| {
-                        let count = usize::try_from(entry.spec.count).unwrap_or(usize::MAX);
+                    **outcome = reader.find(&spec).and_then(|(field, count)| {
+                        let count = usize::try_from(count).unwrap_or(usize::MAX);
                         let values = count / T::SCALARS.max(1);
                         array.resize(values, T::zeroed());
                         reader.read(field, bytemuck::cast_slice_mut(array))
@@ -101,6 +107,20 @@ impl std::fmt::Debug for Fields<'_> {
     }
 }
 
+/// A value that was just named.
+#[derive(Debug)]
+pub struct Value<'a> {
+    spec: Option<&'a mut FieldSpec>,
+}
+
+impl Value<'_> {
+    /// Says that the value is the same on all ranks, bit for bit, so that a version can be restored
+    /// on another number of ranks. That is checked then, and what differs is refused by name.
+    pub fn replicated(self) {
+        place(self.spec, || Place::Replicated);
+    }
+}
+
 /// An array field that was just named.
 #[derive(Debug)]
 pub struct Array<'a> {
@@ -108,13 +128,77 @@ pub struct Array<'a> {
 }
 
 impl Array<'_> {
-    /// Says which block of a global array this rank holds: the whole array's shape and the
-    /// block's first index in each dimension. Recorded in each version; a restart on another
-    /// number of ranks is a look-up by it.
+    /// Says which block of a global array this rank holds, one that is whole in all dimensions but
+    /// the first: the whole array's shape and the block's first index in each dimension. How many
+    /// rows it has follows from its length. A version can then be restored on another number of
+    /// ranks.
+    ///
+    /// # Shape
+    /// Values of several numbers have a dimension of their own, the last one.
     pub fn global(self, shape: impl Into<Vec<u64>>, offset: impl Into<Vec<u64>>) {
-        if let Some(spec) = self.spec {
-            spec.global = Some(Global { shape: shape.into(), offset: offset.into() });
-        }
+        place(self.spec, || Place::Rows { shape: shape.into(), offset: offset.into() });
+    }
+
+    /// As [`global`](Array::global), for a block of any form: `extent` is how far it reaches in each
+    /// dimension. Its elements lie row by row.
+    pub fn block(
+        self,
+        shape: impl Into<Vec<u64>>,
+        offset: impl Into<Vec<u64>>,
+        extent: impl Into<Vec<u64>>,
+    ) {
+        place(self.spec, || {
+            let (shape, offset, extent) = (shape.into(), offset.into(), extent.into());
+            let apart = shape.len() != offset.len() || shape.len() != extent.len();
+            // No axis is what no field may have: it is refused by name when it is measured.
+            let shape = if apart { Vec::new() } else { shape };
+            let counts = offset.iter().zip(&extent);
+            let axes = shape.iter().zip(counts);
+            Place::Shares(
+                axes.map(|(all, (first, count))| Axis::block(*all, *first, *count)).collect(),
+            )
+        });
+    }
+
+    /// Says which indices of each dimension of a global array are this rank's: it holds the elements
+    /// all of whose indices are, row by row. For block-cyclic arrays.
+    pub fn shares(self, shares: impl Into<Vec<Dimension>>) {
+        place(self.spec, || {
+            let shares = shares.into();
+            Place::Shares(shares.into_iter().map(|dimension| dimension.axis).collect())
+        });
+    }
+
+    /// Says that the array is the same on all ranks; see [`Value::replicated`].
+    pub fn replicated(self) {
+        place(self.spec, || Place::Replicated);
+    }
+}
+
+/// The indices of one dimension of a global array that are a rank's; for [`Array::shares`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dimension {
+    axis: Axis,
+}
+
+impl Dimension {
+    /// Of a dimension of `extent` indices, the `count` from `first` on.
+    #[must_use]
+    pub fn block(extent: u64, first: u64, count: u64) -> Self {
+        Self { axis: Axis::block(extent, first, count) }
+    }
+
+    /// Of a dimension of `extent` indices, dealt out in blocks of `block` to `parts` in turn, those
+    /// of the part with number `part`, from 0.
+    #[must_use]
+    pub fn cyclic(extent: u64, block: u64, parts: u64, part: u64) -> Self {
+        Self { axis: Axis { extent, share: Share::Cyclic { block, parts, part } } }
+    }
+}
+
+fn place(spec: Option<&mut FieldSpec>, place: impl FnOnce() -> Place) {
+    if let Some(spec) = spec {
+        spec.place = Some(place());
     }
 }
 
@@ -126,6 +210,6 @@ fn spec<T: Plain>(state: &str, name: &str, values: u64) -> FieldSpec {
         kind: T::KIND,
         element_bytes: u32::try_from(scalar_bytes).unwrap_or(u32::MAX),
         count: values * T::SCALARS as u64,
-        global: None,
+        place: None,
     }
 }

@@ -12,11 +12,11 @@ use crate::Rank;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::limits::TEXT_BYTES_MAX;
 
-pub use to_rank::{Restore, ToRank};
+pub use to_rank::{Reshape, Restore, ToRank};
 pub use to_supervisor::ToSupervisor;
 
 /// The version of these messages; a rank and a supervisor that differ refuse each other.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 /// A set of ranks that agree on something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Group {
@@ -131,7 +131,12 @@ mod tests {
             },
             ToSupervisor::Late { epoch, version: Version(1), bytes: 2, crc: 3 },
             ToSupervisor::Restored { epoch, took_ns: 1 },
-            ToSupervisor::RestoreFailed { epoch, version: Version(1), why: "torn".into() },
+            ToSupervisor::RestoreFailed {
+                epoch,
+                version: Version(1),
+                part: Rank(2),
+                why: "torn".into(),
+            },
             ToSupervisor::Input { epoch, name: "matrix".into() },
             ToSupervisor::InputLoaded { epoch, name: "matrix".into(), bytes: 1, crc: 2 },
             ToSupervisor::Report { epoch, key: "residual".into(), value: "1e-10".into() },
@@ -174,6 +179,11 @@ mod tests {
             ToRank::Raised { epoch: Epoch(2) },
             ToRank::Open { epoch: Epoch(2), incarnations: vec![0, 1], restore: Some(restore) },
             ToRank::Open { epoch: Epoch(1), incarnations: vec![0], restore: None },
+            ToRank::OpenReshaped {
+                epoch: Epoch(3),
+                incarnations: vec![0],
+                reshape: Reshape { version: Version(12), step: Step(7), ranks: 4 },
+            },
             ToRank::Arena { slot: 1, bytes: 2 },
             ToRank::InputLoad,
             ToRank::InputReady { bytes: 1, crc: 2 },

@@ -17,6 +17,7 @@ mod heat;
 mod hygiene;
 mod interval;
 mod recovery;
+mod reshape;
 mod resume;
 mod streams;
 mod trace;

@@ -9,12 +9,30 @@ use std::sync::atomic::Ordering;
 use mainstay_ckpt::Late;
 use mainstay_comm::layout::{Control, Status};
 use mainstay_types::trace::What;
-use mainstay_types::wire::{Restore, ToRank, ToSupervisor};
-use mainstay_types::{Epoch, Incarnation, Point, Step};
+use mainstay_types::wire::{Reshape, Restore, ToRank, ToSupervisor};
+use mainstay_types::{Epoch, Incarnation, Point, Rank as RankId, Step, Version};
 
+use super::gather::Gathered;
 use super::{ImageReader, Rank, RankError, Restoring};
 use crate::endpoint::Resume;
 use crate::sys;
+
+/// What an entry begins with.
+enum From {
+    Start,
+    Own(Restore),
+    Others(Reshape),
+}
+
+impl From {
+    fn version(&self) -> Option<(Version, Step)> {
+        match self {
+            Self::Start => None,
+            Self::Own(restore) => Some((restore.version, restore.step)),
+            Self::Others(reshape) => Some((reshape.version, reshape.step)),
+        }
+    }
+}
 
 impl Rank {
     /// Acknowledges the current epoch and returns when it is open, with the channels of the
@@ -67,8 +85,12 @@ impl Rank {
                 (ToRank::Raised { .. }, _) => self.acknowledge()?,
                 (ToRank::Open { epoch, incarnations, restore }, fds) => {
                     self.epoch = epoch;
-                    let incarnations: Vec<_> = incarnations.into_iter().map(Incarnation).collect();
-                    return self.take_over(&incarnations, restore.as_ref(), fds);
+                    let from = restore.map_or(From::Start, From::Own);
+                    return self.take_over(incarnations, &from, fds);
+                }
+                (ToRank::OpenReshaped { epoch, incarnations, reshape }, fds) => {
+                    self.epoch = epoch;
+                    return self.take_over(incarnations, &From::Others(reshape), fds);
                 }
                 (ToRank::Refused { why }, _) => return Err(RankError::Refused(why)),
                 // An answer to a question of the entry that is over.
@@ -88,40 +110,66 @@ impl Rank {
 
     fn take_over(
         &mut self,
-        incarnations: &[Incarnation],
-        restore: Option<&Restore>,
+        incarnations: Vec<u32>,
+        from: &From,
         fds: Vec<OwnedFd>,
     ) -> Result<bool, RankError> {
+        let incarnations: Vec<_> = incarnations.into_iter().map(Incarnation).collect();
         self.owes_restored = true;
-        let version = restore.map(|restore| restore.version);
+        let version = from.version().map(|(version, _)| version);
         self.trace(|t| {
             t.enters(self.epoch);
             t.now(What::Enter { version });
         });
-        let Some(restore) = restore else {
+        let Some((version, step)) = from.version() else {
             self.set_step(Step(0));
-            self.endpoint.begin_epoch(self.epoch, incarnations, None)?;
+            self.endpoint.begin_epoch(self.epoch, &incarnations, None)?;
             return Ok(true);
         };
         let started = sys::now_ns();
-        let injector = std::rc::Rc::clone(&self.injector);
-        let whose = (self.id, self.n);
-        let opened = ImageReader::open(whose, restore, fds, &mut self.arenas, injector)
-            .and_then(|(reader, late)| self.take_channels(incarnations, restore, reader, late));
+        let opened = self.open_version(&incarnations, from, fds);
         self.restore_ns = sys::now_ns() - started;
         match opened {
             Ok(reader) => {
-                self.set_step(restore.step);
-                let (version, left) = (restore.version, reader.states());
+                self.set_step(step);
+                let left = reader.states();
                 self.restoring = Some(Restoring { version, reader, left });
                 Ok(true)
             }
-            Err(why) => {
-                let (epoch, version) = (self.epoch, restore.version);
-                self.tell(&ToSupervisor::RestoreFailed { epoch, version, why })?;
+            Err((part, why)) => {
+                let epoch = self.epoch;
+                self.tell(&ToSupervisor::RestoreFailed { epoch, version, part, why })?;
                 self.wait_for_epoch()?;
                 Ok(false)
             }
+        }
+    }
+
+    /// Opens what the version is restored from, and takes over its channels. Those of a version that
+    /// is put together are empty; the error names the part that is bad.
+    fn open_version(
+        &mut self,
+        incarnations: &[Incarnation],
+        from: &From,
+        fds: Vec<OwnedFd>,
+    ) -> Result<ImageReader, (RankId, String)> {
+        let injector = std::rc::Rc::clone(&self.injector);
+        let id = self.id;
+        match from {
+            From::Others(reshape) => {
+                let gathered = Gathered::open(id, reshape, fds)?;
+                let begun = self.endpoint.begin_epoch(self.epoch, incarnations, None);
+                begun.map_err(|error| (RankId(0), error.to_string()))?;
+                let fresh = self.arenas.is_empty();
+                Ok(ImageReader::gathering(gathered, reshape.version, injector, fresh))
+            }
+            From::Own(restore) => {
+                let whose = (self.id, self.n);
+                let opened = ImageReader::open(whose, restore, fds, &mut self.arenas, injector);
+                let (reader, late) = opened.map_err(|why| (id, why))?;
+                self.take_channels(incarnations, restore, reader, late).map_err(|why| (id, why))
+            }
+            From::Start => Err((id, "no version was given".to_owned())),
         }
     }
 
@@ -135,7 +183,7 @@ impl Rank {
     ) -> Result<ImageReader, String> {
         let resume = Resume {
             version: restore.version,
-            cut: reader.image().table.cut.clone(),
+            cut: reader.cut().cloned().unwrap_or_default(),
             late,
             suppress: restore.suppress.clone(),
             early: restore.early.clone(),

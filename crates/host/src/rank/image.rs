@@ -1,8 +1,8 @@
-//! The image that a rank restores from: its arena, or a shard file.
+//! The image that a rank restores from: its arena, or a shard file; or the images of other ranks.
 //!
 //! Invariant: header and table were checked when the image was opened, and each chunk is checked as
 //! it is copied. Nothing is held open once all of it is restored. Deliberately absent: which image;
-//! the supervisor chose it.
+//! the supervisor chose it. How parts of several make a field; see [`Gathered`].
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -13,13 +13,14 @@ use mainstay_ckpt::format::image::{Expected, Image, read_late};
 use mainstay_ckpt::format::memory::{ReadAt, Unreadable};
 use mainstay_ckpt::format::message::Late;
 use mainstay_ckpt::kernel::Residency;
-use mainstay_ckpt::{Cut, FieldEntry, FieldSpec};
+use mainstay_ckpt::{Cut, FieldSpec};
 use mainstay_types::event::Level;
 use mainstay_types::wire::Restore;
 use mainstay_types::{Point, Rank, Version};
 
 use super::arenas::Arenas;
 use super::error::RankError;
+use super::gather::Gathered;
 use super::inject::Injector;
 use crate::shm::{Arena, prefer_large_pages};
 
@@ -68,11 +69,17 @@ impl Source {
     }
 }
 
+/// What a rank restores from.
+enum From {
+    /// What a rank of its number captured; no source once all is restored.
+    Own(Option<Source>, Box<Image>),
+    /// What ranks of another number captured; boxed, as it is rare.
+    Others(Box<Gathered>),
+}
+
 /// Reads the fields of the version that is being restored.
 pub struct ImageReader {
-    /// `None` once all is restored.
-    source: Option<Source>,
-    image: Image,
+    from: From,
     version: Version,
     injector: Rc<Injector>,
     /// Whether this process has held no state yet, so that its fields lie in no pages.
@@ -111,29 +118,74 @@ impl ImageReader {
             read_late(&shard, restore.late_at, restore.late_bytes, restore.late_crc)
                 .map_err(|error| error.to_string())?
         };
-        let version = restore.version;
-        Ok((Self { source: Some(source), image, version, injector, fresh }, late))
+        let (version, from) = (restore.version, From::Own(Some(source), Box::new(image)));
+        Ok((Self { from, version, injector, fresh }, late))
     }
 
-    /// The image's header and table.
-    pub(crate) fn image(&self) -> &Image {
-        &self.image
+    /// A reader of a version that is put together.
+    pub(crate) fn gathering(
+        gathered: Gathered,
+        version: Version,
+        injector: Rc<Injector>,
+        fresh: bool,
+    ) -> Self {
+        Self { from: From::Others(Box::new(gathered)), version, injector, fresh }
     }
 
-    /// The field as the version has it.
+    /// Where the channels were cut, if the version was captured by as many ranks.
+    pub(crate) fn cut(&self) -> Option<&Cut> {
+        match &self.from {
+            From::Own(_, image) => Some(&image.table.cut),
+            From::Others(_) => None,
+        }
+    }
+
+    /// Whether ranks of another number captured the version.
+    #[must_use]
+    pub fn is_gathering(&self) -> bool {
+        matches!(self.from, From::Others(_))
+    }
+
+    /// Whose part of the version is bad, after an error of a rank of this number.
+    pub(crate) fn bad_part(&self, own: Rank) -> Rank {
+        match &self.from {
+            From::Own(..) => own,
+            From::Others(gathered) => gathered.bad_part(),
+        }
+    }
+
+    /// Takes note of the fields of a state as this rank wants them. To be called before any of them
+    /// is found.
+    ///
+    /// # Errors
+    /// [`RankError::Mismatch`] when a version of another number of ranks cannot be put together so.
+    pub fn wants(&mut self, specs: &[FieldSpec]) -> Result<(), RankError> {
+        let From::Others(gathered) = &mut self.from else {
+            return Ok(());
+        };
+        let wanted = specs.iter().try_for_each(|spec| gathered.want(spec));
+        wanted.map_err(|error| self.mismatch(error.to_string()))
+    }
+
+    /// The number of a field, and of its elements in the version.
     ///
     /// # Errors
     /// [`RankError::Mismatch`] when the version has no such field, or one of another type.
-    pub fn find(&self, spec: &FieldSpec) -> Result<(usize, FieldEntry), RankError> {
+    pub fn find(&self, spec: &FieldSpec) -> Result<(usize, u64), RankError> {
         let name = spec.full_name();
-        let Some((number, entry)) = self.image.table.field(&spec.state, &spec.name) else {
-            return Err(self.mismatch(format!("it has no field `{name}`")));
+        let missing = || self.mismatch(format!("it has no field `{name}`"));
+        let image = match &self.from {
+            From::Own(_, image) => image,
+            From::Others(gathered) => return gathered.find(spec).ok_or_else(missing),
+        };
+        let Some((number, entry)) = image.table.field(&spec.state, &spec.name) else {
+            return Err(missing());
         };
         if (entry.spec.kind, entry.spec.element_bytes) != (spec.kind, spec.element_bytes) {
             let (theirs, ours) = (entry.spec.kind.name(), spec.kind.name());
             return Err(self.mismatch(format!("`{name}` is {theirs} there and {ours} here")));
         }
-        Ok((number, entry.clone()))
+        Ok((number, entry.spec.count))
     }
 
     /// Copies a field's data out, checking each chunk.
@@ -141,26 +193,44 @@ impl ImageReader {
     /// # Errors
     /// [`RankError::Mismatch`] when `into` has another length; [`RankError::Capture`] when the
     /// image is damaged.
-    pub fn read(&self, field: usize, into: &mut [u8]) -> Result<(), RankError> {
-        let spec = &self.image.table.fields[field].spec;
-        if spec.bytes() != Some(into.len() as u64) {
-            let (name, count, here) = (spec.full_name(), spec.count, into.len());
-            return Err(self.mismatch(format!("`{name}` has {count} elements; {here} bytes fit")));
-        }
+    pub fn read(&mut self, field: usize, into: &mut [u8]) -> Result<(), RankError> {
+        let (version, injector) = (self.version.0, &self.injector);
+        let mismatch = |why| Err(RankError::Mismatch { version, why });
+        let mut passed = || injector.pass(Point::RestoreMid);
         if self.fresh {
             prefer_large_pages(into);
         }
-        let Some(source) = &self.source else {
-            return Err(self.mismatch(format!("`{}` was restored before", spec.full_name())));
+        let (spec, count) = match &self.from {
+            From::Own(_, image) => {
+                let spec = &image.table.fields[field].spec;
+                (spec, spec.count)
+            }
+            From::Others(gathered) => gathered.wanted(field),
         };
-        let mut passed = || self.injector.pass(Point::RestoreMid);
-        self.image.restore(source.memory(), field, into, &mut passed).map_err(RankError::Capture)
+        if count.checked_mul(spec.element_bytes.into()) != Some(into.len() as u64) {
+            let (name, here) = (spec.full_name(), into.len());
+            return mismatch(format!("`{name}` has {count} elements; {here} bytes fit"));
+        }
+        let again = format!("`{}` was restored before", spec.full_name());
+        let read = match &mut self.from {
+            From::Own(Some(source), image) => {
+                image.restore(source.memory(), field, into, &mut passed)
+            }
+            From::Others(gathered) if gathered.is_open() => gathered.read(field, into, &mut passed),
+            From::Own(None, _) | From::Others(_) => return mismatch(again),
+        };
+        read.map_err(RankError::Capture)
     }
 
     /// Lets go of the arena or the file, and of the messages that the channels have taken over.
     pub(crate) fn close(&mut self) {
-        self.source = None;
-        self.image.table.cut = Cut::default();
+        match &mut self.from {
+            From::Own(source, image) => {
+                *source = None;
+                image.table.cut = Cut::default();
+            }
+            From::Others(gathered) => gathered.close(),
+        }
     }
 
     /// An error that names this version.
@@ -171,8 +241,12 @@ impl ImageReader {
 
     /// The names of the states in the image, each once.
     pub(crate) fn states(&self) -> Vec<String> {
-        let mut names: Vec<_> =
-            self.image.table.fields.iter().map(|field| field.spec.state.clone()).collect();
+        let table = match &self.from {
+            From::Own(_, image) => Some(&image.table),
+            From::Others(gathered) => gathered.first_table(),
+        };
+        let fields = table.map_or(&[][..], |table| &table.fields[..]);
+        let mut names: Vec<_> = fields.iter().map(|field| field.spec.state.clone()).collect();
         names.dedup();
         names
     }

@@ -10,6 +10,7 @@ mod capture;
 mod entry;
 mod error;
 mod finish;
+mod gather;
 mod image;
 mod inject;
 mod link;
@@ -34,6 +35,7 @@ pub use self::capture::{Due, Fill, Stepped};
 pub use self::error::RankError;
 pub use self::finish::InputAnswer;
 pub use self::image::ImageReader;
+pub(crate) use self::image::Shard;
 pub(crate) use self::link::environment;
 
 /// How long a wait sleeps at most before it looks around.
@@ -236,6 +238,12 @@ impl Rank {
     #[must_use]
     pub fn restored_version(&self) -> Option<Version> {
         self.restoring.as_ref().map(|restoring| restoring.version)
+    }
+
+    /// Whether this entry restores what ranks of another number captured.
+    #[must_use]
+    pub fn is_gathering(&self) -> bool {
+        self.restoring.as_ref().is_some_and(|restoring| restoring.reader.is_gathering())
     }
 
     /// The driver of messages.

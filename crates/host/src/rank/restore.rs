@@ -65,7 +65,8 @@ impl Rank {
             }
             Err(RankError::Capture(damage)) => {
                 let (epoch, version, why) = (self.epoch, restoring.version, damage.to_string());
-                self.tell(&ToSupervisor::RestoreFailed { epoch, version, why })?;
+                let part = restoring.reader.bad_part(self.id);
+                self.tell(&ToSupervisor::RestoreFailed { epoch, version, part, why })?;
                 self.wait_for_epoch()?;
                 Err(RankError::Interrupted)
             }

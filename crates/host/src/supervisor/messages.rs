@@ -132,13 +132,13 @@ impl Supervisor<'_> {
                     self.note(text);
                 }
             }
-            ToSupervisor::RestoreFailed { epoch, version, why } => {
+            ToSupervisor::RestoreFailed { epoch, version, part, why } => {
+                let part = self.versions.bad_part(rank, part);
                 let level = self.versions.restored_from(rank).1.unwrap_or(Level::Disk);
-                self.note(format!(
-                    "version {version} of rank {rank} in {} is unusable: {why}",
-                    level.name()
-                ));
-                let events = self.versions.copy_bad(rank, version, level, &why);
+                if let Some(text) = self.versions.news_of(version, (part, level), &why) {
+                    self.note(text);
+                }
+                let events = self.versions.copy_bad(part, version, level, &why);
                 self.tell_all(events);
                 self.feed(Input::RestoreFailed { rank, epoch, version, why });
             }

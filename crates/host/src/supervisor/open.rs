@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use mainstay_ckpt::ledger::Choice;
 use mainstay_comm::layout::Status;
 use mainstay_control::Input;
-use mainstay_types::wire::ToRank;
+use mainstay_types::wire::{Reshape, ToRank};
 use mainstay_types::{Epoch, Rank, Step};
 
 use super::Supervisor;
@@ -31,9 +31,20 @@ impl Supervisor<'_> {
         }
         let incarnations: Vec<u32> =
             self.recovery.incarnations().into_iter().map(|incarnation| incarnation.0).collect();
-        for (rank, sources) in Rank::all(self.plan.config.n).zip(sources) {
-            let restore = choice.as_ref().map(|choice| choice.restore(rank));
-            let message = ToRank::Open { epoch, incarnations: incarnations.clone(), restore };
+        let n = self.plan.config.n;
+        for (rank, sources) in Rank::all(n).zip(sources) {
+            let incarnations = incarnations.clone();
+            let message = match &choice {
+                Some(choice) if choice.n() != n => {
+                    let (version, step, ranks) = (choice.version, choice.step, choice.n());
+                    let reshape = Reshape { version, step, ranks };
+                    ToRank::OpenReshaped { epoch, incarnations, reshape }
+                }
+                choice => {
+                    let restore = choice.as_ref().map(|choice| choice.restore(rank));
+                    ToRank::Open { epoch, incarnations, restore }
+                }
+            };
             let fds: Vec<BorrowedFd<'_>> = sources.iter().map(Source::as_fd).collect();
             self.answer_with(rank, &message, &fds);
         }
@@ -65,9 +76,13 @@ impl Supervisor<'_> {
             let Some((rank, why)) = bad else {
                 return Ok((Some(choice), sources));
             };
+            // Of a version of other ranks it is the directory or the manifest, and so any part.
+            let rank = self.versions.bad_part(rank, rank);
             let level = choice.ranks[rank.index()].level;
-            let (version, name) = (choice.version, level.name());
-            self.note(format!("version {version} of rank {rank} in {name} is unusable: {why}"));
+            let version = choice.version;
+            if let Some(text) = self.versions.news_of(version, (rank, level), &why) {
+                self.note(text);
+            }
             let events = self.versions.copy_bad(rank, version, level, &why);
             self.tell_all(events);
         }
@@ -79,7 +94,7 @@ impl Source {
         match self {
             Self::Arena(memory) => memory.fd.as_fd(),
             Self::Late(blob) => blob.as_fd(),
-            Self::Shard(file) => file.as_fd(),
+            Self::Shard(file) | Self::Directory(file) | Self::Manifest(file) => file.as_fd(),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! then. Without a name the newest job is meant that this command line can go on
 //! with. Deliberately absent: the choice among versions; the ledger makes it.
 
+mod others;
 mod strays;
 
 use std::fs::File;
@@ -36,6 +37,8 @@ pub(crate) struct Found {
     pub(crate) manifests: Vec<Manifest>,
     /// Shards that are missing or cut short.
     pub(crate) bad: Vec<(Version, Rank, String)>,
+    /// Versions of another number of ranks that cannot be put together for this one.
+    pub(crate) unfit: Vec<Version>,
     /// Whether there is any manifest, of whatever job and state.
     pub(crate) any_manifest: bool,
     pub(crate) highest: Version,
@@ -89,6 +92,7 @@ impl Found {
             resumed: None,
             manifests: Vec::new(),
             bad: Vec::new(),
+            unfit: Vec::new(),
             any_manifest: false,
             highest: Version(0),
             epoch: Epoch(0),
@@ -192,7 +196,7 @@ impl Found {
                     self.take(candidate);
                     return Ok(());
                 }
-                Ok(candidate) => passed.push((job, candidate.damage())),
+                Ok(candidate) => passed.push((job, candidate.damage(plan.config.n))),
                 Err(why) => passed.push((job, why)),
             }
         }
@@ -220,6 +224,10 @@ impl Found {
         for (version, rank, why) in &candidate.bad {
             self.notes.push(format!("version {version} of rank {rank} on disk is unusable: {why}"));
         }
+        for (version, why) in &candidate.unfit {
+            self.notes.push(format!("version {version} is passed over: {why}"));
+        }
+        self.unfit = candidate.unfit.iter().map(|(version, _)| *version).collect();
         self.identity = candidate.now;
         self.resumed = Some(candidate.was);
         self.manifests = candidate.manifests;
@@ -233,6 +241,8 @@ struct Candidate {
     now: Identity,
     manifests: Vec<Manifest>,
     bad: Vec<(Version, Rank, String)>,
+    /// Versions of another number of ranks that cannot be put together, and why not.
+    unfit: Vec<(Version, String)>,
 }
 
 impl Candidate {
@@ -241,10 +251,6 @@ impl Candidate {
     fn judge(plan: &Plan, all: Vec<Manifest>, directory: &Directory) -> Result<Self, String> {
         let newest = all.iter().max_by_key(|manifest| manifest.version);
         let newest = newest.ok_or("it has no version")?;
-        if newest.n() != plan.config.n {
-            let (was, now) = (newest.n(), plan.config.n);
-            return Err(format!("it runs on {was} ranks, and {now} are asked for: give -n {was}"));
-        }
         let was = newest.identity.clone();
         let launch = all.iter().map(|manifest| manifest.identity.launch).max().unwrap_or(0) + 1;
         let mut now = identity(plan, was.job, launch);
@@ -257,18 +263,43 @@ impl Candidate {
                  --seed, or start without --resume"
             ));
         }
-        let bad = all.iter().flat_map(|manifest| bad_shards(directory, manifest)).collect();
-        Ok(Self { was, now, manifests: all, bad })
+        let mut bad: Vec<_> =
+            all.iter().flat_map(|manifest| bad_shards(directory, manifest)).collect();
+        let mut unfit = Vec::new();
+        for manifest in all.iter().filter(|manifest| manifest.n() != plan.config.n) {
+            if bad.iter().any(|(version, ..)| *version == manifest.version) {
+                continue;
+            }
+            match others::look(directory, manifest) {
+                Ok(()) => {}
+                Err(others::Unfit::Bad(rank, why)) => bad.push((manifest.version, rank, why)),
+                Err(others::Unfit::Contradiction(why)) => {
+                    let (was, now) = (manifest.n(), plan.config.n);
+                    let why =
+                        format!("it is of {was} ranks and cannot be put together for {now}: {why}");
+                    unfit.push((manifest.version, why));
+                }
+            }
+        }
+        Ok(Self { was, now, manifests: all, bad, unfit })
     }
 
-    /// Whether there is a version of which no shard is known to be bad.
+    /// Whether there is a version of which no shard is known to be bad, and that the ranks can be
+    /// given.
     fn has_whole(&self) -> bool {
         let is_bad = |version| self.bad.iter().any(|(bad, ..)| *bad == version);
-        self.manifests.iter().any(|manifest| !is_bad(manifest.version))
+        let is_unfit = |version| self.unfit.iter().any(|(unfit, _)| *unfit == version);
+        let good = |version| !is_bad(version) && !is_unfit(version);
+        self.manifests.iter().any(|manifest| good(manifest.version))
     }
 
-    /// Why it has none.
-    fn damage(&self) -> String {
+    /// Why it has none that `n` ranks can be given.
+    fn damage(&self, n: u32) -> String {
+        if let Some((newest, why)) = self.unfit.iter().max_by_key(|(version, _)| *version) {
+            let of = |manifest: &&Manifest| manifest.version == *newest;
+            let was = self.manifests.iter().find(of).map_or(n, Manifest::n);
+            return format!("version {newest} is of no use: {why}; give -n {was}");
+        }
         let bad = self.bad.iter().map(|(version, rank, why)| {
             format!("version {version} of rank {rank} on disk is unusable: {why}")
         });

@@ -4,6 +4,7 @@
 //! Deliberately absent: decisions; `ckpt::ledger` and `control::target` take them.
 
 mod capture;
+mod choose;
 mod disk;
 mod inputs;
 mod intervals;
@@ -24,11 +25,12 @@ use mainstay_types::event::{Checkpoint, Event, Level, VersionState};
 use mainstay_types::{Epoch, JobId, Rank, Step, Version};
 
 pub(crate) use self::capture::Capture;
+pub(crate) use self::choose::Source;
 use self::intervals::Told;
 use self::writer::Writer;
 use super::config::{Every, Plan, Refusal};
 use super::member::ArenaMemory;
-use super::resume::{self, Found};
+use super::resume::Found;
 use crate::directory::Directory;
 use crate::shm::Blob;
 
@@ -98,7 +100,13 @@ impl Versions {
         let mut files = BTreeMap::new();
         for manifest in found.manifests {
             files.insert(manifest.version, manifest.shard_names().collect());
-            ledger.step(Input::Adopt(Box::new(manifest)), &mut Vec::new());
+            let fits = !found.unfit.contains(&manifest.version);
+            let (other, manifest) = (manifest.n() != config.n, Box::new(manifest));
+            let input = match other {
+                true => Input::AdoptOther { manifest, fits },
+                false => Input::Adopt(manifest),
+            };
+            ledger.step(input, &mut Vec::new());
         }
         for (version, rank, why) in found.bad {
             let level = Level::Disk;
@@ -187,13 +195,6 @@ impl Versions {
         epoch > self.first || self.choice.is_some()
     }
 
-    /// The version that a rank was given, and from where.
-    pub(crate) fn restored_from(&self, rank: Rank) -> (Option<Version>, Option<Level>) {
-        let choice = self.choice.as_ref();
-        let level = choice.and_then(|c| c.ranks.get(rank.index())).map(|source| source.level);
-        (choice.map(|choice| choice.version), level)
-    }
-
     /// How long until a version is due, if one can be taken.
     pub(crate) fn due_in(&self, now: Duration) -> Option<Duration> {
         let all_ready = self.ready.len() == self.n as usize;
@@ -254,63 +255,9 @@ impl Versions {
         self.input(Input::CopyBad { version, rank, level, why })
     }
 
-    /// The version to open with; `None` is the start of the job.
-    pub(crate) fn choose(&mut self) -> Result<Option<&Choice>, String> {
-        if let Some(was) = &self.resumed {
-            resume::check_program(was, self.program.as_deref())?;
-            // Only now: a refusal that comes to nothing must be met again.
-            self.resumed = None;
-        }
-        self.choice = self.ledger.choose();
-        // Nothing was committed in this launch yet: whatever there is comes from an earlier one.
-        let nothing_else = self.identity.launch > 1 && self.told.is_empty();
-        if nothing_else && self.choice.is_none() {
-            let path = self.path().map_or_else(String::new, |path| path.display().to_string());
-            return Err(format!(
-                "no version in {path} can be restored: every one is damaged; start without --resume"
-            ));
-        }
-        Ok(self.choice.as_ref())
-    }
-
     /// Whether there is a job to be gone on with, and nobody has asked for its state.
     pub(crate) fn is_unresumed(&self) -> bool {
         self.resumed.is_some()
-    }
-
-    /// All ranks have the state that was chosen; what to say of it if an earlier launch wrote it.
-    pub(crate) fn restored(&mut self) -> Option<String> {
-        let version = self.choice.as_ref()?.version;
-        let told = self.resumed_from == Some(version);
-        if self.identity.launch == 1 || !self.told.is_empty() || told {
-            return None;
-        }
-        let step = self.ledger.record(version)?.step();
-        self.resumed_from = Some(version);
-        Some(format!(
-            "resumed: the job goes on from version {version} (step {step}) on disk, with the options of \
-             this command, not of the earlier one"
-        ))
-    }
-
-    /// The descriptors that a rank needs to restore the chosen version.
-    pub(crate) fn sources(&self, choice: &Choice, rank: Rank) -> Result<Vec<Source>, String> {
-        let source = &choice.ranks[rank.index()];
-        match source.level {
-            Level::Memory => {
-                let memory = self.memory.get(&choice.version).ok_or("its memory is gone")?;
-                let arena = memory.arenas.get(&rank).ok_or("its arena is gone")?;
-                let mut sources = vec![Source::Arena(arena.clone())];
-                sources.extend(memory.lates.get(&rank).cloned().map(Source::Late));
-                Ok(sources)
-            }
-            Level::Disk => {
-                let directory = self.directory.as_ref().ok_or("there is no directory")?;
-                let name = choice.shard_name(rank);
-                let open = || directory.open_file(&name).map_err(|error| error.to_string());
-                Ok(vec![Source::Shard(open()?), Source::Shard(open()?)])
-            }
-        }
     }
 
     fn input(&mut self, input: Input) -> Vec<Event> {
@@ -386,12 +333,4 @@ impl Versions {
         matches!(why, VoidReason::Contradiction { .. })
             .then(|| Event::Note { text: format!("version {version} is void: {why}") })
     }
-}
-
-/// A descriptor for a rank that restores.
-#[derive(Debug)]
-pub(crate) enum Source {
-    Arena(ArenaMemory),
-    Late(Arc<Blob>),
-    Shard(File),
 }

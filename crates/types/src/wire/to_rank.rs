@@ -47,6 +47,17 @@ pub enum ToRank {
         /// What to restore; `None` is the start of the job.
         restore: Option<Restore>,
     },
+    /// Enter the program under this epoch with the state of a version that another number of ranks
+    /// captured. The first descriptor is the checkpoint directory, the second the version's manifest
+    /// in it.
+    OpenReshaped {
+        /// The epoch.
+        epoch: Epoch,
+        /// Every rank's incarnation, by rank.
+        incarnations: Vec<u32>,
+        /// What to restore.
+        reshape: Reshape,
+    },
     /// An arena for a slot; the descriptor is its memory.
     Arena {
         /// Which slot.
@@ -108,6 +119,17 @@ pub struct Restore {
     pub early: Vec<Early>,
 }
 
+/// A version that is put together for another number of ranks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reshape {
+    /// Which version.
+    pub version: Version,
+    /// Its step.
+    pub step: Step,
+    /// How many ranks captured it.
+    pub ranks: u32,
+}
+
 impl ToRank {
     /// The message as bytes.
     #[must_use]
@@ -138,11 +160,14 @@ impl ToRank {
                 w.u8(1).u32(epoch.0);
             }
             Self::Open { epoch, incarnations, restore } => {
-                w.u8(2).u32(epoch.0).count(incarnations.len());
-                for incarnation in incarnations {
-                    w.u32(*incarnation);
-                }
+                w.u8(2).u32(epoch.0);
+                put_incarnations(&mut w, incarnations);
                 w.option(restore.as_ref(), |w, restore| restore.encode(w));
+            }
+            Self::OpenReshaped { epoch, incarnations, reshape } => {
+                w.u8(9).u32(epoch.0);
+                put_incarnations(&mut w, incarnations);
+                w.u64(reshape.version.0).u64(reshape.step.0).u32(reshape.ranks);
             }
             Self::Arena { slot, bytes } => {
                 w.u8(3).u8(*slot).u64(*bytes);
@@ -181,9 +206,7 @@ impl ToRank {
             1 => Self::Raised { epoch: Epoch(r.u32("epoch")?) },
             2 => {
                 let epoch = Epoch(r.u32("epoch")?);
-                let count = r.count(4, RANKS_MAX as usize, "incarnations")?;
-                let incarnations =
-                    (0..count).map(|_| r.u32("incarnation")).collect::<Result<_, _>>()?;
+                let incarnations = get_incarnations(&mut r)?;
                 Self::Open { epoch, incarnations, restore: r.option("restore", Restore::decode)? }
             }
             3 => Self::Arena { slot: slot(&mut r)?, bytes: r.u64("arena bytes")? },
@@ -196,6 +219,15 @@ impl ToRank {
                 group: Group::get(&mut r)?,
                 round: r.u64("round")?,
                 ok: r.option("answer", flag)?,
+            },
+            9 => Self::OpenReshaped {
+                epoch: Epoch(r.u32("epoch")?),
+                incarnations: get_incarnations(&mut r)?,
+                reshape: Reshape {
+                    version: Version(r.u64("version")?),
+                    step: Step(r.u64("step")?),
+                    ranks: r.u32("ranks of the version")?,
+                },
             },
             other => {
                 let value = u64::from(other);
@@ -229,6 +261,18 @@ impl ToRank {
             injections,
         })
     }
+}
+
+fn put_incarnations(w: &mut Writer, incarnations: &[u32]) {
+    w.count(incarnations.len());
+    for incarnation in incarnations {
+        w.u32(*incarnation);
+    }
+}
+
+fn get_incarnations(r: &mut Reader<'_>) -> Result<Vec<u32>, DecodeError> {
+    let count = r.count(4, RANKS_MAX as usize, "incarnations")?;
+    (0..count).map(|_| r.u32("incarnation")).collect()
 }
 
 impl Restore {

@@ -101,6 +101,8 @@ pub enum ToSupervisor {
         epoch: Epoch,
         /// The version that failed.
         version: Version,
+        /// Whose part of it is bad: mine, unless the version is put together.
+        part: Rank,
         /// What was wrong.
         why: String,
     },
@@ -199,8 +201,8 @@ impl ToSupervisor {
                 w.u8(4).u32(epoch.0).u64(version.0).u64(*bytes).u32(*crc)
             }
             Self::Restored { epoch, took_ns } => w.u8(5).u32(epoch.0).u64(*took_ns),
-            Self::RestoreFailed { epoch, version, why } => {
-                w.u8(6).u32(epoch.0).u64(version.0).text(cut(why))
+            Self::RestoreFailed { epoch, version, part, why } => {
+                w.u8(6).u32(epoch.0).u64(version.0).u32(part.0).text(cut(why))
             }
             Self::Input { epoch, name } => w.u8(7).u32(epoch.0).text(name),
             Self::InputLoaded { epoch, name, bytes, crc } => {
@@ -303,6 +305,7 @@ impl ToSupervisor {
             6 => Self::RestoreFailed {
                 epoch,
                 version: Version(r.u64("version")?),
+                part: Rank(r.u32("part")?),
                 why: r.text(TEXT_BYTES_MAX, "reason")?,
             },
             7 => Self::Input { epoch, name: r.text(NAME_BYTES_MAX, "input name")? },
