@@ -20,6 +20,8 @@ pub(crate) struct Built {
     pub(crate) calls: PathBuf,
     /// The program `codes`.
     pub(crate) codes: PathBuf,
+    /// The program `dealt`.
+    pub(crate) dealt: PathBuf,
     /// The program `empty`.
     pub(crate) empty: PathBuf,
     /// The program `held`.
@@ -48,6 +50,7 @@ impl Built {
             bare: build(&bench, &["--bin", "bare"], "bare")?,
             calls: build(&bench, &["--bin", "calls"], "calls")?,
             codes: build(&bench, &["--bin", "codes"], "codes")?,
+            dealt: build(&bench, &["--bin", "dealt"], "dealt")?,
             empty: build(&bench, &["--bin", "empty"], "empty")?,
             held: build(&bench, &["--bin", "held"], "held")?,
             quiet: build(&bench, &["--bin", "quiet"], "quiet")?,

@@ -27,6 +27,7 @@ mod peers;
 mod process;
 mod recovery;
 mod report;
+mod reshape;
 mod start;
 mod stats;
 mod table;
@@ -93,6 +94,7 @@ const SUITES: &[(&str, &str, Measure)] = &[
     ("messages", "ping-pong and bandwidth beside MPI and the hardware", messages::measure),
     ("overhead", "real programs with checkpoints on, off, and bare; takes long", overhead::measure),
     ("recovery", "phases of a recovery, and the restore against a plain copy", recovery::measure),
+    ("reshape", "a version restored by another number of ranks, beside the same", reshape::measure),
     ("start", "start and end of an empty program beside MPI", start::measure),
 ];
 
