@@ -11,6 +11,7 @@ use std::ops::Range;
 use mainstay_types::Rank;
 
 use crate::format::kind::Kind;
+use crate::format::place::Place;
 use crate::format::plan::FieldSpec;
 
 /// Why the parts of a field do not make one array.
@@ -22,6 +23,9 @@ pub enum Apart {
     /// Ranks contradict each other.
     #[error("ranks {0} and {1} disagree on its kind or its global shape")]
     Disagree(Rank, Rank),
+    /// A rank has no block, but indices that are dealt out in turn.
+    #[error("its elements are dealt out in turn, and ranks have no blocks of it")]
+    Dealt,
     /// The blocks are no grid.
     #[error("its blocks are no grid that covers its global shape: {why}")]
     NoGrid {
@@ -74,16 +78,18 @@ impl Whole {
     /// Why the parts make none.
     pub fn of(parts: &[(Rank, &FieldSpec)]) -> Result<Self, Apart> {
         let (first, spec) = parts.first().ok_or(Apart::NoShape)?;
-        let shape = &spec.global.as_ref().ok_or(Apart::NoShape)?.shape;
+        let shape_of =
+            |spec: &FieldSpec| spec.place.as_ref().and_then(Place::shape).ok_or(Apart::NoShape);
+        let shape = shape_of(spec)?;
         let mut blocks = Vec::new();
         for (rank, part) in parts {
-            let global = part.global.as_ref().ok_or(Apart::NoShape)?;
             let same = (part.kind, part.element_bytes) == (spec.kind, spec.element_bytes);
-            if !same || global.shape != *shape {
+            if !same || shape_of(part)? != shape {
                 return Err(Apart::Disagree(*first, *rank));
             }
+            let offset = part.place.as_ref().and_then(Place::offset).ok_or(Apart::Dealt)?;
             if part.count > 0 {
-                blocks.push((*rank, &global.offset, part.count));
+                blocks.push((*rank, offset, part.count));
             }
         }
         let cuts: Vec<Vec<u64>> = (0..shape.len())
@@ -97,7 +103,7 @@ impl Whole {
         let whole = Self {
             kind: spec.kind,
             element_bytes: spec.element_bytes,
-            shape: shape.clone(),
+            shape,
             cuts,
             blocks: Vec::new(),
         };
@@ -105,7 +111,7 @@ impl Whole {
     }
 
     /// Takes the blocks in, whose number of elements has to be that of their place in the grid.
-    fn with(mut self, parts: Vec<(Rank, &Vec<u64>, u64)>) -> Result<Self, Apart> {
+    fn with(mut self, parts: Vec<(Rank, Vec<u64>, u64)>) -> Result<Self, Apart> {
         let no_grid = |why: String| Err(Apart::NoGrid { why });
         let Some(all) = volume(&self.shape) else {
             return no_grid("it is larger than any memory".to_owned());
@@ -129,7 +135,7 @@ impl Whole {
                 let fits = fits.unwrap_or(u64::MAX);
                 return no_grid(format!("rank {rank} has {count} elements in a place of {fits}"));
             }
-            self.blocks.push(Block { rank, offset: offset.clone(), extent });
+            self.blocks.push(Block { rank, offset, extent });
         }
         self.blocks.sort_by(|a, b| a.offset.cmp(&b.offset));
         match self.blocks.windows(2).find(|pair| pair[0].offset == pair[1].offset) {
@@ -248,12 +254,12 @@ fn volume(shape: &[u64]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::plan::Global;
+    use crate::format::place::{Axis, Share};
 
     fn part(shape: &[u64], offset: &[u64], count: u64) -> FieldSpec {
-        let global = Some(Global { shape: shape.to_vec(), offset: offset.to_vec() });
+        let place = Some(Place::Rows { shape: shape.to_vec(), offset: offset.to_vec() });
         let (state, name) = ("s".to_owned(), "u".to_owned());
-        FieldSpec { state, name, kind: Kind::F64, element_bytes: 8, count, global }
+        FieldSpec { state, name, kind: Kind::F64, element_bytes: 8, count, place }
     }
 
     fn whole(shape: &[u64], blocks: &[(&[u64], u64)]) -> Result<Whole, Apart> {
@@ -329,8 +335,13 @@ mod tests {
             Whole::of(&[(Rank(0), &a), (Rank(1), &b)]),
             Err(Apart::Disagree(Rank(0), Rank(1)))
         );
-        let none = FieldSpec { global: None, ..a.clone() };
+        let none = FieldSpec { place: None, ..a.clone() };
         assert_eq!(Whole::of(&[(Rank(0), &a), (Rank(1), &none)]), Err(Apart::NoShape));
         assert_eq!(Whole::of(&[]), Err(Apart::NoShape));
+        let same = FieldSpec { place: Some(Place::Replicated), ..a.clone() };
+        assert_eq!(Whole::of(&[(Rank(0), &same)]), Err(Apart::NoShape));
+        let share = Share::Cyclic { block: 1, parts: 2, part: 0 };
+        let dealt = FieldSpec { place: Some(Place::Shares(vec![Axis { extent: 4, share }])), ..a };
+        assert_eq!(Whole::of(&[(Rank(0), &dealt)]), Err(Apart::Dealt));
     }
 }

@@ -178,6 +178,20 @@ impl Place {
         }
     }
 
+    /// The first index of a block in each dimension; `None` of what is no block.
+    #[must_use]
+    pub fn offset(&self) -> Option<Vec<u64>> {
+        let first = |axis: &Axis| match axis.share {
+            Share::Block { first, .. } => Some(first),
+            Share::Cyclic { .. } => None,
+        };
+        match self {
+            Self::Rows { offset, .. } => Some(offset.clone()),
+            Self::Shares(axes) => axes.iter().map(first).collect(),
+            Self::Replicated => None,
+        }
+    }
+
     /// The dimensions of a part of `count` elements. `None` of what is no part of an array, and of
     /// [`Rows`](Place::Rows) that are not whole: how far they reach is not recorded.
     #[must_use]

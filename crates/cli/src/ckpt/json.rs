@@ -3,7 +3,7 @@
 //! Invariant: a key that a document names is there, `null` if there is no value.
 
 use mainstay_ckpt::catalogue::{Entry, Reason};
-use mainstay_ckpt::{FieldEntry, Manifest};
+use mainstay_ckpt::{FieldEntry, Manifest, Place};
 use serde_json::{Value, json};
 
 /// What is known of a version at a look.
@@ -47,8 +47,9 @@ pub(super) fn field(field: &FieldEntry, extent: Option<&[u64]>) -> Value {
         "bytes": spec.bytes(),
         "at": field.at,
         "chunks": field.crcs.len(),
-        "global_shape": spec.global.as_ref().map(|global| &global.shape),
-        "global_offset": spec.global.as_ref().map(|global| &global.offset),
+        "global_shape": spec.place.as_ref().and_then(Place::shape),
+        "global_offset": spec.place.as_ref().and_then(Place::offset),
+        "replicated": spec.place == Some(Place::Replicated),
         "shape": extent,
     })
 }

@@ -99,9 +99,7 @@ fn fields(images: &Images) -> String {
     for (rank, image) in (0..).map(Rank).zip(images) {
         for field in image.iter().flat_map(|image| &image.table.fields) {
             let spec = &field.spec;
-            let global = spec.global.as_ref();
-            let of = global.map_or_else(|| "-".to_owned(), |global| shape(&global.shape));
-            let offset = global.map_or_else(|| "-".to_owned(), |global| indices(&global.offset));
+            let (of, offset) = placed(spec);
             let extent = extent(&wholes, rank, spec);
             table.row(&[
                 rank.to_string(),
@@ -117,6 +115,18 @@ fn fields(images: &Images) -> String {
         }
     }
     table.text()
+}
+
+/// What a part is part of, and where it begins there.
+fn placed(spec: &FieldSpec) -> (String, String) {
+    let Some(place) = &spec.place else {
+        return ("-".to_owned(), "-".to_owned());
+    };
+    match (place.shape(), place.offset()) {
+        (None, _) => ("same on all".to_owned(), "-".to_owned()),
+        (Some(of), None) => (shape(&of), "dealt out".to_owned()),
+        (Some(of), Some(offset)) => (shape(&of), indices(&offset)),
+    }
 }
 
 fn kind(spec: &FieldSpec) -> String {

@@ -279,13 +279,18 @@ fn suspending_the_launcher_suspends_the_ranks_and_nothing_is_declared_dead() {
 fn a_pause_makes_no_version_due() {
     let probe = program("probe");
     let words = ["-n", "2", "--ckpt-every", "10s", &probe, "steps", "2000", "--spin-us", "1000"];
+    let (began, interval) = (Instant::now(), Duration::from_secs(10));
+    let pause = interval + Duration::from_secs(1);
     let mut job = start(&words);
     job.until("rank 1 is up");
     job.signal("USR1");
     job.until("is on disk, as asked");
-    stand_still(&mut job, Duration::from_secs(11));
+    stand_still(&mut job, pause);
     let ended = job.end().code(0);
-    assert!(ended.value("checkpoints").starts_with("1 committed, 1 of them"), "{}", ended.stdout);
+    // Where the machine is so slow that the job itself takes longer than the interval, some are due.
+    let due = began.elapsed().saturating_sub(pause).as_secs() / interval.as_secs();
+    let committed = ended.value("checkpoints").split(' ').next().unwrap().parse::<u64>().unwrap();
+    assert!((1..=1 + due).contains(&committed), "{due} due: {}", ended.stdout);
 }
 
 #[test]
