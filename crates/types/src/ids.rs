@@ -42,7 +42,8 @@ id! {
     Epoch(u32)
 }
 id! {
-    /// The number of a checkpoint of the whole job; never reused, not even after a resume.
+    /// The number of a checkpoint of the whole job; not reused after a resume while any file of it
+    /// is there.
     Version(u64)
 }
 id! {

@@ -102,16 +102,6 @@ pub fn check_length(entry: &RankEntry, bytes: u64) -> Result<(), Fault> {
     (bytes == expected).then_some(()).ok_or(Fault::Length { bytes, expected })
 }
 
-/// Which image a manifest tells of.
-///
-/// # Panics
-/// When it has no such rank.
-#[must_use]
-pub fn expected(manifest: &Manifest, rank: Rank) -> Expected {
-    let RankEntry { image_bytes, table_crc, .. } = manifest.ranks[rank.index()];
-    Expected { rank, n: manifest.n(), version: manifest.version, image_bytes, table_crc }
-}
-
 /// Checks length, header and table of a rank's shard; gives its image. Its data are not looked at.
 ///
 /// # Errors
@@ -125,7 +115,8 @@ pub fn open_shard<M: ReadAt + ?Sized>(
     rank: Rank,
 ) -> Result<Image, Fault> {
     check_length(&manifest.ranks[rank.index()], memory.bytes())?;
-    Image::open_expected(memory, &expected(manifest, rank)).map_err(|error| of_image(error, memory))
+    Image::open_expected(memory, &Expected::of(manifest, rank))
+        .map_err(|error| of_image(error, memory))
 }
 
 /// The fault behind an error of an image.

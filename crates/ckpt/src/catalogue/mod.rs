@@ -17,7 +17,7 @@ use mainstay_types::{JobId, Rank, Version};
 
 pub use self::blocks::{Apart, Block, Run, Whole};
 pub use self::entry::{Entry, Listed, Reason, ShardCopy, Standing};
-pub use self::fault::{Fault, check_length, expected, of_image, open_shard, read_manifest};
+pub use self::fault::{Fault, check_length, of_image, open_shard, read_manifest};
 pub use self::pruning::Pruning;
 use crate::format::name::parse_name;
 

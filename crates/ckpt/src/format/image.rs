@@ -9,6 +9,7 @@ use mainstay_types::{DecodeError, Epoch, Incarnation, Rank, Step, Version};
 
 use super::error::FormatError;
 use super::header::{HEADER_BYTES, Header, image_bytes_of};
+use super::manifest::{Manifest, RankEntry};
 use super::memory::{ReadAt, Unreadable, WriteAt};
 use super::message::{Late, decode_late, messages_bytes};
 use super::plan::Plan;
@@ -150,6 +151,18 @@ pub struct Expected {
     pub image_bytes: u64,
     /// CRC-32C of its table.
     pub table_crc: u32,
+}
+
+impl Expected {
+    /// That of a rank in a version.
+    ///
+    /// # Panics
+    /// When the version has no such rank.
+    #[must_use]
+    pub fn of(manifest: &Manifest, rank: Rank) -> Self {
+        let RankEntry { image_bytes, table_crc, .. } = manifest.ranks[rank.index()];
+        Self { rank, n: manifest.n(), version: manifest.version, image_bytes, table_crc }
+    }
 }
 
 /// An image whose header and table were checked.

@@ -164,7 +164,7 @@ fn a_newer_format_is_named_and_a_manifest_under_another_name_is_found_out() {
 }
 
 fn expected(manifest: &Manifest) -> Expected {
-    mainstay_ckpt::catalogue::expected(manifest, Rank(1))
+    Expected::of(manifest, Rank(1))
 }
 
 /// The shard of rank 1, with late messages.

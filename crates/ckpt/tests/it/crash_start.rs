@@ -180,13 +180,7 @@ impl Starter {
 
 fn is_whole(content: &Content, manifest: &Manifest, rank: Rank) -> bool {
     let entry = &manifest.ranks[rank.index()];
-    let expected = Expected {
-        rank,
-        n: manifest.n(),
-        version: manifest.version,
-        image_bytes: entry.image_bytes,
-        table_crc: entry.table_crc,
-    };
+    let expected = Expected::of(manifest, rank);
     let bytes = content.as_slice();
     bytes.len() as u64 == entry.shard_bytes()
         && Shard::open_expected(bytes, &expected).is_ok_and(|image| {

@@ -7,7 +7,7 @@ use std::ops::{ControlFlow, Range};
 
 use mainstay_ckpt::catalogue::{self, Entry, Fault};
 use mainstay_ckpt::format::verify::{Finding, Part, Seen, audit_shard};
-use mainstay_ckpt::{FormatError, ReadAt};
+use mainstay_ckpt::{Expected, FormatError, ReadAt};
 use mainstay_types::{Rank, Version};
 
 use super::{Archive, ArchiveError};
@@ -75,7 +75,7 @@ impl Archive {
                 }
                 Err(fault) => damage(None, fault, tell),
                 Ok(shard) => {
-                    let expected = catalogue::expected(manifest, copy.rank);
+                    let expected = Expected::of(manifest, copy.rank);
                     let late = (of_rank.late_bytes, of_rank.late_crc);
                     let _to_the_end = audit_shard(&shard, &expected, late, &mut |seen| {
                         match seen {

@@ -55,14 +55,8 @@ impl Gathered {
         let (images, wanted, aside) = (Vec::new(), Vec::new(), Vec::new());
         let (directory, open, bad) = (Some(directory), None, Rank(0));
         let mut gathered = Self { me, directory, names, images, wanted, open, aside, bad };
-        for (rank, entry) in Rank::all(manifest.n()).zip(&manifest.ranks) {
-            let expected = Expected {
-                rank,
-                n: manifest.n(),
-                version: manifest.version,
-                image_bytes: entry.image_bytes,
-                table_crc: entry.table_crc,
-            };
+        for rank in Rank::all(manifest.n()) {
+            let expected = Expected::of(&manifest, rank);
             let image =
                 gathered.shard(rank).and_then(|shard| Image::open_expected(shard, &expected));
             let mut image = image.map_err(|error| (rank, error.to_string()))?;

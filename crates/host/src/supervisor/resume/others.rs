@@ -35,13 +35,7 @@ fn table(directory: &Directory, manifest: &Manifest, rank: Rank) -> Result<Table
     let name = entry.shard_name(manifest.version, rank);
     let file = directory.open_file(&name).map_err(|error| error.to_string())?;
     let shard = Shard::new(file.into()).map_err(|error| error.to_string())?;
-    let expected = Expected {
-        rank,
-        n: manifest.n(),
-        version: manifest.version,
-        image_bytes: entry.image_bytes,
-        table_crc: entry.table_crc,
-    };
+    let expected = Expected::of(manifest, rank);
     let image = Image::open_expected(&shard, &expected);
     Ok(image.map_err(|error| format!("{name}: {error}"))?.table)
 }
