@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Resource, Rlimit, getuid, prlimit};
 
 use crate::checkpoints::{manifests, number};
-use crate::harness::{Ended, Run, Scratch, program, start};
+use crate::harness::{Ended, Run, Scratch, program, run, start};
 
 /// A job that is long enough for a directory to fail and to be mended.
 fn job(directory: &str, steps: &str) -> Run {
@@ -20,22 +20,35 @@ fn job(directory: &str, steps: &str) -> Run {
     start(&[&options[..], &work].concat())
 }
 
-/// Whether nothing is left but whole versions.
-fn is_tidy(files: &[String]) -> bool {
+/// What is left of a version whose write failed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// What nothing could remove, beside a mark by which the next start does.
+    Marked,
+}
+
+/// Whether there are whole versions and what may be left.
+fn is_tidy(files: &[String], left: Left) -> bool {
     let has = |name: &str, end: &str| {
         let version = name.split('.').next().unwrap_or_default();
         files.contains(&format!("{version}.{end}"))
     };
+    let marked = |name: &str| left == Left::Marked && has(name, "manifest.aside");
     let tidy = |name: &String| match name.as_str() {
         "LOCK" => true,
-        name if name.ends_with(".shard") => has(name, "manifest"),
-        name => name.ends_with(".manifest"),
+        name if name.ends_with(".manifest") => true,
+        name => marked(name) || name.ends_with(".shard") && has(name, "manifest"),
     };
     files.iter().all(tidy)
 }
 
 /// Lets the directory of a job fail and mends it again.
-fn fails_and_is_mended(scratch: &Scratch, fail: &mut dyn FnMut(&Run, bool), why: &str) -> Ended {
+fn fails_and_is_mended(
+    scratch: &Scratch,
+    fail: &mut dyn FnMut(&Run, bool),
+    (why, left): (&str, Left),
+) -> Ended {
     let mut job = job(&scratch.join("d"), "1200");
     job.until("published");
     fail(&job, true);
@@ -45,7 +58,7 @@ fn fails_and_is_mended(scratch: &Scratch, fail: &mut dyn FnMut(&Run, bool), why:
     job.until("writing succeeds again");
     let ended = job.end().code(0);
     let files = scratch.files("d");
-    assert!(is_tidy(&files), "{files:?}");
+    assert!(is_tidy(&files, left), "{files:?}");
     // The last one may be published and not counted any more.
     assert!((2..=3).contains(&manifests(scratch).len()), "{files:?}");
     ended
@@ -62,7 +75,7 @@ fn a_limit_on_the_size_of_files_costs_durability_while_it_holds() {
         let new = if on { small } else { before.take().unwrap() };
         before = Some(prlimit(pid, Resource::Fsize, new).unwrap());
     };
-    fails_and_is_mended(&scratch, &mut limit, "ulimit -f");
+    fails_and_is_mended(&scratch, &mut limit, ("ulimit -f", Left::Nothing));
 }
 
 /// A directory that cannot be written, until this is dropped.
@@ -117,7 +130,14 @@ fn a_directory_that_becomes_read_only_costs_durability_while_it_is() {
     }
     let mut now = None;
     let mut fail = |_: &Run, on: bool| now = on.then(|| ReadOnly::new(&d, &view).unwrap());
-    fails_and_is_mended(&scratch, &mut fail, "give a --ckpt-dir");
+    // It may strike in the middle of a version, and nothing can be undone then.
+    fails_and_is_mended(&scratch, &mut fail, ("give a --ckpt-dir", Left::Marked));
+    // The next start does it, whatever it goes on with.
+    let (d, probe) = (scratch.join("d"), program("probe"));
+    let work = [&*probe, "steps", "1200", "--spin-us", "500", "--bytes", "200000"];
+    run(&[&["-n", "2", "--ckpt-dir", &d, "--resume"][..], &work].concat()).code(0);
+    let files = scratch.files("d");
+    assert!(is_tidy(&files, Left::Nothing), "{files:?}");
 }
 
 /// The thread of a launcher that writes versions.
@@ -160,7 +180,8 @@ fn a_sync_that_fails_costs_one_version() {
                 tracer.as_mut().unwrap().wait().unwrap();
             }
         };
-        fails_and_is_mended(&scratch, &mut fail, "cannot sync: Input/output error");
+        let why = ("cannot sync: Input/output error", Left::Nothing);
+        fails_and_is_mended(&scratch, &mut fail, why);
     }
 }
 
