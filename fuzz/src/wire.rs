@@ -1,26 +1,36 @@
-//! Messages between rank and supervisor, and headers of frames.
+//! Messages between rank, supervisor and node, and headers of frames.
 
 use mainstay_types::frame::Header;
 use mainstay_types::limits::{CHUNK_BYTES, FRAME_HEADER_BYTES, MESSAGE_BYTES_MAX};
+use mainstay_types::wire::node::{FromNode, Talk, ToNode};
 use mainstay_types::wire::{ToRank, ToSupervisor};
 use mainstay_types::{DecodeError, crc32c};
 
-/// A datagram, as either side reads it: what is accepted has this encoding and no other.
+/// A datagram, as ranks, launchers and nodes read it: what is accepted has this encoding and no other.
 ///
 /// # Panics
 /// When that does not hold; so do all targets.
 pub fn wire(data: &[u8]) -> bool {
-    let to_rank = ToRank::decode(data);
-    let to_supervisor = ToSupervisor::decode(data);
-    match &to_rank {
-        Ok(message) => assert_eq!(message.encode(), data),
+    [
+        one_encoding(ToRank::decode(data), ToRank::encode, data),
+        one_encoding(ToSupervisor::decode(data), ToSupervisor::encode, data),
+        one_encoding(ToNode::decode(data), ToNode::encode, data),
+        one_encoding(FromNode::decode(data), FromNode::encode, data),
+        one_encoding(Talk::decode(data), Talk::encode, data),
+    ]
+    .contains(&true)
+}
+
+fn one_encoding<M>(
+    message: Result<M, DecodeError>,
+    encode: impl Fn(&M) -> Vec<u8>,
+    data: &[u8],
+) -> bool {
+    match &message {
+        Ok(message) => assert_eq!(encode(message), data),
         Err(error) => within(error, data.len()),
     }
-    match &to_supervisor {
-        Ok(message) => assert_eq!(message.encode(), data),
-        Err(error) => within(error, data.len()),
-    }
-    to_rank.is_ok() || to_supervisor.is_ok()
+    message.is_ok()
 }
 
 /// A frame's header as it is and with the right checksum: its lengths are within all bounds that

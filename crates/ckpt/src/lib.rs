@@ -8,6 +8,7 @@
 //! - [`catalogue`]: what lies in a directory, which versions can be recovered and which can go.
 //! - [`compare`], [`npy`]: what the tools say of data, and how they give it away.
 //! - [`reshape`]: the parts of a version put together for another number of ranks.
+//! - [`fetch`]: which bytes of other nodes make up what a node holds for them, or has lost.
 //! - [`ledger`]: slots, commits, drains, publication, fallback and pruning, as a pure engine.
 //!
 //! Invariants: a decoder believes nothing that a checksum does not cover and never panics on what
@@ -19,6 +20,7 @@ pub mod catalogue;
 pub mod commit;
 pub mod compare;
 pub mod erasure;
+pub mod fetch;
 pub mod format;
 pub mod kernel;
 pub mod ledger;
@@ -26,6 +28,7 @@ pub mod npy;
 pub mod reshape;
 
 pub use commit::{Commit, Content, Failure, Fault, Files, Leftovers, Next, Op, Outcome, Removal};
+pub use erasure::Combination;
 pub use format::error::{FieldsError, FormatError};
 pub use format::header::{HEADER_BYTES, Header, image_bytes_of};
 pub use format::image::{Captured, Expected, Image, ImageWriter, read_late};

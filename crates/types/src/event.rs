@@ -5,13 +5,17 @@
 
 use std::time::Duration;
 
-use crate::{Cause, Epoch, Incarnation, Rank, Step, Version};
+use crate::{Cause, Epoch, Incarnation, Node, Rank, Step, Version};
 
 /// Where a copy of a version lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// L1: an arena in the supervisor's memory.
     Memory,
+    /// L2: a copy that another node holds.
+    Partner,
+    /// L3: parity that other nodes hold.
+    Parity,
     /// L4: the checkpoint directory.
     Disk,
 }
@@ -22,6 +26,8 @@ impl Level {
     pub fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
+            Self::Partner => "partner",
+            Self::Parity => "parity",
             Self::Disk => "disk",
         }
     }
@@ -85,6 +91,46 @@ pub enum Event {
         incarnation: Incarnation,
         /// Its process.
         pid: u32,
+    },
+    /// A node has started.
+    NodeUp {
+        /// Which node.
+        node: Node,
+        /// Its process.
+        pid: u32,
+        /// Its ranks.
+        ranks: Vec<Rank>,
+    },
+    /// A node is lost, with all that its ranks had in memory.
+    NodeLost {
+        /// Which node.
+        node: Node,
+        /// Why.
+        why: String,
+    },
+    /// Other nodes hold what gives every part of a version back.
+    Guarded {
+        /// Which version.
+        version: Version,
+        /// By copies or by parity.
+        level: Level,
+        /// Bytes that they hold.
+        bytes: u64,
+        /// From the order to the last answer.
+        took: Duration,
+    },
+    /// A node got the parts of its ranks back from others.
+    Rebuilt {
+        /// Which node.
+        node: Node,
+        /// Of which version.
+        version: Version,
+        /// From copies or from parity.
+        level: Level,
+        /// How many bytes.
+        bytes: u64,
+        /// From the order to the answer.
+        took: Duration,
     },
     /// A rank wrote a line.
     Output {

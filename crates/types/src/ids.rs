@@ -34,6 +34,11 @@ id! {
     Rank(u32)
 }
 id! {
+    /// A failure domain of the job, `0..nodes`: what fails together, and what its ranks have in memory
+    /// with them.
+    Node(u32)
+}
+id! {
     /// How often a rank was started, from 0. Stale incarnations are fenced.
     Incarnation(u32)
 }
@@ -59,6 +64,19 @@ impl Rank {
     }
 
     /// The ranks `0..n`, in order.
+    pub fn all(n: u32) -> impl DoubleEndedIterator<Item = Self> + Clone {
+        (0..n).map(Self)
+    }
+}
+
+impl Node {
+    /// The node as an index into tables with one entry for each node.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The nodes `0..n`, in order.
     pub fn all(n: u32) -> impl DoubleEndedIterator<Item = Self> + Clone {
         (0..n).map(Self)
     }

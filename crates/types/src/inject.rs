@@ -2,14 +2,15 @@
 //!
 //! Grammar: `ACTION:RANK[:CODE]@WHEN[:xN|:always]`, several joined by commas, where `ACTION` is
 //! `kill`, `stop`, `exit`, `segv` or `panic`, `RANK` a number or `*`, and `WHEN` is `step=K`,
-//! `time=T` or `point=NAME[#n]`. Invariant: [`Display`](fmt::Display) writes what
+//! `time=T` or `point=NAME[#n]`. `kill:nodeK` kills a node with its ranks, by time or at a point of the
+//! launcher. Invariant: [`Display`](fmt::Display) writes what
 //! [`parse`] reads. Deliberately absent: whether an injection has fired; receipts tell that.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::{Point, Rank, Step, duration, limits};
+use crate::{Node, Point, Rank, Step, duration, limits};
 
 /// What is done to the rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub enum Action {
     Segv,
     /// A panic on the rank's own thread.
     Panic,
+    /// SIGKILL to the process of a node and to all its ranks.
+    KillNode(Node),
 }
 
 /// When it is done.
@@ -60,10 +63,19 @@ pub struct Injection {
 }
 
 impl Injection {
-    /// Whether it concerns `rank`.
+    /// Whether it concerns `rank` by itself.
     #[must_use]
     pub fn strikes(&self, rank: Rank) -> bool {
-        self.rank.is_none_or(|only| only == rank)
+        self.node().is_none() && self.rank.is_none_or(|only| only == rank)
+    }
+
+    /// The node that it strikes, if it strikes one.
+    #[must_use]
+    pub fn node(&self) -> Option<Node> {
+        match self.action {
+            Action::KillNode(node) => Some(node),
+            _ => None,
+        }
     }
 
     /// Writes it for a rank.
@@ -74,6 +86,7 @@ impl Injection {
             Action::Exit(code) => (2, code),
             Action::Segv => (3, 0),
             Action::Panic => (4, 0),
+            Action::KillNode(node) => (5, u8::try_from(node.0).unwrap_or(u8::MAX)),
         };
         let (when, a, b) = match self.when {
             When::Step(step) => (0, step.0, 0),
@@ -106,6 +119,7 @@ impl Injection {
         let (action, code) = (r.u8("injection action")?, r.u8("injection code")?);
         let action = match action {
             2 => Action::Exit(code),
+            5 if u32::from(code) < limits::NODES_MAX => Action::KillNode(Node(code.into())),
             _ if code != 0 => return unknown("injection code", code, at),
             0 => Action::Kill,
             1 => Action::Stop,
@@ -114,6 +128,9 @@ impl Injection {
             other => return unknown("injection action", other, at),
         };
         let rank = r.option("injection rank", |r| Ok(Rank(r.u32("injection rank")?)))?;
+        if let (Action::KillNode(_), Some(rank)) = (action, rank) {
+            return Err(DecodeError::Unknown { what: "injection rank", value: rank.0.into(), at });
+        }
         let at = r.at();
         let when = r.u8("injection moment")?;
         let (a, b) = (r.u64("injection moment")?, r.u64("injection moment")?);
@@ -142,10 +159,15 @@ impl fmt::Display for Injection {
             Action::Exit(_) => "exit",
             Action::Segv => "segv",
             Action::Panic => "panic",
+            Action::KillNode(_) => "kill",
         };
-        match self.rank {
-            Some(rank) => write!(f, "{name}:{rank}")?,
-            None => write!(f, "{name}:*")?,
+        if let Some(node) = self.node() {
+            write!(f, "{name}:node{node}")?;
+        } else {
+            match self.rank {
+                Some(rank) => write!(f, "{name}:{rank}")?,
+                None => write!(f, "{name}:*")?,
+            }
         }
         if let Action::Exit(code) = self.action {
             write!(f, ":{code}")?;
@@ -196,11 +218,26 @@ fn one(text: &str) -> Result<Injection, String> {
         }
     };
     let when = parse_moment(moment).map_err(bad)?;
+    let of_ranks = match when {
+        When::Step(_) => true,
+        When::Point(point, _) => !point.is_supervisors(),
+        When::Time(_) => false,
+    };
+    if of_ranks && matches!(action, Action::KillNode(_)) {
+        let why = "a node is struck by time or at a point that the launcher passes, such as \
+                   time=2s or point=published";
+        return Err(bad(why.to_owned()));
+    }
     Ok(Injection { action, rank, when, times })
 }
 
 /// What comes before `@`: action, rank and, for `exit`, the code.
 fn parse_target(target: &str) -> Result<(Action, Option<Rank>), String> {
+    if let Some(node) = target.strip_prefix("kill:node") {
+        let node = node.parse().ok().filter(|node| *node < limits::NODES_MAX);
+        let node = Node(node.ok_or("the node is not a number below 64")?);
+        return Ok((Action::KillNode(node), None));
+    }
     let mut words = target.split(':');
     let name = words.next().unwrap_or_default();
     let rank = match words.next() {
@@ -258,7 +295,8 @@ mod tests {
     #[test]
     fn what_is_printed_is_read_back() {
         let text = "kill:2@step=50,stop:*@time=1500us,stop:1@time=0.025us,exit:1:3@point=send#2:x4,\
-                    segv:0@point=captured:always,panic:3@step=1";
+                    segv:0@point=captured:always,panic:3@step=1,kill:node1@time=5us,\
+                    kill:node63@point=published#2:x2";
         let list = parse(text).unwrap();
         let printed: Vec<_> = list.iter().map(ToString::to_string).collect();
         assert_eq!(printed.join(","), text);
@@ -290,6 +328,11 @@ mod tests {
             "kill:1@step=1:x0",
             "kill:1@step=1:often",
             "kill:-1@step=1",
+            "kill:node@time=1s",
+            "kill:node64@time=1s",
+            "kill:node1@step=1",
+            "kill:node1@point=send",
+            "stop:node1@time=1s",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

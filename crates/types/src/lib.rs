@@ -25,7 +25,7 @@ pub mod wire;
 pub use cause::Cause;
 pub use choice::{Determinant, Determinants, Late, Outcome};
 pub use codec::{DecodeError, Reader, Writer};
-pub use ids::{Epoch, Incarnation, JobId, Rank, Step, Version};
+pub use ids::{Epoch, Incarnation, JobId, Node, Rank, Step, Version};
 pub use message::Message;
 pub use point::Point;
 pub use wait::WaitKind;

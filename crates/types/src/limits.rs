@@ -2,6 +2,8 @@
 
 /// Most ranks of one job on one machine.
 pub const RANKS_MAX: u32 = 1024;
+/// Most nodes of one job on one machine: as many shards as a code has, and a line between any two.
+pub const NODES_MAX: u32 = 64;
 /// Most bytes of one control message between a rank and its supervisor.
 pub const WIRE_BYTES_MAX: usize = 64 * 1024;
 /// Most descriptors that travel with one control message.

@@ -5,6 +5,7 @@
 //! Invariant: `decode(encode(m)) == m`, and any other input is an error. Deliberately absent:
 //! bulk data, which lies in the descriptors' memory.
 
+pub mod node;
 mod to_rank;
 mod to_supervisor;
 

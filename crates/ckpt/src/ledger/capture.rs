@@ -43,6 +43,8 @@ impl Ledger {
             void: false,
             fits: true,
             blocked_max: std::time::Duration::ZERO,
+            held: std::collections::BTreeSet::new(),
+            covered: None,
             parts: vec![Part::default(); self.n as usize],
         };
         self.records.insert(version, record);
@@ -58,7 +60,7 @@ impl Ledger {
             return;
         };
         if let Some(record) = self.records.get_mut(&version) {
-            record.slot = None;
+            record.leaves_memory();
         }
         effects.push(Effect::Freed { version });
         self.forget(version);
@@ -165,6 +167,7 @@ impl Ledger {
         if durable {
             self.queue_drain(version, effects);
         }
+        self.queue_guard(version, effects);
     }
 
     pub(super) fn drop_target(
@@ -220,15 +223,18 @@ impl Ledger {
         if self.capture == Some(version) {
             self.capture = None;
         }
+        self.cancel_drain(version, effects);
         for slot in 0..SLOTS {
             if self.slots[slot] == Some(version) {
                 self.slots[slot] = None;
             }
         }
         if let Some(record) = self.records.get_mut(&version) {
-            (record.void, record.slot) = (true, None);
+            record.void = true;
+            record.leaves_memory();
         }
         effects.push(Effect::Void { version, why });
         self.forget(version);
+        self.drop_guard(version, effects);
     }
 }

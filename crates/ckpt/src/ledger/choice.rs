@@ -4,7 +4,9 @@
 
 use mainstay_types::event::Level;
 use mainstay_types::wire::{EARLY_MAX, Early, Restore};
-use mainstay_types::{Epoch, Incarnation, Rank, Step, Version};
+use std::collections::BTreeMap;
+
+use mainstay_types::{Epoch, Incarnation, Node, Rank, Step, Version};
 
 use super::record::Record;
 use crate::format::name::shard_name;
@@ -18,6 +20,9 @@ pub struct Choice {
     pub step: Step,
     /// Where each rank's part lies, by rank.
     pub ranks: Vec<Source>,
+    /// The nodes that have to get parts of these ranks back from others first: those whose level is
+    /// partner or parity.
+    pub rebuilds: BTreeMap<Node, Vec<Rank>>,
 }
 
 /// Where a rank's part lies, and what its channels must make up for.
@@ -25,7 +30,7 @@ pub struct Choice {
 pub struct Source {
     /// At which level.
     pub level: Level,
-    /// Which slot, if the level is memory.
+    /// Which slot, unless the level is disk.
     pub slot: Option<u8>,
     /// The incarnation that captured it, as in the shard's name.
     pub incarnation: Incarnation,
@@ -99,13 +104,13 @@ impl Choice {
             let taken = |receiver: &super::record::Part| receiver.entry.delivered[s];
             ranks.push(Source {
                 level,
-                slot: record.slot.filter(|_| level == Level::Memory),
+                slot: record.slot.filter(|_| level != Level::Disk),
                 incarnation: entry.incarnation,
                 file_epoch: entry.file_epoch,
                 image_bytes: entry.image_bytes,
                 table_crc: entry.table_crc,
                 late_at: match level {
-                    Level::Memory => 0,
+                    Level::Memory | Level::Partner | Level::Parity => 0,
                     Level::Disk => entry.late_at(),
                 },
                 late_bytes: entry.late_bytes,
@@ -114,7 +119,8 @@ impl Choice {
                 early: std::mem::take(&mut early[s]),
             });
         }
-        Some(Self { version: record.version, step: record.step, ranks })
+        let rebuilds = BTreeMap::new();
+        Some(Self { version: record.version, step: record.step, ranks, rebuilds })
     }
 }
 

@@ -128,26 +128,45 @@ impl Ledger {
         let record = record.ok_or(Stale::Version)?;
         let there = match level {
             Level::Memory => record.slot.is_some(),
+            Level::Partner | Level::Parity => false,
             Level::Disk => record.disk == Disk::Published,
         };
         if !there {
             return Err(Stale::Version);
         }
-        if !record.parts[rank.index()].bad.insert(level) {
+        let part = &mut record.parts[rank.index()];
+        if !part.bad.insert(level) {
             return Err(Stale::Twice);
         }
-        if record.disk == Disk::Waiting {
-            // The drain would only find what is known already.
-            record.disk = Disk::None;
-            self.waiting = None;
-            effects.push(Effect::DrainCancelled { version });
+        if level == Level::Memory && part.rebuilt {
+            // What others hold gives no better one.
+            record.held.clear();
         }
-        self.void_if_lost(version, why, effects);
+        self.cancel_drain(version, effects);
+        self.recount(version);
+        self.void_if_lost(version, why.clone(), effects);
+        if level == Level::Memory {
+            self.spoil_guard(version, why, effects);
+        }
         Ok(())
     }
 
+    /// Takes a version of which a copy is bad from the queue: its drain would only find what is known.
+    pub(super) fn cancel_drain(&mut self, version: Version, effects: &mut Vec<Effect>) {
+        if self.waiting == Some(version) {
+            self.waiting = None;
+            self.set_disk(version, Disk::None);
+            effects.push(Effect::DrainCancelled { version });
+        }
+    }
+
     /// Voids a version of which a rank has no good copy, and will get none from a drain.
-    fn void_if_lost(&mut self, version: Version, why: String, effects: &mut Vec<Effect>) {
+    pub(super) fn void_if_lost(
+        &mut self,
+        version: Version,
+        why: String,
+        effects: &mut Vec<Effect>,
+    ) {
         if self.draining == Some(version) {
             return;
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mainstay_types::event::Level;
 use mainstay_types::wire::Early;
-use mainstay_types::{Epoch, Incarnation, Rank, Step, Version};
+use mainstay_types::{Epoch, Incarnation, Node, Rank, Step, Version};
 
 use crate::format::manifest::Manifest;
 
@@ -116,6 +116,48 @@ pub enum Input {
         /// [`reshape::fits`](crate::reshape::fits). If not it is kept, for a launch of as many.
         fits: bool,
     },
+    /// Every node holds what it is to hold of the version.
+    Guarded {
+        /// Which version.
+        version: Version,
+        /// Of which order.
+        attempt: u32,
+    },
+    /// A guard came to nothing.
+    GuardFailed {
+        /// Which version.
+        version: Version,
+        /// Of which order.
+        attempt: u32,
+        /// The reason, for people.
+        why: String,
+    },
+    /// A node is lost, with all that it had in memory.
+    NodeLost {
+        /// Which node.
+        node: Node,
+    },
+    /// A node has parts of its ranks again.
+    Rebuilt {
+        /// Which version.
+        version: Version,
+        /// Whose parts.
+        ranks: Vec<Rank>,
+    },
+    /// Every rank has restored the version, and found it good.
+    Restored {
+        /// Which version.
+        version: Version,
+    },
+    /// A node cannot get the parts of its ranks back.
+    RebuildFailed {
+        /// Which version.
+        version: Version,
+        /// The reason, for people.
+        why: String,
+    },
+    /// All nodes are there, and the epoch opens.
+    NodesWhole,
     /// A rank is in `finish`, having completed this step, and will capture nothing more.
     RankEnded {
         /// Which rank.
@@ -162,6 +204,20 @@ pub enum Effect {
     Publish {
         /// The version.
         version: Version,
+    },
+    /// Have every node fetch what it is to hold of the version, then say [`Input::Guarded`].
+    Guard {
+        /// The version.
+        version: Version,
+        /// The order's number.
+        attempt: u32,
+    },
+    /// The version lies in its ranks' nodes alone.
+    Unguarded {
+        /// The version.
+        version: Version,
+        /// The reason, for people.
+        why: String,
     },
     /// The version can be restored by a later launch.
     Published {
@@ -221,6 +277,9 @@ pub enum VoidReason {
         /// Its last step.
         step: Step,
     },
+    /// A node was lost before every part was there.
+    #[error("node {0} was lost before all of it was captured")]
+    NodeLost(Node),
     /// A rank's messages contradict each other, or those of its peers.
     #[error("rank {rank} contradicts its peers: {why}")]
     Contradiction {

@@ -10,6 +10,9 @@
 //!   restore, nor in capture, nor waiting for a drain or being drained;
 //! - a version number is never used twice, and a void version stays void;
 //! - nothing is pruned before enough newer versions are published whole;
+//! - after the loss of any nodes within the claim, at a moment when a version is guarded, it or
+//!   something newer can be restored: while a guard runs or waits, the newest version that is guarded
+//!   keeps its slot, and so does the one that it is for (`docs/protocols/nodes.md`);
 //! - what names another epoch or version than the current one changes nothing and is counted.
 //!
 //! Deliberately absent: when a version is wanted and whether a target holds, which `control`
@@ -18,6 +21,7 @@
 mod capture;
 mod choice;
 mod disk;
+mod guard;
 mod input;
 mod record;
 
@@ -29,6 +33,7 @@ pub use choice::{Choice, Source};
 pub use input::{Effect, Input, Stale, VoidReason};
 pub use record::{Disk, Record};
 
+use self::guard::Guards;
 use crate::format::manifest::{Identity, Manifest};
 
 /// How many versions lie in memory at once.
@@ -53,6 +58,8 @@ pub struct Ledger {
     history: Option<Version>,
     any_ended: bool,
     write_failed: bool,
+    /// The nodes that versions in memory lie in, if the launcher does not hold them itself.
+    guards: Option<Guards>,
     dropped: u64,
 }
 
@@ -75,6 +82,7 @@ impl Ledger {
             history: None,
             any_ended: false,
             write_failed: false,
+            guards: None,
             dropped: 0,
         }
     }
@@ -97,6 +105,15 @@ impl Ledger {
             Input::Adopt(manifest) => self.adopt(*manifest),
             Input::AdoptOther { manifest, fits } => self.adopt_other(*manifest, fits),
             Input::RankEnded { rank, step } => self.rank_ended(rank, step, effects),
+            Input::Guarded { version, attempt } => self.guarded(version, attempt, effects),
+            Input::GuardFailed { version, attempt, why } => {
+                self.guard_failed(version, attempt, why, effects)
+            }
+            Input::NodeLost { node } => self.node_lost(node, effects),
+            Input::Rebuilt { version, ranks } => self.rebuilt(version, &ranks),
+            Input::Restored { version } => self.restored(version),
+            Input::RebuildFailed { version, why } => self.rebuild_failed(version, why, effects),
+            Input::NodesWhole => self.nodes_whole(effects),
         };
         if let Err(what) = taken {
             self.dropped += 1;
@@ -115,7 +132,9 @@ impl Ledger {
     #[must_use]
     pub fn choose(&self) -> Option<Choice> {
         let newest = self.newest_restorable()?;
-        Choice::of(self.records.get(&newest)?)
+        let mut choice = Choice::of(self.records.get(&newest)?)?;
+        choice.rebuilds = self.rebuilds(&choice);
+        Some(choice)
     }
 
     /// The version that [`choose`](Ledger::choose) gives.
@@ -183,7 +202,7 @@ impl Ledger {
                 return true;
             };
             let held = [restorable, self.capture, self.draining, self.waiting];
-            !held.contains(&Some(version))
+            !held.contains(&Some(version)) && !self.is_pinned(version)
         };
         // An empty slot first: it costs no copy.
         let empty = (0..SLOTS).find(|slot| self.slots[*slot].is_none());

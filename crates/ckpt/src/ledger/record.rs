@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mainstay_types::event::Level;
-use mainstay_types::{Epoch, Rank, Step, Version};
+use mainstay_types::{Epoch, Node, Rank, Step, Version};
 
 use super::input::VoidReason;
 use crate::format::manifest::{Manifest, RankEntry};
@@ -46,11 +46,16 @@ pub struct Record {
     /// Whether the ranks of this launch can be given it: all that they captured themselves.
     pub(super) fits: bool,
     pub(super) blocked_max: Duration,
+    /// Nodes that hold what they are to hold of it for others, once it is guarded.
+    pub(super) held: BTreeSet<Node>,
+    /// The level from which lost copies in memory can be got back.
+    pub(super) covered: Option<Level>,
     pub(super) parts: Vec<Part>,
 }
 
 /// A rank's part of a version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts, not one state")]
 pub(super) struct Part {
     pub(super) captured: bool,
     /// Whether it has to hand in what came late, and has not. Known once all are captured.
@@ -60,6 +65,8 @@ pub(super) struct Part {
     pub(super) late: Option<(u64, u32)>,
     /// The levels whose copy is torn, missing or rotten.
     pub(super) bad: BTreeSet<Level>,
+    /// Whether its copy in memory was rebuilt from what others hold: if that is bad, another would be.
+    pub(super) rebuilt: bool,
     pub(super) entry: RankEntry,
 }
 
@@ -84,6 +91,8 @@ impl Record {
             void: false,
             fits: true,
             blocked_max: Duration::ZERO,
+            held: BTreeSet::new(),
+            covered: None,
             parts: manifest.ranks.into_iter().map(part).collect(),
         }
     }
@@ -178,6 +187,19 @@ impl Record {
         self.committed && !self.void && self.fits && self.bad_rank().is_none()
     }
 
+    /// The level from which copies in memory that are lost can be got back; `None` if it is not guarded,
+    /// or too much is lost.
+    #[must_use]
+    pub fn covered(&self) -> Option<Level> {
+        self.covered
+    }
+
+    /// Its slot is given away, and what nodes hold of it with that.
+    pub(super) fn leaves_memory(&mut self) {
+        (self.slot, self.covered) = (None, None);
+        self.held.clear();
+    }
+
     /// Whether the copy of a rank's part at this level is known to be bad.
     #[must_use]
     pub fn is_bad(&self, rank: Rank, level: Level) -> bool {
@@ -195,6 +217,8 @@ impl Record {
     pub(super) fn level(&self, part: &Part) -> Option<Level> {
         if self.slot.is_some() && !part.bad.contains(&Level::Memory) {
             Some(Level::Memory)
+        } else if self.slot.is_some() && self.covered.is_some() {
+            self.covered
         } else if self.disk == Disk::Published && !part.bad.contains(&Level::Disk) {
             Some(Level::Disk)
         } else {

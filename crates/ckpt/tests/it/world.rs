@@ -105,6 +105,8 @@ impl World {
         let there = match level {
             Level::Memory => self.memory[rank as usize].contains(&Some(version)),
             Level::Disk => self.files.get(&version) == Some(&true),
+            // There are no nodes here; see `guard_world`.
+            Level::Partner | Level::Parity => false,
         };
         there && !self.bad.contains(&(version, rank, level))
     }
@@ -227,6 +229,9 @@ impl World {
             Effect::Prune { version } => self.prune(version),
             Effect::DrainCancelled { version } => {
                 assert_ne!(self.draining.map(|(v, _)| v), Some(version));
+            }
+            Effect::Guard { .. } | Effect::Unguarded { .. } => {
+                panic!("there are no nodes: {effect:?}");
             }
             Effect::Freed { .. }
             | Effect::Publish { .. }

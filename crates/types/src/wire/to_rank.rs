@@ -277,8 +277,9 @@ fn get_incarnations(r: &mut Reader<'_>) -> Result<Vec<u32>, DecodeError> {
 
 impl Restore {
     fn encode(&self, w: &mut Writer) {
+        // What others hold of a rank's memory is put back before a rank restores.
         let level = match self.level {
-            Level::Memory => 0,
+            Level::Memory | Level::Partner | Level::Parity => 0,
             Level::Disk => 1,
         };
         w.u64(self.version.0).u64(self.step.0).u8(level).u64(self.image_bytes);
