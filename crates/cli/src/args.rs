@@ -10,7 +10,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mainstay_control::{DiskMode, Policy};
 use mainstay_host::supervisor::{Every, Resume};
-use mainstay_types::limits::{TRACE_RECORDS_MAX, TRACE_RECORDS_MIN};
+use mainstay_types::limits::{NODES_MAX, TRACE_RECORDS_MAX, TRACE_RECORDS_MIN};
+use mainstay_types::wire::node::Redundancy;
 use mainstay_types::{duration, inject};
 
 use crate::ckpt::args as ckpt;
@@ -33,6 +34,9 @@ pub(crate) enum Command {
     Trace(Trace),
     /// Look into checkpoint directories: list, verify, compare, extract and prune versions.
     Ckpt(ckpt::Ckpt),
+    /// Be a node of a job; its launcher starts it.
+    #[command(hide = true)]
+    Node,
 }
 
 /// Draw a traced run as one HTML file.
@@ -76,6 +80,15 @@ pub(crate) struct Run {
     /// removed when the job succeeds.
     #[arg(long, value_name = "D")]
     pub(crate) ckpt_dir: Option<PathBuf>,
+    /// Hold the memory of checkpoints in so many processes, each with the arenas of its ranks: failure
+    /// domains that can be lost one by one, as nodes of a cluster are.
+    #[arg(long, value_name = "N", value_parser = nodes)]
+    pub(crate) virtual_nodes: Option<u32>,
+    /// How nodes guard each other's memory: `partner`, a copy at the next node; `parity:M`, which gives
+    /// back what any M of them had; `xor` is parity:1. By default partner, with two nodes or more.
+    #[arg(long, value_name = "none|partner|xor|parity:M", requires = "virtual_nodes",
+          value_parser = redundancy)]
+    pub(crate) redundancy: Option<Redundancy>,
     /// When to checkpoint: `auto`, every so many steps (`100steps`), or every so long (`2s`).
     #[arg(long, value_name = "auto|Ksteps|T", default_value = "auto", value_parser = every)]
     pub(crate) ckpt_every: Every,
@@ -162,7 +175,7 @@ pub(crate) struct Run {
 
 const EXAMPLES: &str = "\
 Faults: ACTION:RANK@WHEN, joined by commas.
-  ACTION  kill, stop, exit:RANK:CODE, segv, panic
+  ACTION  kill, stop, exit:RANK:CODE, segv, panic; kill:nodeK kills a node and its ranks
   RANK    a rank, or * for all
   WHEN    step=K          as the rank enters the checkpoint of its K-th step
           time=T          so long after all ranks have entered `run`
@@ -222,6 +235,24 @@ fn ranks(text: &str) -> Result<u32, String> {
         Ok(0) => Err("a job has at least 1 rank".to_owned()),
         Ok(n) => Ok(n),
         Err(_) => Err("the number of ranks is a whole number from 1".to_owned()),
+    }
+}
+
+fn nodes(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(nodes) if (1..=NODES_MAX).contains(&nodes) => Ok(nodes),
+        _ => Err(format!("`{text}` is not a number of nodes from 1 to {NODES_MAX}")),
+    }
+}
+
+fn redundancy(text: &str) -> Result<Redundancy, String> {
+    let parity = |text: &str| text.parse().ok().filter(|parity| *parity > 0);
+    match (text, text.strip_prefix("parity:").map(parity)) {
+        ("none", _) => Ok(Redundancy::None),
+        ("partner", _) => Ok(Redundancy::Partner),
+        ("xor", _) => Ok(Redundancy::Parity(1)),
+        (_, Some(Some(parity))) => Ok(Redundancy::Parity(parity)),
+        _ => Err(format!("`{text}` is not none, partner, xor or parity:M with M from 1 to 255")),
     }
 }
 
@@ -286,7 +317,7 @@ mod tests {
         let args = line.split(' ').map(OsString::from);
         match Cli::try_parse_from(joined(args))?.command {
             Command::Run(run) => Ok(*run),
-            Command::Trace(_) | Command::Ckpt(_) => panic!("{line} runs nothing"),
+            Command::Trace(_) | Command::Ckpt(_) | Command::Node => panic!("{line} runs nothing"),
         }
     }
 

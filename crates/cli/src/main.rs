@@ -14,6 +14,7 @@ mod show;
 mod trace;
 mod words;
 
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -37,6 +38,19 @@ fn main() -> ExitCode {
         args::Command::Run(options) => run::guarded(&options, run::run),
         args::Command::Trace(options) => trace::draw(&options),
         args::Command::Ckpt(options) => ckpt::run(&options),
+        args::Command::Node => node(),
     };
     ExitCode::from(show::finish(code))
+}
+
+/// A node's whole life. It is started by a launcher with its line as standard input.
+fn node() -> u8 {
+    let line = std::io::stdin().as_fd().try_clone_to_owned();
+    match line.and_then(mainstay_host::node::serve) {
+        Ok(()) => exit::OK,
+        Err(error) => {
+            show::err(&format!("mainstay node: {error}; a launcher starts it"));
+            exit::USAGE
+        }
+    }
 }

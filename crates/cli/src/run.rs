@@ -8,9 +8,12 @@ use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant, SystemTime};
 
 use mainstay_control::DiskMode;
-use mainstay_host::supervisor::{Config, Every, Observer, Outcome, Plan, Refusal, supervise};
+use mainstay_host::supervisor::{
+    Config, Domains, Every, Observer, Outcome, Plan, Refusal, supervise,
+};
 use mainstay_types::event::{Event, Summary, Verdict};
 use mainstay_types::report::one_line;
+use mainstay_types::wire::node::Redundancy;
 use mainstay_types::{Point, exit};
 
 use crate::show::{self, Human, Json, Silent};
@@ -49,6 +52,7 @@ fn config(options: &args::Run) -> Config {
         policy: options.policy.into(),
         max_restarts: options.max_restarts,
         directory: options.ckpt_dir.clone(),
+        domains: domains(options),
         every: options.ckpt_every,
         disk: options.disk_every.unwrap_or(match options.ckpt_every {
             Every::Auto => DiskMode::Auto,
@@ -70,6 +74,16 @@ fn config(options: &args::Run) -> Config {
         trace_records: trace::records(options),
         command: options.program.clone(),
     }
+}
+
+/// The nodes that are asked for, each a process of this program.
+fn domains(options: &args::Run) -> Option<Domains> {
+    let nodes = options.virtual_nodes?;
+    let usual = if nodes > 1 { Redundancy::Partner } else { Redundancy::None };
+    let redundancy = options.redundancy.unwrap_or(usual);
+    // Also when the file has been replaced meanwhile: nodes are of this launcher's release.
+    let command = vec!["/proc/self/exe".into(), "node".into()];
+    Some(Domains { nodes, redundancy, command })
 }
 
 fn list_points() -> u8 {

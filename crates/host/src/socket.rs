@@ -80,6 +80,29 @@ impl Connection {
         Ok(Self { fd })
     }
 
+    /// Both ends of a connection without a name; neither blocks.
+    ///
+    /// # Errors
+    /// Whatever the kernel says, such as too many descriptors.
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (one, other) =
+            net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        Ok((Self { fd: one }, Self { fd: other }))
+    }
+
+    /// The connection of a received descriptor.
+    #[must_use]
+    pub fn of(fd: OwnedFd) -> Self {
+        Self { fd }
+    }
+
+    /// Its descriptor.
+    #[must_use]
+    pub fn into_fd(self) -> OwnedFd {
+        self.fd
+    }
+
     /// Sends one message with its descriptors.
     ///
     /// # Errors

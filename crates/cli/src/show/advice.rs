@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use mainstay_types::duration::format;
-use mainstay_types::event::Advice;
+use mainstay_types::event::{Advice, Level};
 
 /// The table; nothing for a job without checkpoints.
 pub(crate) fn table(levels: &[Advice]) -> String {
@@ -57,8 +57,8 @@ fn row(text: &mut String, cells: [&str; 7]) {
 fn best(advice: &Advice) -> String {
     let (mtbf, basis) = (format(advice.mtbf), advice.mtbf_basis);
     let kind = match advice.interval.level {
-        mainstay_types::event::Level::Memory => "a rank fails",
-        mainstay_types::event::Level::Disk => "the machine is lost",
+        Level::Memory | Level::Partner | Level::Parity => "a rank fails",
+        Level::Disk => "the machine is lost",
     };
     match advice.best {
         Some(best) => format!("; best is {} if {kind} every {mtbf} ({basis})", format(best)),

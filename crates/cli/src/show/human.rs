@@ -56,6 +56,8 @@ struct Commits {
     shown: Option<Duration>,
     /// Those since then.
     passed_over: u64,
+    /// Whether it was told that a version is guarded, since the start and the last loss.
+    guarded: bool,
 }
 
 /// Whether it is one of these: what somebody asked for, and every other state, has its line.
@@ -68,6 +70,14 @@ impl Commits {
     /// Whether there is to be a line of this event; counts it if not.
     fn has_line(&mut self, at: Duration, event: &Event) -> bool {
         let soon = self.shown.is_some_and(|shown| at < shown + COMMITS_EVERY);
+        if matches!(event, Event::NodeLost { .. }) {
+            self.guarded = false;
+        }
+        let again =
+            matches!(event, Event::Guarded { .. }) && std::mem::replace(&mut self.guarded, true);
+        if again {
+            return false;
+        }
         let passed_over = soon && is_commit(event);
         self.passed_over += u64::from(passed_over);
         !passed_over
@@ -150,6 +160,10 @@ fn sentence(event: &Event) -> Option<String> {
             0 => format!("rank {rank} is up (pid {pid})"),
             again => format!("rank {rank} is up again (incarnation {again}, pid {pid})"),
         },
+        Event::NodeUp { .. }
+        | Event::NodeLost { .. }
+        | Event::Guarded { .. }
+        | Event::Rebuilt { .. } => return of_node(event),
         Event::Checkpoint(c) => match c.state {
             VersionState::Committed => format!(
                 "version {} committed in memory: step {}, {} bytes, blocked {}{}",
@@ -198,6 +212,31 @@ fn sentence(event: &Event) -> Option<String> {
         ),
         Event::Note { text } => text.clone(),
         Event::Target { .. } | Event::Output { .. } => return None,
+    })
+}
+
+/// An event of a node as a sentence.
+fn of_node(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::NodeUp { node, pid, ranks } => {
+            let (first, last) = (ranks.first().copied(), ranks.last().copied());
+            let (first, last) = (first.unwrap_or_default(), last.unwrap_or_default());
+            format!("node {node} is up with ranks {first} to {last} (pid {pid})")
+        }
+        Event::NodeLost { node, why } => {
+            format!("node {node} is lost with its ranks and what they had in memory: {why}")
+        }
+        Event::Guarded { version, level, bytes, took } => format!(
+            "version {version} is guarded by {} ({bytes} bytes in {})",
+            level.name(),
+            duration::format(*took)
+        ),
+        Event::Rebuilt { node, version, level, bytes, took } => format!(
+            "node {node} got its part of version {version} back by {} ({bytes} bytes in {})",
+            level.name(),
+            duration::format(*took)
+        ),
+        _ => return None,
     })
 }
 

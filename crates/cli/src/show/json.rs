@@ -88,6 +88,21 @@ fn body(event: &Event) -> (&'static str, Value) {
         Event::RankUp { rank, incarnation, pid } => {
             ("rank_up", json!({"rank": rank.0, "incarnation": incarnation.0, "pid": pid}))
         }
+        Event::NodeUp { node, pid, ranks } => {
+            let ranks: Vec<_> = ranks.iter().map(|rank| rank.0).collect();
+            ("node_up", json!({"node": node.0, "pid": pid, "ranks": ranks}))
+        }
+        Event::NodeLost { node, why } => ("node_lost", json!({"node": node.0, "why": why})),
+        Event::Guarded { version, level, bytes, took } => (
+            "guarded",
+            json!({"version": version.0, "level": level.name(), "bytes": bytes,
+                   "took_ms": ms(*took)}),
+        ),
+        Event::Rebuilt { node, version, level, bytes, took } => (
+            "rebuilt",
+            json!({"node": node.0, "version": version.0, "level": level.name(), "bytes": bytes,
+                   "took_ms": ms(*took)}),
+        ),
         Event::Output { rank, stream, line, partial } => {
             let stream = match stream {
                 Stream::Stdout => "stdout",

@@ -43,6 +43,8 @@ impl Observer for Silent {
 fn place(level: Level) -> &'static str {
     match level {
         Level::Memory => "in memory",
+        Level::Partner => "at the next node",
+        Level::Parity => "in parity",
         Level::Disk => "on disk",
     }
 }

@@ -16,6 +16,7 @@ mod harness;
 mod heat;
 mod hygiene;
 mod interval;
+mod nodes;
 mod recovery;
 mod reshape;
 mod resume;

@@ -119,7 +119,9 @@ impl Costs {
     /// The mean time between the failures that a level is for.
     pub(super) fn mtbf(&self, level: Level) -> Mtbf {
         match level {
-            Level::Memory => self.mtbf.unwrap_or_else(|| self.ranks.mtbf(Duration::ZERO)),
+            Level::Memory | Level::Partner | Level::Parity => {
+                self.mtbf.unwrap_or_else(|| self.ranks.mtbf(Duration::ZERO))
+            }
             Level::Disk => self.machine.mtbf(Duration::ZERO),
         }
     }

@@ -99,7 +99,9 @@ impl ImageReader {
         let mut fds = fds.into_iter();
         let first = fds.next().ok_or("no descriptor of the image came")?;
         let source = match restore.level {
-            Level::Memory => Source::Memory(arenas.open(first).map_err(|error| error.to_string())?),
+            Level::Memory | Level::Partner | Level::Parity => {
+                Source::Memory(arenas.open(first).map_err(|error| error.to_string())?)
+            }
             Level::Disk => Source::Disk(Shard::new(first).map_err(|error| error.to_string())?),
         };
         let expected = Expected {

@@ -120,7 +120,7 @@ impl Injector {
         stamp.store(sys::now_ns(), Ordering::Relaxed);
         count.store(count.load(Ordering::Relaxed) + 1, Ordering::Release);
         match action {
-            Action::Kill => sys::die_of(libc::SIGKILL),
+            Action::Kill | Action::KillNode(_) => sys::die_of(libc::SIGKILL),
             Action::Stop => sys::stop_self(),
             Action::Exit(code) => sys::exit(code),
             Action::Segv => sys::die_of(libc::SIGSEGV),

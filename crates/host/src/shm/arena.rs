@@ -24,7 +24,15 @@ pub fn allocate_arena(bytes: u64) -> io::Result<(OwnedFd, u64)> {
     Ok((memory::create("mainstay-arena", bytes)?, bytes as u64))
 }
 
-/// A mapping of an arena.
+/// Memory of `bytes` bytes for a window, through which two processes hand each other pieces.
+///
+/// # Errors
+/// Whatever the kernel says, such as too many descriptors.
+pub fn allocate_window(bytes: usize) -> io::Result<OwnedFd> {
+    memory::create("mainstay-window", bytes)
+}
+
+/// A mapping of an arena, or of a window.
 #[derive(Debug)]
 pub struct Arena {
     fd: OwnedFd,

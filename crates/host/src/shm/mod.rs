@@ -16,7 +16,7 @@ mod owner;
 mod segment;
 mod tape;
 
-pub use arena::{Arena, allocate_arena};
+pub use arena::{Arena, allocate_arena, allocate_window};
 pub use blob::Blob;
 pub use owner::OWNER_DIED;
 pub use segment::{Area, Segment};

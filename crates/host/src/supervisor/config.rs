@@ -15,6 +15,7 @@ use mainstay_types::{JobId, duration, exit};
 
 use super::Outcome;
 use super::latest::latest;
+use super::nodes::Domains;
 use super::resume::check;
 use super::stdin::{TAKEN_MAX, Taken};
 use crate::{procfs, sys};
@@ -59,6 +60,8 @@ pub struct Config {
     pub max_restarts: u32,
     /// The checkpoint directory; `None` is one of the job's own.
     pub directory: Option<PathBuf>,
+    /// The nodes that hold the memory of versions; `None` if the launcher does.
+    pub domains: Option<Domains>,
     /// When to checkpoint.
     pub every: Every,
     /// Which versions go to disk.
@@ -140,6 +143,18 @@ impl Plan {
             let why = format!("`{bad}` strikes no rank: the ranks of this job are 0 to {}", n - 1);
             return refuse(exit::USAGE, why);
         }
+        if let Some(domains) = &config.domains {
+            domains.check(n)?;
+        }
+        let nodes = config.domains.as_ref().map_or(0, |domains| domains.nodes);
+        let no_node = |i: &&Injection| i.node().is_some_and(|node| node.0 >= nodes);
+        if let Some(bad) = config.injections.iter().find(no_node) {
+            let why = match nodes {
+                0 => format!("`{bad}` strikes no node: this job has none; see --virtual-nodes"),
+                _ => format!("`{bad}` strikes no node: those of this job are 0 to {}", nodes - 1),
+            };
+            return refuse(exit::USAGE, why);
+        }
         let memory_available = procfs::memory_available();
         let ring_bytes = ring_bytes(n);
         let tape_bytes = config.trace_records.saturating_mul(TRACE_RECORD_BYTES as u64);
@@ -218,6 +233,7 @@ impl Plan {
             resume: None,
             injections: Vec::new(),
             checkpoints: false,
+            domains: None,
             trace_records: 0,
             ..self.config.clone()
         };
@@ -275,6 +291,7 @@ impl Plan {
             ("ranks", format!("{} on {} processors", config.n, procfs::processors())),
             ("memory", format!("{} to start of {available} available", mib(self.memory_needed))),
             ("directory", directory),
+            ("nodes", config.domains.as_ref().map_or("none".to_owned(), |d| d.to_string())),
             ("interval", every),
             ("on disk", disk),
             ("time limit", limit),

@@ -7,6 +7,7 @@
 //! ledger and `versions` decide.
 
 mod digest;
+mod part;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -28,7 +29,7 @@ use mainstay_types::limits::CRC_CHUNK_BYTES;
 use rustix::event::{EventfdFlags, eventfd};
 
 pub(crate) use self::digest::{UNKNOWN, digest_of};
-use super::member::ArenaMemory;
+pub(crate) use self::part::{Part, Remote, RemotePart};
 use crate::directory::{Carrier, Direct, Directory, Staging};
 use crate::shm::{Arena, Blob};
 use crate::sys;
@@ -40,8 +41,8 @@ const ENDED: &str = "the job ended first";
 #[derive(Debug)]
 pub(crate) struct WriteTask {
     pub(crate) manifest: Manifest,
-    /// Each rank's arena and late messages, by rank.
-    pub(crate) parts: Vec<(ArenaMemory, Option<Arc<Blob>>)>,
+    /// Where each rank's image and late messages lie, by rank.
+    pub(crate) parts: Vec<Part>,
     /// The program's file, if its digest is not in the manifest yet.
     pub(crate) program: Option<Arc<File>>,
     /// Inputs whose digests are not in the manifest yet, or not compared with it.
@@ -293,19 +294,24 @@ impl Worker {
     /// Writes a rank's image and its late messages.
     fn part(&self, write: &WriteTask, i: usize, mut file: Direct<'_>) -> io::Result<()> {
         let missing = || io::Error::other("it has no arena");
-        let (arena, late) = write.parts.get(i).ok_or_else(missing)?;
+        let part = write.parts.get(i).ok_or_else(missing)?;
         let entry = write.manifest.ranks.get(i).ok_or_else(missing)?;
-        let memory = Arena::readable(arena.fd.try_clone()?, arena.bytes)?;
-        self.image(&memory, entry.table_crc, &mut file)?;
-        if let Some(late) = late.as_ref().filter(|late| !late.is_empty()) {
+        match part {
+            Part::Here(arena, _) => {
+                let memory = Arena::readable(arena.fd.try_clone()?, arena.bytes)?;
+                self.image(&memory, entry.table_crc, &mut file)?;
+            }
+            Part::There(remote) => self.image(remote, entry.table_crc, &mut file)?,
+        }
+        if entry.late_bytes > 0 {
             zeros(&mut file, entry.image_bytes, entry.late_at())?;
-            file.write_all(late)?;
+            part.write_late(entry, &mut file)?;
         }
         file.finish()
     }
 
     /// Writes an image chunk by chunk, each as it was checked.
-    fn image(&self, memory: &Arena, table_crc: u32, file: &mut impl Write) -> io::Result<()> {
+    fn image(&self, memory: &impl ReadAt, table_crc: u32, file: &mut impl Write) -> io::Result<()> {
         let image = Image::open(memory).map_err(io::Error::other)?;
         if image.header.table_crc != table_crc {
             return Err(io::Error::other("the arena holds another image than was captured"));

@@ -139,6 +139,7 @@ impl Supervisor<'_> {
                 self.answer(self.members[i].rank, &ToRank::Interrupted);
             }
         }
+        self.opening_is_over(epoch);
         self.results.clear();
         let tellings = self.versions.raised(epoch);
         self.tell(&Event::Epoch { epoch, reason });

@@ -9,10 +9,11 @@ use std::time::Duration;
 use mainstay_control::Input;
 use mainstay_types::event::{Event, Stream};
 use mainstay_types::wire::ToSupervisor;
-use mainstay_types::{Rank, Step, exit};
+use mainstay_types::{Node, Rank, Step, exit};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::lines::Line;
+use super::nodes::Nodes;
 use super::process::Process;
 use super::strangers::is_for_descriptors;
 use super::{Flow, RankStatus, Status, Supervisor};
@@ -24,6 +25,7 @@ enum Source {
     Listener,
     Guardian,
     Stranger(usize),
+    Node(u32),
     Connection(usize),
     Process,
     Stdout(usize),
@@ -94,6 +96,9 @@ impl Supervisor<'_> {
         if let Some(fd) = self.versions.drain_fd() {
             add(Source::Drain, fd, PollFlags::IN);
         }
+        for (i, node) in (0..).zip(self.versions.nodes.iter().flat_map(Nodes::fds)) {
+            add(Source::Node(i), node, PollFlags::IN);
+        }
         if let Some(fd) = self.observer.flow_changed() {
             add(Source::Flow, fd, PollFlags::IN);
         }
@@ -158,6 +163,7 @@ impl Supervisor<'_> {
             Source::Listener => self.accept(),
             Source::Guardian => self.guardian_ended(),
             Source::Stranger(i) => self.stranger(i),
+            Source::Node(i) => self.hear_node(Node(i)),
             Source::Connection(i) => self.take_messages(i, MESSAGES_AT_ONCE),
             // Reaped after everything else of this turn; looked at before the next one.
             Source::Process | Source::Flow => {}
@@ -272,6 +278,7 @@ impl Supervisor<'_> {
             self.next_tick = now + self.plan.config.heartbeat;
             self.faults.remember_oom_kills();
             self.look_at_ranks(now);
+            self.look_at_nodes(now);
         }
         if self.ends.is_some_and(|ends| now >= ends) {
             self.ends = None;

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mainstay_types::inject::{Action, Injection, Times, When};
-use mainstay_types::{Point, Rank};
+use mainstay_types::{Node, Point, Rank};
 use rustix::process::Signal;
 
 use super::Supervisor;
@@ -55,7 +55,10 @@ impl Faults {
                 When::Point(point, _) => point.is_supervisors(),
                 When::Step(_) => false,
             };
-            if ours {
+            if ours && injection.node().is_some() {
+                let (rank, fired, due) = (Rank(0), 0, None);
+                armed.push(Armed { number, injection: *injection, rank, fired, due });
+            } else if ours {
                 armed.extend(Rank::all(n).filter(|rank| injection.strikes(*rank)).map(|rank| {
                     Armed { number, injection: *injection, rank, fired: 0, due: None }
                 }));
@@ -210,6 +213,10 @@ impl Supervisor<'_> {
     fn fire(&mut self, i: usize) {
         let armed = &mut self.faults.armed[i];
         let (rank, action) = (armed.rank, armed.injection.action);
+        if let Action::KillNode(node) = action {
+            armed.fired += 1;
+            return self.kill_node(node);
+        }
         let member = &self.members[rank.index()];
         let Some(process) = member.process.as_ref().filter(|_| member.is_alive()) else {
             return;
@@ -223,14 +230,26 @@ impl Supervisor<'_> {
                 self.segment.ring_bell(rank);
                 return;
             }
-            Action::Kill | Action::Stop | Action::Segv => {}
+            Action::Kill | Action::Stop | Action::Segv | Action::KillNode(_) => {}
         }
         self.faults.stamps[rank.index()] = sys::now_ns();
         process.signal(match action {
             Action::Stop => Signal::STOP,
             Action::Segv => Signal::SEGV,
-            Action::Kill | Action::Exit(_) | Action::Panic => Signal::KILL,
+            Action::Kill | Action::Exit(_) | Action::Panic | Action::KillNode(_) => Signal::KILL,
         });
+    }
+
+    /// Ends a node and its ranks at one stroke.
+    fn kill_node(&mut self, node: Node) {
+        let Some(nodes) = &self.versions.nodes else { return };
+        for rank in nodes.ranks(node) {
+            self.faults.stamps[rank.index()] = sys::now_ns();
+            if let Some(process) = &self.members[rank.index()].process {
+                process.signal(Signal::KILL);
+            }
+        }
+        nodes.kill(node);
     }
 }
 

@@ -14,6 +14,7 @@ use mainstay_types::{Epoch, Rank, Step, exit};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open};
 use sha2::{Digest, Sha256};
 
+use super::nodes::Nodes;
 use super::{Outcome, Supervisor, Trace};
 use crate::publish::{self, Aside};
 use crate::shm::{Blob, Tape};
@@ -166,6 +167,7 @@ impl Supervisor<'_> {
         for event in ended.events {
             self.tell(&event);
         }
+        self.close_nodes();
         let job = self.versions.job();
         let mut summary = std::mem::take(&mut self.summary);
         summary.policy = self.plan.config.policy.name();
@@ -221,7 +223,9 @@ impl Supervisor<'_> {
     }
 
     fn orphans(&self) -> Vec<Pid> {
-        let ours = |pid: &u32| !self.not_ours.contains(pid) && !self.guardian.is(*pid);
+        let nodes: Vec<_> = self.versions.nodes.iter().flat_map(Nodes::pids).collect();
+        let known = |pid: &u32| self.not_ours.contains(pid) || nodes.contains(pid);
+        let ours = |pid: &u32| !known(pid) && !self.guardian.is(*pid);
         let children = procfs::children().into_iter().filter(ours);
         children.filter_map(|pid| Pid::from_raw(pid.cast_signed())).collect()
     }

@@ -180,6 +180,10 @@ impl Supervisor<'_> {
         if epoch != self.recovery.epoch() {
             return self.answer(rank, &ToRank::Interrupted);
         }
+        if let Some(nodes) = &mut self.versions.nodes {
+            let incarnation = self.members[rank.index()].incarnation;
+            return nodes.arena((rank, incarnation), slot, bytes);
+        }
         let place = usize::from(slot);
         let fits =
             self.members[rank.index()].arenas[place].as_ref().is_some_and(|a| a.bytes >= bytes);

@@ -19,9 +19,11 @@ mod finish;
 mod inputs;
 mod latest;
 mod lines;
+mod losses;
 mod measure;
 mod member;
 mod messages;
+mod nodes;
 mod open;
 mod process;
 mod resume;
@@ -51,6 +53,8 @@ use self::finish::Results;
 use self::inputs::Inputs;
 use self::measure::Measure;
 use self::member::Member;
+pub use self::nodes::Domains;
+use self::open::Opening;
 use self::process::Process;
 use self::signals::Signals;
 pub use self::signals::{Watch, wait_or_signal, wanted_signals};
@@ -269,6 +273,8 @@ struct Supervisor<'a> {
     /// Connections that have not said hello.
     strangers: Strangers,
     versions: Versions,
+    /// The epoch that waits for nodes before it opens.
+    opening: Option<Opening>,
     inputs: Inputs,
     results: Results,
     measure: Measure,
@@ -315,6 +321,7 @@ impl<'a> Supervisor<'a> {
             early: None,
             strangers: Strangers::default(),
             versions,
+            opening: None,
             inputs: Inputs::default(),
             results: Results::new(n),
             measure: Measure::default(),
@@ -342,6 +349,7 @@ impl<'a> Supervisor<'a> {
             directory: self.versions.path().map_or_else(String::new, |p| p.display().to_string()),
         });
         self.versions.start_drain();
+        self.start_nodes();
         for note in self.versions.take_notes() {
             self.note(note);
         }

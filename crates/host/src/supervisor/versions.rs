@@ -6,6 +6,7 @@
 mod capture;
 mod choose;
 mod disk;
+mod guards;
 mod inputs;
 mod intervals;
 #[cfg(test)]
@@ -19,10 +20,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mainstay_ckpt::Identity;
+use mainstay_ckpt::fetch::Ring;
 use mainstay_ckpt::ledger::{Choice, Effect, Input, Ledger, VoidReason};
 use mainstay_control::target::{Mode, Pace, Terms, Why};
 use mainstay_types::event::{Checkpoint, Event, Level, VersionState};
-use mainstay_types::{Epoch, JobId, Rank, Step, Version};
+use mainstay_types::{Epoch, JobId, Rank, Step, Version, exit};
 
 pub(crate) use self::capture::Capture;
 pub(crate) use self::choose::Source;
@@ -30,6 +32,7 @@ use self::intervals::Told;
 use self::writer::Writer;
 use super::config::{Every, Plan, Refusal};
 use super::member::ArenaMemory;
+use super::nodes::Nodes;
 use super::resume::Found;
 use crate::directory::Directory;
 use crate::shm::Blob;
@@ -58,6 +61,8 @@ pub(crate) struct Versions {
     /// Whether there is or may be a manifest in the directory, of whatever state.
     any_manifest: bool,
     writer: Writer,
+    /// Where the memory of versions lies, if not here.
+    pub(super) nodes: Option<Nodes>,
     ledger: Ledger,
     pace: Pace,
     /// The intervals and reasons that were told.
@@ -96,6 +101,13 @@ impl Versions {
         let config = &plan.config;
         let first = found.epoch.next();
         let mut ledger = Ledger::new(config.n, found.highest.next(), KEEP);
+        if let Some(domains) = &config.domains {
+            let ring = Ring::new(domains.nodes, domains.redundancy)
+                .map_err(|error| Refusal { code: exit::USAGE, why: error.to_string() })?;
+            let n = config.n;
+            let node_of = Rank::all(n).map(|rank| domains.node_of(rank, n)).collect();
+            ledger = ledger.guarded_by(ring, node_of);
+        }
         ledger.step(Input::EpochRaised(first), &mut Vec::new());
         let mut files = BTreeMap::new();
         for manifest in found.manifests {
@@ -128,6 +140,7 @@ impl Versions {
             directory: found.directory.map(Arc::new),
             any_manifest: found.any_manifest,
             writer: Writer::default(),
+            nodes: None,
             ledger,
             pace: Pace::new(terms),
             told_intervals: Told::default(),
@@ -214,6 +227,9 @@ impl Versions {
         self.pause = Some((from, until));
         self.pace.suspended(paused);
         self.writer.suspended(paused);
+        if let Some(nodes) = &mut self.nodes {
+            nodes.suspended(paused);
+        }
         for at in self.memory.values_mut().filter_map(|memory| memory.committed_at.as_mut()) {
             *at += paused;
         }
@@ -239,8 +255,9 @@ impl Versions {
     }
 
     /// The epoch was opened.
-    pub(crate) fn opened(&mut self, now: Duration) {
+    pub(crate) fn opened(&mut self, now: Duration) -> Vec<Event> {
         self.pace.opened(now);
+        if self.nodes.is_some() { self.input(Input::NodesWhole) } else { Vec::new() }
     }
 
     /// A copy turned out to be bad; tells of what is void now.
@@ -272,7 +289,11 @@ impl Versions {
             match effect {
                 Effect::Proposed { .. } | Effect::Dropped { .. } => {}
                 Effect::DrainCancelled { .. } => {}
-                Effect::Freed { version } => drop(self.memory.remove(&version)),
+                Effect::Freed { version } => self.free(version),
+                Effect::Guard { version, attempt } => events.extend(self.guard(version, attempt)),
+                Effect::Unguarded { version, why } => events.push(Event::Note {
+                    text: format!("version {version} is not guarded by other nodes: {why}"),
+                }),
                 Effect::Committed { version } => events.extend(self.committed(version)),
                 Effect::Drain { version } => events.extend(self.drain(version)),
                 Effect::Publish { .. } => {
@@ -318,13 +339,23 @@ impl Versions {
         })
     }
 
-    fn void(&mut self, version: Version, why: &VoidReason) -> Option<Event> {
+    /// Nothing of a version in memory is needed any more.
+    fn free(&mut self, version: Version) {
         self.memory.remove(&version);
+        if let Some(nodes) = &mut self.nodes {
+            nodes.freed(version);
+        }
+    }
+
+    fn void(&mut self, version: Version, why: &VoidReason) -> Option<Event> {
+        self.free(version);
         // A target that came too late, or after the last step, was never a version to anybody.
         match why {
             VoidReason::Missed | VoidReason::RankEnded { .. } => return None,
             VoidReason::EpochRaised(_) => self.pace.dropped(),
-            VoidReason::Contradiction { .. } | VoidReason::CopyBad { .. } => self.pace.dropped(),
+            VoidReason::NodeLost(_)
+            | VoidReason::Contradiction { .. }
+            | VoidReason::CopyBad { .. } => self.pace.dropped(),
         }
         if let Some(checkpoint) = self.told.get_mut(&version) {
             checkpoint.state = VersionState::Void;

@@ -9,7 +9,7 @@ mod spawn;
 
 pub use guardian::Guardian;
 pub use pidfd::ended;
-pub use spawn::{Spawned, spawn};
+pub use spawn::{Spawned, spawn, spawn_with_line};
 
 use std::os::fd::BorrowedFd;
 use std::time::Duration;

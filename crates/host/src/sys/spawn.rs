@@ -37,15 +37,31 @@ pub fn spawn(
     with_stdin: bool,
 ) -> io::Result<Spawned> {
     let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    let parent = rustix::process::getpid();
     let mut command = Command::new(program);
     command
         .args(arguments)
         .envs(environment.iter().map(|(key, value)| (key, value)))
         .stdin(if with_stdin { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
+        .stderr(Stdio::piped());
+    start(command)
+}
+
+/// Starts a process of the launcher's own, with a line as its standard input and what it says on
+/// standard error told as the launcher's.
+///
+/// # Errors
+/// As [`spawn`].
+pub fn spawn_with_line(command: &[OsString], line: OwnedFd) -> io::Result<Spawned> {
+    let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(line).stdout(Stdio::null()).stderr(Stdio::inherit());
+    start(command)
+}
+
+fn start(mut command: Command) -> io::Result<Spawned> {
+    let parent = rustix::process::getpid();
+    command.process_group(0);
     let prepare = move || {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         // SAFETY: restoring the default disposition installs no code.

@@ -121,7 +121,11 @@ impl Versions {
     ) -> Vec<Event> {
         let bytes = blob.len() as u64;
         if self.ledger.capturing().is_some_and(|record| record.version() == version) {
-            self.memory.entry(version).or_default().lates.insert(rank, Arc::new(blob));
+            let memory = self.memory.entry(version).or_default();
+            match &self.nodes {
+                Some(nodes) => nodes.keep_late(rank, version, &blob),
+                None => drop(memory.lates.insert(rank, Arc::new(blob))),
+            }
         }
         self.input(Input::Late { rank, epoch, version, bytes, crc })
     }

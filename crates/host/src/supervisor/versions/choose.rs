@@ -5,9 +5,10 @@
 //! each rank plans that when it knows its fields.
 
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use mainstay_ckpt::ledger::Choice;
+use mainstay_ckpt::ledger::{Choice, Input};
 use mainstay_ckpt::manifest_name;
 use mainstay_types::event::Level;
 use mainstay_types::{Rank, Version};
@@ -50,6 +51,8 @@ impl Versions {
         let known = self.ledger.record(version).is_some_and(|record| record.is_bad(part, level));
         let place = match level {
             Level::Memory => "in memory",
+            Level::Partner => "at its partner",
+            Level::Parity => "in parity",
             Level::Disk => "on disk",
         };
         let text = || format!("version {version} of rank {part} {place} is unusable: {why}");
@@ -78,6 +81,10 @@ impl Versions {
     /// All ranks have the state that was chosen; what to say of it if an earlier launch wrote it.
     pub(crate) fn restored(&mut self) -> Option<String> {
         let version = self.choice.as_ref()?.version;
+        if self.nodes.is_some() {
+            // Nothing follows from it now.
+            self.ledger.step(Input::Restored { version }, &mut Vec::new());
+        }
         let told = self.resumed_from == Some(version);
         if self.identity.launch == 1 || !self.told.is_empty() || told {
             return None;
@@ -95,29 +102,35 @@ impl Versions {
         ))
     }
 
-    /// The descriptors that a rank needs to restore the chosen version.
-    pub(crate) fn sources(&self, choice: &Choice, rank: Rank) -> Result<Vec<Source>, String> {
+    /// The descriptors that a rank needs to restore the chosen version; `None` if a node has them.
+    pub(crate) fn sources(
+        &self,
+        choice: &Choice,
+        rank: Rank,
+    ) -> Result<Option<Vec<Source>>, String> {
         if choice.n() != self.n {
             let directory = self.directory.as_ref().ok_or("there is no directory")?;
             let manifest = directory.open_file(&manifest_name(choice.version));
             let manifest = manifest.map_err(|error| error.to_string())?;
             let directory = File::open(directory.path()).map_err(|error| error.to_string())?;
-            return Ok(vec![Source::Directory(directory), Source::Manifest(manifest)]);
+            return Ok(Some(vec![Source::Directory(directory), Source::Manifest(manifest)]));
         }
         let source = &choice.ranks[rank.index()];
         match source.level {
+            Level::Memory | Level::Partner | Level::Parity if self.nodes.is_some() => Ok(None),
+            Level::Partner | Level::Parity => Err("there are no nodes".to_owned()),
             Level::Memory => {
                 let memory = self.memory.get(&choice.version).ok_or("its memory is gone")?;
                 let arena = memory.arenas.get(&rank).ok_or("its arena is gone")?;
                 let mut sources = vec![Source::Arena(arena.clone())];
                 sources.extend(memory.lates.get(&rank).cloned().map(Source::Late));
-                Ok(sources)
+                Ok(Some(sources))
             }
             Level::Disk => {
                 let directory = self.directory.as_ref().ok_or("there is no directory")?;
                 let name = choice.shard_name(rank);
                 let open = || directory.open_file(&name).map_err(|error| error.to_string());
-                Ok(vec![Source::Shard(open()?), Source::Shard(open()?)])
+                Ok(Some(vec![Source::Shard(open()?), Source::Shard(open()?)]))
             }
         }
     }
@@ -128,6 +141,8 @@ impl Versions {
 pub(crate) enum Source {
     Arena(ArenaMemory),
     Late(Arc<Blob>),
+    /// What a node has handed over, to be given on and closed.
+    Handed(OwnedFd),
     Shard(File),
     /// For a rank that opens shards of several ranks itself, by the names in the manifest.
     Directory(File),

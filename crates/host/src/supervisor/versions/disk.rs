@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-use mainstay_ckpt::ledger::Input;
+use mainstay_ckpt::ledger::{Input, Record};
 use mainstay_ckpt::{Files, Manifest, manifest_name};
 use mainstay_types::event::{Checkpoint, Event, Level, VersionState};
 use mainstay_types::{Rank, Step, Version, exit};
@@ -17,7 +17,7 @@ use mainstay_types::{Rank, Step, Version, exit};
 use super::Versions;
 use super::writer::Overdue;
 use crate::supervisor::Supervisor;
-use crate::supervisor::drain::{Drain, Report, WriteTask};
+use crate::supervisor::drain::{Drain, Part, RemotePart, Report, WriteTask};
 use crate::sys;
 
 /// How long a failed job waits for its newest version to reach the disk.
@@ -52,8 +52,17 @@ impl Versions {
         let manifest: Manifest = manifest.ok_or("it is not committed")?;
         self.files.insert(version, manifest.shard_names().collect());
         let memory = self.memory.get(&version).ok_or("its memory is gone")?;
-        let part = |rank: Rank| {
-            Some((memory.arenas.get(&rank)?.clone(), memory.lates.get(&rank).cloned()))
+        let slot = self.ledger.record(version).and_then(Record::slot);
+        let part = |rank: Rank| match &self.nodes {
+            None => Some(Part::Here(
+                memory.arenas.get(&rank)?.clone(),
+                memory.lates.get(&rank).cloned(),
+            )),
+            Some(nodes) => {
+                let image_bytes = manifest.ranks.get(rank.index())?.image_bytes;
+                let (remote, slot) = (nodes.remote(rank)?, slot?);
+                Some(Part::There(RemotePart { remote, rank, slot, version, image_bytes }))
+            }
         };
         let parts: Option<Vec<_>> = Rank::all(self.n).map(part).collect();
         let parts = parts.ok_or("an arena of it is gone")?;

@@ -75,7 +75,7 @@ impl Versions {
 
     fn measured(&self, level: Level, failures: &[FailureRecord]) -> Measured {
         let there = |c: &&Checkpoint| match level {
-            Level::Memory => c.state != VersionState::Void,
+            Level::Memory | Level::Partner | Level::Parity => c.state != VersionState::Void,
             Level::Disk => c.state == VersionState::Published,
         };
         let versions: Vec<_> = self.told.values().filter(there).collect();
@@ -87,7 +87,7 @@ impl Versions {
             .collect();
         let periods = at.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
         match level {
-            Level::Memory => Measured {
+            Level::Memory | Level::Partner | Level::Parity => Measured {
                 costs: versions.iter().map(|c| c.blocked_max).collect(),
                 durable: Vec::new(),
                 periods,

@@ -29,6 +29,7 @@ fn plan(directory: PathBuf) -> Plan {
         max_restarts: 0,
         directory: Some(directory),
         every: Every::Steps(1),
+        domains: None,
         disk: DiskMode::Each,
         mtbf: None,
         machine_mtbf: None,

@@ -1,0 +1,141 @@
+//! A line over which two processes hand each other bytes of versions: a socket, and a window of shared
+//! memory with a half for what each asks for.
+//!
+//! Invariants: whoever asks chooses the place, and reads it only once the answer is there; every piece has a
+//! checksum from the memory that it comes from; a window holds no more than a few pieces, so nothing of a
+//! lost node lies in it that is worth having. Deliberately absent: which bytes, see `ckpt::fetch`.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use mainstay_ckpt::fetch::PIECE_BYTES;
+use mainstay_ckpt::{ReadAt, Residency, WriteAt};
+use mainstay_types::Version;
+use mainstay_types::wire::node::{Talk, What};
+
+use crate::shm::{Arena, allocate_window};
+use crate::socket::Connection;
+use crate::sys;
+
+/// Pieces that each side may ask for at once.
+pub(crate) const DEPTH: usize = 4;
+const HALF_BYTES: usize = DEPTH * PIECE_BYTES;
+const WINDOW_BYTES: usize = 2 * HALF_BYTES;
+
+/// One end.
+#[derive(Debug)]
+pub(crate) struct Link {
+    connection: Connection,
+    window: Arena,
+    /// Where the half for what this end asks for begins, and the other's.
+    mine: u64,
+    theirs: u64,
+}
+
+/// The descriptors of an end, to be sent to whoever is to have it.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) socket: OwnedFd,
+    pub(crate) window: OwnedFd,
+}
+
+/// Both ends of a new link; the first half is for what the first asks for.
+pub(crate) fn ends() -> io::Result<(End, End)> {
+    let (one, other) = Connection::pair()?;
+    let window = allocate_window(WINDOW_BYTES)?;
+    let again = window.try_clone()?;
+    let one = End { socket: one.into_fd(), window };
+    Ok((one, End { socket: other.into_fd(), window: again }))
+}
+
+impl Link {
+    /// An end from its descriptors.
+    pub(crate) fn of(end: End, first: bool) -> io::Result<Self> {
+        let half = HALF_BYTES as u64;
+        let (mine, theirs) = if first { (0, half) } else { (half, 0) };
+        let window = Arena::writable(end.window, WINDOW_BYTES as u64)?;
+        Ok(Self { connection: Connection::of(end.socket), window, mine, theirs })
+    }
+
+    /// The next message of the other end; `None` if there is none, an error if there will be none.
+    pub(crate) fn receive(&self) -> io::Result<Option<Talk>> {
+        let bytes = match self.connection.try_receive() {
+            Ok((bytes, _)) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if bytes.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Talk::decode(&bytes).map(Some).map_err(io::Error::other)
+    }
+
+    pub(crate) fn send(&self, message: &Talk) -> io::Result<()> {
+        self.connection.send(&message.encode(), &[])
+    }
+
+    /// Puts bytes where the other end wants them; gives their CRC.
+    pub(crate) fn put(&self, place: u8, bytes: &[u8]) -> io::Result<u32> {
+        let at = offset(self.theirs, place, bytes.len())?;
+        Ok((&self.window).write_at(at, bytes, Residency::Cached))
+    }
+
+    /// Takes bytes that have come; gives their CRC.
+    pub(crate) fn take(&self, place: u8, into: &mut [u8]) -> io::Result<u32> {
+        let at = offset(self.mine, place, into.len())?;
+        self.window.read_at(at, into, Residency::Cached).map_err(io::Error::other)
+    }
+
+    /// Asks for bytes and waits for them, at most so long; gives their CRC.
+    pub(crate) fn fetch(
+        &self,
+        number: u32,
+        (version, what): (Version, What),
+        at: u64,
+        into: &mut [u8],
+        at_most: Duration,
+    ) -> io::Result<u32> {
+        let until = sys::now() + at_most;
+        let bytes = u32::try_from(into.len()).map_err(io::Error::other)?;
+        self.send(&Talk::Ask { number, place: 0, version, what, at, bytes })?;
+        loop {
+            match self.receive()? {
+                Some(Talk::Data { number: answered, crc }) if answered == number => {
+                    if self.take(0, into)? != crc {
+                        return Err(io::Error::other(
+                            "bytes changed on their way between processes",
+                        ));
+                    }
+                    return Ok(crc);
+                }
+                Some(Talk::Lacks { number: answered, why }) if answered == number => {
+                    return Err(io::Error::other(why));
+                }
+                Some(_) => {}
+                None => {
+                    let left = until.saturating_sub(sys::now());
+                    if left.is_zero() {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                    sys::wait_readable([self.as_fd()].into_iter(), left);
+                }
+            }
+        }
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.connection.as_fd()
+    }
+}
+
+/// Where a piece lies; the other end's word is not believed.
+fn offset(half: u64, place: u8, bytes: usize) -> io::Result<u64> {
+    if usize::from(place) >= DEPTH || bytes > PIECE_BYTES {
+        let why = format!("{bytes} bytes at place {place} are more than a window has");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
+    Ok(half + u64::from(place) * PIECE_BYTES as u64)
+}
