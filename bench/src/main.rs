@@ -22,6 +22,7 @@ mod idle;
 mod inputs;
 mod job;
 mod messages;
+mod nodes;
 mod overhead;
 mod peers;
 mod process;
@@ -93,6 +94,11 @@ const SUITES: &[(&str, &str, Measure)] = &[
     ("idle", "the launcher's processor time while 64 ranks do nothing", idle::measure),
     ("messages", "ping-pong and bandwidth beside MPI and the hardware", messages::measure),
     ("overhead", "real programs with checkpoints on, off, and bare; takes long", overhead::measure),
+    (
+        "nodes",
+        "guarding a version among nodes, and rebuilding one, beside a plain copy",
+        nodes::measure,
+    ),
     ("recovery", "phases of a recovery, and the restore against a plain copy", recovery::measure),
     ("reshape", "a version restored by another number of ranks, beside the same", reshape::measure),
     ("start", "start and end of an empty program beside MPI", start::measure),

@@ -2,8 +2,9 @@
 //!
 //! `idle ROUNDS CALLS` times calls of `checkpoint` when no version is due, against a loop with one
 //! atomic load a turn and against an empty loop. `blocked MIB EVERY ROUNDS DIRECTORY` times the call
-//! that captures MIB of state, against a plain copy of the same bytes into resident memory. Both
-//! alternate within a round, so that whatever else the machine does meets both. The times go into
+//! that captures MIB of state, against a plain copy of the same bytes into resident memory. `guarded MIB
+//! ROUNDS PAUSE_MS` is the program of the suite `nodes`: it sleeps behind each step, and times plain copies.
+//! What is compared alternates within a round, so that whatever else the machine does meets both. The times go into
 //! the report, as lists with commas.
 //!
 //! Invariant: before each of the two that are compared, the state is read once and all ranks meet,
@@ -48,8 +49,16 @@ fn enter(job: &Job, words: &[String]) -> Result<()> {
             let words = usize::try_from(mib.parse::<u64>()? << 17).unwrap_or(usize::MAX);
             blocked(job, words, (every.parse()?, rounds.parse()?), Path::new(directory))?;
         }
+        ["guarded", mib, rounds, pause_ms] => {
+            let words = usize::try_from(mib.parse::<u64>()? << 17).unwrap_or(usize::MAX);
+            let pause = Duration::from_millis(pause_ms.parse()?);
+            guarded(job, words, rounds.parse()?, pause)?;
+        }
         _ => {
-            return Err(Error::msg("give idle ROUNDS CALLS or blocked MIB EVERY ROUNDS DIRECTORY"));
+            return Err(Error::msg(
+                "give idle ROUNDS CALLS, blocked MIB EVERY ROUNDS DIRECTORY or guarded MIB ROUNDS \
+                 PAUSE_MS",
+            ));
         }
     }
     job.finish([0_u64; 1])
@@ -119,6 +128,28 @@ fn blocked(job: &Job, words: usize, (every, rounds): (u64, u64), directory: &Pat
     let rank = job.rank();
     job.report(&format!("capture_ns_{rank}"), capture.join(","))?;
     job.report(&format!("memcpy_ns_{rank}"), memcpy.join(","))
+}
+
+/// Ranks that sleep behind each version, so that nodes have the processors to themselves.
+fn guarded(job: &Job, words: usize, rounds: u64, pause: Duration) -> Result<()> {
+    let world = job.world();
+    let mut held = job.protect("held", || Held { step: 0, words: vec![1; words] })?;
+    let mut copy = vec![2_u64; words];
+    let mut memcpy = Vec::new();
+    while held.step < rounds {
+        held.step += 1;
+        let step = held.step;
+        held.words.fill(step);
+        let copied = timed(&world, &mut held, |held| {
+            copy.copy_from_slice(&held.words);
+            black_box(&copy);
+            Ok(())
+        })?;
+        memcpy.push(copied.as_nanos().to_string());
+        job.checkpoint(&mut held)?;
+        std::thread::sleep(pause);
+    }
+    job.report(&format!("memcpy_ns_{}", job.rank()), memcpy.join(","))
 }
 
 /// How long `what` takes once the state was read and all ranks are here.

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use mainstay_ckpt::fetch::PIECE_BYTES;
-use mainstay_ckpt::{ReadAt, Residency, WriteAt};
+use mainstay_ckpt::{ReadAt, Residency};
 use mainstay_types::Version;
 use mainstay_types::wire::node::{Talk, What};
 
@@ -75,10 +75,11 @@ impl Link {
         self.connection.send(&message.encode(), &[])
     }
 
-    /// Puts bytes where the other end wants them; gives their CRC.
-    pub(crate) fn put(&self, place: u8, bytes: &[u8]) -> io::Result<u32> {
-        let at = offset(self.theirs, place, bytes.len())?;
-        Ok((&self.window).write_at(at, bytes, Residency::Cached))
+    /// Where so many bytes go that the other end wants at a place.
+    pub(crate) fn room(&self, place: u8, bytes: u32) -> io::Result<Room<'_>> {
+        let left = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let at = offset(self.theirs, place, left)?;
+        Ok(Room { window: &self.window, at, left, crc: 0 })
     }
 
     /// Takes bytes that have come; gives their CRC.
@@ -128,6 +129,52 @@ impl Link {
 impl AsFd for Link {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.connection.as_fd()
+    }
+}
+
+/// Room in a window, filled from its begin.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    window: &'a Arena,
+    at: u64,
+    left: usize,
+    /// Of what is there.
+    crc: u32,
+}
+
+impl Room<'_> {
+    /// How many bytes are still to come.
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// The checksum of all that was put.
+    pub(crate) fn crc(&self) -> u32 {
+        self.crc
+    }
+
+    /// Puts bytes behind those that are there.
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.takes(bytes.len())?;
+        self.crc = self.window.put(self.at, bytes, self.crc);
+        self.at += bytes.len() as u64;
+        self.left -= bytes.len();
+        Ok(())
+    }
+
+    /// Puts bytes of an arena behind those that are there.
+    pub(crate) fn put_from(&mut self, arena: &Arena, at: u64, bytes: usize) -> Result<(), String> {
+        self.takes(bytes)?;
+        let copied = arena.copy_to(at, (self.window, self.at), bytes, self.crc);
+        self.crc = copied.map_err(|error| error.to_string())?;
+        self.at += bytes as u64;
+        self.left -= bytes;
+        Ok(())
+    }
+
+    fn takes(&self, bytes: usize) -> Result<(), String> {
+        let fits = bytes <= self.left;
+        fits.then_some(()).ok_or_else(|| format!("{bytes} bytes are more than there is room for"))
     }
 }
 

@@ -16,7 +16,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use mainstay_ckpt::ReadAt;
-use mainstay_ckpt::fetch::{Layout, PIECE_BYTES, Ring};
+use mainstay_ckpt::fetch::{Layout, Ring};
 use mainstay_types::wire::node::{FromNode, Order, Redundancy, Talk, ToNode, What};
 use mainstay_types::{Node, Rank, Version};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -51,7 +51,6 @@ struct Server {
     early: BTreeMap<(Node, u8), Talk>,
     /// The number of the last question.
     number: u32,
-    buffer: Vec<u8>,
 }
 
 /// What a descriptor belongs to.
@@ -74,7 +73,6 @@ impl Server {
             task: None,
             early: BTreeMap::new(),
             number: 0,
-            buffer: vec![0; PIECE_BYTES],
         }
     }
 
@@ -243,7 +241,7 @@ impl Server {
         for ((node, _), talk) in self.early.extract_if(.., |_, talk| of(talk)) {
             if let Some(link) = self.links.get(&node) {
                 // A line that has failed is found out when it is listened to.
-                let _failed = answer(&self.store, &mut self.buffer, link, &talk);
+                let _failed = answer(&self.store, link, &talk);
             }
         }
     }
@@ -292,7 +290,7 @@ impl Server {
     fn serve_drain(&mut self) -> io::Result<()> {
         let Some(link) = &self.drain else { return Ok(()) };
         while let Some(talk) = link.receive()? {
-            answer(&self.store, &mut self.buffer, link, &talk)?;
+            answer(&self.store, link, &talk)?;
         }
         Ok(())
     }
@@ -310,7 +308,7 @@ impl Server {
                     Ok(())
                 }
                 Ok(Some(talk @ Talk::Ask { .. })) => {
-                    answer(&self.store, &mut self.buffer, link, &talk).map_err(|e| e.to_string())
+                    answer(&self.store, link, &talk).map_err(|e| e.to_string())
                 }
                 Ok(Some(talk)) => match &mut self.task {
                     Some(task) => match task.answer(node, link, &talk) {
@@ -333,15 +331,11 @@ impl Server {
 }
 
 /// Answers a question for bytes.
-fn answer(store: &Store, buffer: &mut [u8], link: &Link, talk: &Talk) -> io::Result<()> {
+fn answer(store: &Store, link: &Link, talk: &Talk) -> io::Result<()> {
     let &Talk::Ask { number, place, version, what, at, bytes } = talk else { return Ok(()) };
-    let room = usize::try_from(bytes).ok().and_then(|bytes| buffer.get_mut(..bytes));
-    let read = match room {
-        None => Err(format!("{bytes} bytes are more than a piece")),
-        Some(part) => store.read(version, what, at, part).map(|()| part),
-    };
-    let message = match read {
-        Ok(part) => Talk::Data { number, crc: link.put(place, part)? },
+    let mut room = link.room(place, bytes)?;
+    let message = match store.put(version, what, at, &mut room) {
+        Ok(()) => Talk::Data { number, crc: room.crc() },
         Err(why) => Talk::Lacks { number, why },
     };
     link.send(&message)

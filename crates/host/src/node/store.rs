@@ -12,6 +12,7 @@ use mainstay_ckpt::{ReadAt, Residency, WriteAt};
 use mainstay_types::wire::node::What;
 use mainstay_types::{Rank, Version};
 
+use super::link::Room;
 use crate::procfs;
 use crate::shm::{Arena, Blob, allocate_arena};
 
@@ -95,65 +96,81 @@ impl Store {
         Ok(room)
     }
 
-    /// Fills `into` with bytes of a version.
-    pub(crate) fn read(
+    /// Fills a room with bytes of a version.
+    pub(crate) fn put(
         &self,
         version: Version,
         what: What,
         at: u64,
-        into: &mut [u8],
+        room: &mut Room<'_>,
     ) -> Result<(), String> {
         match what {
             What::Own => {
                 let layout = self.layouts.get(&version);
                 let layout = layout.ok_or_else(|| format!("version {version} is not known"))?;
-                into.fill(0);
-                let end = at.saturating_add(into.len() as u64);
-                for (of, range, place) in layout.within(at..end) {
-                    let bytes = usize::try_from(range.end - range.start).unwrap_or(0);
-                    let into = &mut into[place..place + bytes];
+                let bytes = room.left();
+                for (of, range, place) in layout.within(at..at.saturating_add(bytes as u64)) {
+                    zeros_to(room, bytes - place)?;
+                    let bytes = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
                     match of {
-                        Of::Image(rank, slot) => self.image(rank, slot, range.start, into)?,
-                        Of::Late(rank) => self.late_bytes(version, rank, range.start, into)?,
-                    }
+                        Of::Image(rank, slot) => {
+                            self.put_image(rank, slot, range.start, bytes, room)
+                        }
+                        Of::Late(rank) => self.put_late(version, rank, range.start, bytes, room),
+                    }?;
                 }
-                Ok(())
+                zeros_to(room, 0)
             }
             What::Held => {
                 let held = self.held.get(&version);
                 let held = held.ok_or_else(|| format!("nothing is held of version {version}"))?;
-                copy(held, at, into)
+                room.put(part(held, at, room.left())?)
             }
-            What::Image(rank, slot) => self.image(rank, slot, at, into),
-            What::Late(rank) => self.late_bytes(version, rank, at, into),
+            What::Image(rank, slot) => self.put_image(rank, slot, at, room.left(), room),
+            What::Late(rank) => self.put_late(version, rank, at, room.left(), room),
         }
     }
 
-    fn image(&self, rank: Rank, slot: u8, at: u64, into: &mut [u8]) -> Result<(), String> {
+    fn put_image(
+        &self,
+        rank: Rank,
+        slot: u8,
+        at: u64,
+        bytes: usize,
+        room: &mut Room<'_>,
+    ) -> Result<(), String> {
         let arena = self.slot(rank, slot);
         let arena = arena.ok_or_else(|| format!("rank {rank} has no arena {slot} here"))?;
-        let read = arena.read_at(at, into, Residency::Cached);
-        read.map(drop).map_err(|error| error.to_string())
+        room.put_from(arena, at, bytes)
     }
 
-    fn late_bytes(
+    fn put_late(
         &self,
         version: Version,
         rank: Rank,
         at: u64,
-        into: &mut [u8],
+        bytes: usize,
+        room: &mut Room<'_>,
     ) -> Result<(), String> {
         let late = self.late(version, rank);
         let none = || format!("no late messages of rank {rank} for version {version} are here");
-        copy(late.ok_or_else(none)?, at, into)
+        room.put(part(late.ok_or_else(none)?, at, bytes)?)
     }
 }
 
-fn copy(from: &[u8], at: u64, into: &mut [u8]) -> Result<(), String> {
-    let at = usize::try_from(at).unwrap_or(usize::MAX);
-    let bytes = from.get(at..at.saturating_add(into.len()));
-    into.copy_from_slice(bytes.ok_or("they lie beyond the end")?);
+/// Fills a room with zeros until so many bytes are left.
+fn zeros_to(room: &mut Room<'_>, left: usize) -> Result<(), String> {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    while room.left() > left {
+        room.put(&ZEROS[..ZEROS.len().min(room.left() - left)])?;
+    }
     Ok(())
+}
+
+fn part(of: &[u8], at: u64, bytes: usize) -> Result<&[u8], String> {
+    let at = usize::try_from(at).unwrap_or(usize::MAX);
+    let part = of.get(at..at.saturating_add(bytes));
+    part.ok_or_else(|| "they lie beyond the end".to_owned())
 }
 
 /// Parts of this node that are put together again.

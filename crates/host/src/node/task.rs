@@ -151,7 +151,15 @@ impl Task {
         let Some(flying) = flying else { return Ok(false) };
         match talk {
             Talk::Data { crc, .. } => {
-                let into = &mut flying.inputs[i][..flying.piece.inputs[i].bytes];
+                let bytes = flying.piece.inputs[i].bytes;
+                let into = match &mut self.target {
+                    // A copy goes to its place at once.
+                    Target::Held(held) if self.sums[flying.piece.sum].is_a_copy() => {
+                        let at = usize::try_from(flying.piece.at).expect("it lies in memory");
+                        &mut held[at..at + bytes]
+                    }
+                    Target::Held(_) | Target::Own(_) => &mut flying.inputs[i][..bytes],
+                };
                 let place = u8::try_from(place).expect("a window has few places");
                 let taken = link.take(place, into).map_err(|error| error.to_string())?;
                 if taken != *crc {
@@ -173,6 +181,7 @@ impl Task {
         let slices: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
         let sum = &self.sums[piece.sum];
         match &mut self.target {
+            Target::Held(_) if sum.is_a_copy() => {}
             Target::Held(held) => {
                 let at = usize::try_from(piece.at).expect("what is held lies in memory");
                 sum.apply(&slices, &mut [&mut held[at..at + piece.bytes]]);

@@ -63,6 +63,44 @@ impl Arena {
     }
 }
 
+impl Arena {
+    /// Copies bytes to an offset of another mapping; gives the CRC-32C of `crc`'s bytes followed by these.
+    ///
+    /// # Errors
+    /// [`Unreadable`] when there are not so many here.
+    ///
+    /// # Panics
+    /// When they do not fit there.
+    pub fn copy_to(
+        &self,
+        at: u64,
+        (to, there): (&Self, u64),
+        bytes: usize,
+        crc: u32,
+    ) -> Result<u32, Unreadable> {
+        self.check(at, bytes)?;
+        let there = (&to.memory, offset(there));
+        Ok(self.memory.copy_across(offset(at), there, bytes, crc, Residency::Cached))
+    }
+
+    /// Copies bytes to an offset; gives the CRC-32C of `crc`'s bytes followed by these.
+    ///
+    /// # Panics
+    /// When they do not fit.
+    pub fn put(&self, at: u64, bytes: &[u8], crc: u32) -> u32 {
+        self.memory.copy_in(offset(at), bytes, crc, Residency::Cached)
+    }
+
+    fn check(&self, at: u64, bytes: usize) -> Result<(), Unreadable> {
+        let end = at.checked_add(bytes as u64);
+        if end.is_none_or(|end| end > self.bytes()) {
+            let (bytes, why) = (bytes as u64, "they lie beyond the arena".to_owned());
+            return Err(Unreadable { at, bytes, why });
+        }
+        Ok(())
+    }
+}
+
 impl AsFd for Arena {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
@@ -75,11 +113,7 @@ impl ReadAt for Arena {
     }
 
     fn read_at(&self, at: u64, into: &mut [u8], hint: Residency) -> Result<u32, Unreadable> {
-        let end = at.checked_add(into.len() as u64);
-        if end.is_none_or(|end| end > self.bytes()) {
-            let (bytes, why) = (into.len() as u64, "they lie beyond the arena".to_owned());
-            return Err(Unreadable { at, bytes, why });
-        }
+        self.check(at, into.len())?;
         Ok(self.memory.copy_out(offset(at), into, 0, hint))
     }
 }

@@ -227,6 +227,24 @@ impl Memory {
         unsafe { copy_crc_raw(to, from.as_ptr(), from.len(), crc, hint) }
     }
 
+    /// Copies to an offset of another mapping; the CRC-32C of `crc`'s bytes followed by these.
+    ///
+    /// # Panics
+    /// When the other is this one, as the two could overlap.
+    pub(super) fn copy_across(
+        &self,
+        at: usize,
+        (to, there): (&Self, usize),
+        bytes: usize,
+        crc: u32,
+        hint: Residency,
+    ) -> u32 {
+        assert!(!ptr::eq(self, to), "a copy within one mapping");
+        let (from, to) = (self.at(at, bytes), to.at(there, bytes));
+        // SAFETY: both have so many bytes, and two mappings of one process do not overlap.
+        unsafe { copy_crc_raw(to, from, bytes, crc, hint) }
+    }
+
     /// Copies from an offset into `to`; the CRC-32C of `crc`'s bytes followed by these.
     #[inline]
     pub(super) fn copy_out(&self, at: usize, to: &mut [u8], crc: u32, hint: Residency) -> u32 {

@@ -105,6 +105,12 @@ impl Combination {
         self.factors.len() / self.inputs
     }
 
+    /// Whether its only output is its only input.
+    #[must_use]
+    pub fn is_a_copy(&self) -> bool {
+        self.inputs == 1 && matches!(self.factors[..], [factor] if factor == Factor::of(1))
+    }
+
     /// Overwrites the outputs with their sums, by the fastest kernel.
     ///
     /// # Panics
