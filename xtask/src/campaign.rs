@@ -139,11 +139,14 @@ fn tell(options: &Options, bench: &Bench, results: &Results) -> usize {
     let wrong = reports().filter(|report| report.wrong.is_some()).count();
     let failures: usize = reports().map(|report| report.failures).sum();
     let outside: usize = reports().map(|report| report.outside).sum();
+    let nodes = reports().fold((0, 0), |sum, r| (sum.0 + r.nodes.0, sum.1 + r.nodes.1));
     let slowest = reports().map(|report| report.took).max().unwrap_or_default();
     println!(
         "{} runs, {failures} failures survived or diagnosed, {outside} kills from outside, \
-         slowest run {:.1} s",
+         {} nodes lost and {} rebuilt, slowest run {:.1} s",
         results.len(),
+        nodes.0,
+        nodes.1,
         slowest.as_secs_f64()
     );
     if let [(case, _)] = results.values().collect::<Vec<_>>()[..] {
@@ -152,7 +155,7 @@ fn tell(options: &Options, bench: &Bench, results: &Results) -> usize {
     }
     let seeds = options.seeds.end - options.seeds.start;
     let aims: Vec<Aim> = results.values().filter_map(Aim::of).collect();
-    wrong + coverage::tell(&aims, seeds)
+    wrong + coverage::tell(&aims, seeds) + coverage::tell_nodes(nodes, seeds)
 }
 
 /// Processes that keep every processor busy while they live.

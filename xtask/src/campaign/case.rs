@@ -171,6 +171,37 @@ impl Case {
         let every = interval(point, random, reference);
         self.options(&["--ckpt-every", &every]);
         self.aim = Some((point, aimed));
+        if !restart || random.once_in(2) {
+            self.nodes(reference);
+        }
+    }
+
+    /// Puts the memory of every third case into nodes, and kills one of them at some time. It draws from
+    /// a stream of its own, so that what else a seed does is not changed by it.
+    fn nodes(&mut self, reference: &Reference) {
+        let mut random = Random::new(self.seed ^ 0x0DE5);
+        if !random.once_in(3) {
+            return;
+        }
+        let nodes = 1 + random.below(self.n);
+        let redundancy = match random.below(4) {
+            _ if nodes == 1 => "none".to_owned(),
+            0 => "none".to_owned(),
+            1 => "partner".to_owned(),
+            _ => format!("parity:{}", 1 + random.below(nodes - 1)),
+        };
+        self.options(&["--virtual-nodes", &nodes.to_string(), "--redundancy", &redundancy]);
+        let kill = |random: &mut Random| {
+            let after_us = 1 + random.below(reference.took_us);
+            format!(",kill:node{}@time={after_us}us", random.below(nodes))
+        };
+        let mut kills = kill(&mut random);
+        if random.once_in(2) {
+            kills.push_str(&kill(&mut random));
+        }
+        if let Some(at) = self.options.iter().position(|option| option == "--inject") {
+            self.options[at + 1].push_str(&kills);
+        }
     }
 
     fn options(&mut self, options: &[&str]) {
@@ -235,7 +266,9 @@ mod tests {
             let at = case.options.iter().position(|option| option == "--inject").unwrap();
             let list = inject::parse(&case.options[at + 1]).unwrap();
             for injection in &list {
-                assert!(u64::from(injection.rank.unwrap().0) < case.n, "{:?}", case.options);
+                let whom = injection.rank.map(|rank| rank.0);
+                let whom = whom.or(injection.node().map(|node| node.0)).unwrap();
+                assert!(u64::from(whom) < case.n, "{:?}", case.options);
             }
             // The summary names an injection as it prints itself.
             if let Some((_, aimed)) = &case.aim {
@@ -250,7 +283,7 @@ mod tests {
         let aims: BTreeSet<_> = cases.iter().filter_map(|case| case.aim.as_ref()).collect();
         let points: BTreeSet<_> = aims.iter().map(|(point, _)| *point).collect();
         assert_eq!(points.len(), Point::ALL.len());
-        for word in ["rollback", "restart", "abort", "auto"] {
+        for word in ["rollback", "restart", "abort", "auto", "partner", "parity:2", "none"] {
             assert!(cases.iter().any(|case| case.options.iter().any(|o| o == word)), "{word}");
         }
         assert!(cases.iter().any(|case| !case.kills.is_empty()));

@@ -57,6 +57,17 @@ pub(super) fn tell(aims: &[Aim], seeds: u64) -> usize {
     missed.len()
 }
 
+/// Says so if no node was lost, or none rebuilt, in a campaign of so many seeds. Returns how much that is.
+pub(super) fn tell_nodes((lost, rebuilt): (usize, usize), seeds: u64) -> usize {
+    let long = seeds >= 2 * Point::ALL.len() as u64;
+    let never = [(lost, "lost"), (rebuilt, "rebuilt")].into_iter().filter(|(n, _)| *n == 0);
+    let never: Vec<_> = never.filter(|_| long).collect();
+    for (_, what) in &never {
+        println!("  no node was {what}: the campaign proves nothing about it");
+    }
+    never.len()
+}
+
 /// How many of some aims there are, and how many hit.
 fn count(aims: &[Aim], which: impl Fn(&Aim) -> bool) -> (usize, usize) {
     let those = || aims.iter().filter(|aim| which(aim));
@@ -112,6 +123,13 @@ mod tests {
         aims.retain(|aim| aim.program != program || aim.point != Point::Agreed);
         assert_eq!(missed(&aims, LONG - 1), []);
         assert_eq!(missed(&aims, LONG), [(Point::Agreed, Some(program))]);
+    }
+
+    #[test]
+    fn a_campaign_without_lost_nodes_proves_nothing_about_them() {
+        assert_eq!(tell_nodes((3, 1), 200), 0);
+        assert_eq!((tell_nodes((3, 0), 200), tell_nodes((0, 0), 200)), (1, 2));
+        assert_eq!(tell_nodes((0, 0), 5), 0);
     }
 
     #[test]

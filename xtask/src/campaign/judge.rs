@@ -22,6 +22,8 @@ pub(crate) struct Report {
     pub(crate) failures: usize,
     /// How many kills from outside found their process alive.
     pub(crate) outside: usize,
+    /// How many nodes were lost, and how many rebuilt.
+    pub(crate) nodes: (usize, usize),
     /// How long it took.
     pub(crate) took: Duration,
 }
@@ -33,6 +35,8 @@ pub(crate) struct Seen {
     pub(crate) summary: Value,
     /// How many kills from outside found their process alive.
     pub(crate) outside: usize,
+    /// How many nodes were lost, and how many rebuilt.
+    pub(crate) nodes: (usize, usize),
     /// Whether it outlived its deadline.
     pub(crate) hung: bool,
     /// Processes of the job that outlived the launcher.
@@ -52,6 +56,7 @@ impl Report {
         let list = |key: &str| summary[key].as_array().cloned().unwrap_or_default();
         self.failures = list("failures").len();
         self.outside = seen.outside;
+        self.nodes = seen.nodes;
         let missed = list("not_injected");
         if let Some((_, aimed)) = &case.aim {
             let without_receipt = missed.iter().any(|injection| injection == aimed.as_str());

@@ -99,7 +99,7 @@ fn watch(
     });
     let mut seen = Seen::default();
     let mut pids = vec![None; usize::try_from(case.n).unwrap_or(0)];
-    let mut all_pids = Vec::new();
+    let (mut all_pids, mut nodes) = (Vec::new(), Vec::new());
     let mut all_up: Option<Instant> = None;
     let mut kills: Vec<OutsideKill> = case.kills.clone();
     kills.sort_by_key(|kill| kill.after_us);
@@ -119,6 +119,12 @@ fn watch(
                     if all_up.is_none() && pids.iter().all(Option::is_some) {
                         all_up = Some(Instant::now());
                     }
+                } else if event["event"] == "node_up" {
+                    nodes.extend(event["pid"].as_u64());
+                } else if event["event"] == "node_lost" {
+                    seen.nodes.0 += 1;
+                } else if event["event"] == "rebuilt" {
+                    seen.nodes.1 += 1;
                 } else if event["event"] == "summary" {
                     seen.summary = event;
                 }
@@ -140,7 +146,9 @@ fn watch(
     if !seen.hung {
         let _no_panics_there = reader.join();
     }
-    seen.left_behind = all_pids.into_iter().filter(|pid| runs(*pid, program)).collect();
+    let launcher = program.with_file_name("mainstay");
+    let ranks = all_pids.into_iter().filter(|pid| runs(*pid, program));
+    seen.left_behind = ranks.chain(nodes.into_iter().filter(|pid| runs(*pid, &launcher))).collect();
     seen
 }
 
