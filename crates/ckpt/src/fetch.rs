@@ -23,7 +23,18 @@ pub use ring::Ring;
 use crate::erasure::{Code, CodeError, Combination, Group, Held};
 
 /// Most bytes of a piece: what fits the caches of a processor several times.
-pub const PIECE_BYTES: usize = 128 * 1024;
+pub const PIECE_BYTES_MAX: usize = 128 * 1024;
+
+/// Bytes of a piece among so many nodes: any two of them have a window of several, and all windows
+/// together should stay small.
+#[must_use]
+pub fn piece_bytes(nodes: u32) -> usize {
+    match nodes {
+        0..=8 => PIECE_BYTES_MAX,
+        9..=24 => PIECE_BYTES_MAX / 4,
+        _ => PIECE_BYTES_MAX / 8,
+    }
+}
 
 /// Which bytes of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,11 +82,12 @@ struct Run {
 }
 
 /// The pieces, in order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Fetch {
     sums: Vec<Combination>,
     runs: VecDeque<Run>,
     bytes: u64,
+    piece_bytes: usize,
 }
 
 fn length(lengths: &[u64], node: Node) -> u64 {
@@ -83,6 +95,17 @@ fn length(lengths: &[u64], node: Node) -> u64 {
 }
 
 impl Fetch {
+    /// Nothing yet, in pieces of so many bytes.
+    fn new(piece_bytes: usize) -> Self {
+        Self { sums: Vec::new(), runs: VecDeque::new(), bytes: 0, piece_bytes }
+    }
+
+    /// The most bytes of a piece.
+    #[must_use]
+    pub fn piece_bytes(&self) -> usize {
+        self.piece_bytes
+    }
+
     /// How pieces come of their inputs.
     #[must_use]
     pub fn sums(&self) -> &[Combination] {
@@ -189,7 +212,8 @@ impl Iterator for Fetch {
             }
             self.runs.pop_front();
         };
-        let bytes = PIECE_BYTES.min(usize::try_from(run.bytes).unwrap_or(PIECE_BYTES));
+        let bytes =
+            usize::try_from(run.bytes).map_or(self.piece_bytes, |b| b.min(self.piece_bytes));
         let source = |(node, place, at, end): &mut (Node, Place, u64, u64)| {
             let there = end.saturating_sub(*at).min(bytes as u64);
             let source = Source {

@@ -9,7 +9,7 @@ use std::ops::Range;
 use mainstay_types::Node;
 use mainstay_types::wire::node::Redundancy;
 
-use super::{Fetch, Place, length};
+use super::{Fetch, Place, length, piece_bytes};
 use crate::erasure::{Code, CodeError, Group};
 
 /// The nodes of a job and how they guard each other.
@@ -85,7 +85,7 @@ impl Ring {
     /// What a node is to hold for others.
     #[must_use]
     pub fn guard(self, node: Node, lengths: &[u64]) -> Fetch {
-        let mut fetch = Fetch::default();
+        let mut fetch = Fetch::new(piece_bytes(self.nodes));
         match self.redundancy {
             Redundancy::None => {}
             Redundancy::Partner => {
@@ -114,7 +114,7 @@ impl Ring {
     ) -> Result<Fetch, CodeError> {
         let other = |other: &Node| *other != node && other.0 < self.nodes;
         let left: Vec<_> = left.iter().copied().filter(other).collect();
-        let mut fetch = Fetch::default();
+        let mut fetch = Fetch::new(piece_bytes(self.nodes));
         match self.redundancy {
             Redundancy::None => return Err(CodeError::TooFew { left: 0, needed: 1 }),
             Redundancy::Partner => {

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use mainstay_ckpt::fetch::PIECE_BYTES;
+use mainstay_ckpt::fetch::piece_bytes;
 use mainstay_ckpt::{ReadAt, Residency};
 use mainstay_types::Version;
 use mainstay_types::wire::node::{Talk, What};
@@ -20,8 +20,11 @@ use crate::sys;
 
 /// Pieces that each side may ask for at once.
 pub(crate) const DEPTH: usize = 4;
-const HALF_BYTES: usize = DEPTH * PIECE_BYTES;
-const WINDOW_BYTES: usize = 2 * HALF_BYTES;
+
+/// Bytes of a window among so many nodes.
+pub(crate) fn window_bytes(nodes: u32) -> usize {
+    2 * DEPTH * piece_bytes(nodes)
+}
 
 /// One end.
 #[derive(Debug)]
@@ -31,6 +34,7 @@ pub(crate) struct Link {
     /// Where the half for what this end asks for begins, and the other's.
     mine: u64,
     theirs: u64,
+    piece_bytes: usize,
 }
 
 /// The descriptors of an end, to be sent to whoever is to have it.
@@ -40,10 +44,10 @@ pub(crate) struct End {
     pub(crate) window: OwnedFd,
 }
 
-/// Both ends of a new link; the first half is for what the first asks for.
-pub(crate) fn ends() -> io::Result<(End, End)> {
+/// Both ends of a new link among so many nodes; the first half is for what the first asks for.
+pub(crate) fn ends(nodes: u32) -> io::Result<(End, End)> {
     let (one, other) = Connection::pair()?;
-    let window = allocate_window(WINDOW_BYTES)?;
+    let window = allocate_window(window_bytes(nodes))?;
     let again = window.try_clone()?;
     let one = End { socket: one.into_fd(), window };
     Ok((one, End { socket: other.into_fd(), window: again }))
@@ -51,11 +55,17 @@ pub(crate) fn ends() -> io::Result<(End, End)> {
 
 impl Link {
     /// An end from its descriptors.
-    pub(crate) fn of(end: End, first: bool) -> io::Result<Self> {
-        let half = HALF_BYTES as u64;
-        let (mine, theirs) = if first { (0, half) } else { (half, 0) };
-        let window = Arena::writable(end.window, WINDOW_BYTES as u64)?;
-        Ok(Self { connection: Connection::of(end.socket), window, mine, theirs })
+    pub(crate) fn of(end: End, first: bool, nodes: u32) -> io::Result<Self> {
+        let bytes = window_bytes(nodes) as u64;
+        let (mine, theirs) = if first { (0, bytes / 2) } else { (bytes / 2, 0) };
+        let window = Arena::writable(end.window, bytes)?;
+        let (connection, piece_bytes) = (Connection::of(end.socket), piece_bytes(nodes));
+        Ok(Self { connection, window, mine, theirs, piece_bytes })
+    }
+
+    /// The most bytes that may be asked for at once.
+    pub(crate) fn piece_bytes(&self) -> usize {
+        self.piece_bytes
     }
 
     /// The next message of the other end; `None` if there is none, an error if there will be none.
@@ -78,14 +88,23 @@ impl Link {
     /// Where so many bytes go that the other end wants at a place.
     pub(crate) fn room(&self, place: u8, bytes: u32) -> io::Result<Room<'_>> {
         let left = usize::try_from(bytes).unwrap_or(usize::MAX);
-        let at = offset(self.theirs, place, left)?;
+        let at = self.offset(self.theirs, place, left)?;
         Ok(Room { window: &self.window, at, left, crc: 0 })
     }
 
     /// Takes bytes that have come; gives their CRC.
     pub(crate) fn take(&self, place: u8, into: &mut [u8]) -> io::Result<u32> {
-        let at = offset(self.mine, place, into.len())?;
+        let at = self.offset(self.mine, place, into.len())?;
         self.window.read_at(at, into, Residency::Cached).map_err(io::Error::other)
+    }
+
+    /// Where a piece lies; the other end's word is not believed.
+    fn offset(&self, half: u64, place: u8, bytes: usize) -> io::Result<u64> {
+        if usize::from(place) >= DEPTH || bytes > self.piece_bytes {
+            let why = format!("{bytes} bytes at place {place} are more than a window has");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        Ok(half + u64::from(place) * self.piece_bytes as u64)
     }
 
     /// Asks for bytes and waits for them, at most so long; gives their CRC.
@@ -176,13 +195,4 @@ impl Room<'_> {
         let fits = bytes <= self.left;
         fits.then_some(()).ok_or_else(|| format!("{bytes} bytes are more than there is room for"))
     }
-}
-
-/// Where a piece lies; the other end's word is not believed.
-fn offset(half: u64, place: u8, bytes: usize) -> io::Result<u64> {
-    if usize::from(place) >= DEPTH || bytes > PIECE_BYTES {
-        let why = format!("{bytes} bytes at place {place} are more than a window has");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-    }
-    Ok(half + u64::from(place) * PIECE_BYTES as u64)
 }

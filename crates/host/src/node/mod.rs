@@ -42,6 +42,7 @@ pub fn serve(line: OwnedFd) -> io::Result<()> {
 struct Server {
     line: Connection,
     me: Node,
+    nodes: u32,
     ring: Option<Ring>,
     store: Store,
     links: BTreeMap<Node, Link>,
@@ -66,6 +67,7 @@ impl Server {
         Self {
             line,
             me: Node(0),
+            nodes: 0,
             ring: None,
             store: Store::default(),
             links: BTreeMap::new(),
@@ -130,7 +132,7 @@ impl Server {
         let mut fds = fds.into_iter();
         match message {
             ToNode::Begin { node, nodes, redundancy, .. } => {
-                self.me = node;
+                (self.me, self.nodes) = (node, nodes);
                 let redundant = redundancy != Redundancy::None;
                 let ring = redundant.then(|| Ring::new(nodes, redundancy)).transpose();
                 self.ring = ring.map_err(io::Error::other)?;
@@ -140,7 +142,7 @@ impl Server {
                 let (Some(socket), Some(window)) = (fds.next(), fds.next()) else {
                     return Err(io::Error::other("a line without its descriptors"));
                 };
-                let link = Link::of(End { socket, window }, first)?;
+                let link = Link::of(End { socket, window }, first, self.nodes)?;
                 match peer {
                     Some(node) => {
                         self.early.retain(|(of, _), _| *of != node);

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use mainstay_ckpt::Combination;
-use mainstay_ckpt::fetch::{Fetch, PIECE_BYTES, Piece, Place};
+use mainstay_ckpt::fetch::{Fetch, Piece, Place};
 use mainstay_types::wire::node::{Order, Talk, What};
 use mainstay_types::{Node, Version};
 
@@ -74,10 +74,10 @@ impl Task {
             attempt: order.attempt,
             bytes: fetch.bytes(),
             sums: fetch.sums().to_vec(),
+            result: vec![0; fetch.piece_bytes()],
             fetch,
             flying: [const { None }; DEPTH],
             spare: Vec::new(),
-            result: vec![0; PIECE_BYTES],
             target,
         }
     }

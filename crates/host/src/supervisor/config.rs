@@ -160,7 +160,8 @@ impl Plan {
         let tape_bytes = config.trace_records.saturating_mul(TRACE_RECORD_BYTES as u64);
         let rings_bytes = u64::from(n).saturating_mul(ring_bytes as u64);
         let per_rank = rings_bytes.saturating_add(tape_bytes) + PROCESS_BYTES;
-        let memory_needed = u64::from(n).saturating_mul(per_rank);
+        let windows = config.domains.as_ref().map_or(0, Domains::window_bytes);
+        let memory_needed = u64::from(n).saturating_mul(per_rank).saturating_add(windows);
         if let Some(available) = memory_available.filter(|available| *available < memory_needed) {
             let (needed, available) = (mib(memory_needed), mib(available));
             let why = format!(

@@ -58,6 +58,12 @@ impl Domains {
         Err(Refusal { code: exit::USAGE, why })
     }
 
+    /// Memory of all windows between nodes, and between nodes and the drain.
+    pub(crate) fn window_bytes(&self) -> u64 {
+        let nodes = u64::from(self.nodes);
+        nodes * (nodes + 1) / 2 * link::window_bytes(self.nodes) as u64
+    }
+
     /// The node of a rank: each has as many as any other, or one more, one behind the other.
     ///
     /// # Panics
@@ -153,8 +159,9 @@ impl Nodes {
         let (ours, theirs) = Connection::pair()?;
         let spawned = sys::spawn_with_line(&self.domains.command, theirs.into_fd())?;
         guardian.add(spawned.child.id())?;
-        let (one, other) = link::ends()?;
-        let drain = Arc::new(Remote { node, link: Mutex::new((Link::of(one, true)?, 0)) });
+        let (one, other) = link::ends(self.domains.nodes)?;
+        let ours_to_drain = Link::of(one, true, self.domains.nodes)?;
+        let drain = Arc::new(Remote { node, link: Mutex::new((ours_to_drain, 0)) });
         let member = Member { spawned, line: ours, drain, stopped: None };
         let Domains { nodes, redundancy, .. } = self.domains;
         member.say(&ToNode::Begin { node, nodes, ranks: self.n, redundancy }, &[])?;
@@ -164,7 +171,7 @@ impl Nodes {
 
     /// A new line between two.
     fn link(&self, one: Node, other: Node) -> io::Result<()> {
-        let (first, second) = link::ends()?;
+        let (first, second) = link::ends(self.domains.nodes)?;
         // One that is gone is found out by its line.
         let _gone = self.members[one.index()].link(Some(other), true, &first);
         let _gone = self.members[other.index()].link(Some(one), false, &second);

@@ -7,7 +7,6 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use mainstay_ckpt::fetch::PIECE_BYTES;
 use mainstay_ckpt::{RankEntry, ReadAt, Residency, Unreadable};
 use mainstay_types::wire::node::What;
 use mainstay_types::{Node, Rank, Version, crc32c};
@@ -68,7 +67,7 @@ impl RemotePart {
     fn read(&self, what: What, mut at: u64, into: &mut [u8]) -> io::Result<()> {
         let mut link = self.remote.link.lock().unwrap_or_else(PoisonError::into_inner);
         let (link, number) = &mut *link;
-        for piece in into.chunks_mut(PIECE_BYTES) {
+        for piece in into.chunks_mut(link.piece_bytes()) {
             *number = number.wrapping_add(1);
             let fetched = link.fetch(*number, (self.version, what), at, piece, PIECE_WITHIN);
             let node = self.remote.node;
