@@ -113,7 +113,7 @@ impl Supervisor<'_> {
     /// An epoch was raised while another was to open: ranks that wait for that are told.
     pub(super) fn opening_is_over(&mut self, epoch: Epoch) {
         if self.opening.take().is_some() {
-            self.versions.forget_hands();
+            self.versions.forget_opening();
             for rank in Rank::all(self.plan.config.n) {
                 self.answer(rank, &ToRank::Raised { epoch });
             }

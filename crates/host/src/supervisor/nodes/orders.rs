@@ -170,9 +170,10 @@ impl Nodes {
         self.say(self.node_of(rank), &ToNode::Hand { number, rank, slot, version, late }, &[]);
     }
 
-    /// Nobody waits for descriptors any more.
-    pub(crate) fn forget_hands(&mut self) {
+    /// The epoch that was to open does not: nobody waits for descriptors or for a rebuild any more.
+    pub(crate) fn forget_opening(&mut self) {
         self.orders.hands.clear();
+        self.orders.current.take_if(|current| current.of == Of::Rebuild);
     }
 
     /// Gives late messages of a rank to its node.

@@ -119,9 +119,10 @@ impl Versions {
         }
     }
 
-    pub(crate) fn forget_hands(&mut self) {
+    /// The epoch that was to open does not.
+    pub(crate) fn forget_opening(&mut self) {
         if let Some(nodes) = &mut self.nodes {
-            nodes.forget_hands();
+            nodes.forget_opening();
         }
     }
 }
