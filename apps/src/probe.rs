@@ -16,5 +16,6 @@ pub mod load;
 pub mod pipeline;
 pub mod random;
 pub mod spread;
+pub mod still;
 pub mod wait;
 pub mod wrong;

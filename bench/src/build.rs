@@ -26,6 +26,8 @@ pub(crate) struct Built {
     pub(crate) empty: PathBuf,
     /// The program `held`.
     pub(crate) held: PathBuf,
+    /// The program `partly`.
+    pub(crate) partly: PathBuf,
     /// The program `quiet`.
     pub(crate) quiet: PathBuf,
     /// The program `steps`.
@@ -53,6 +55,7 @@ impl Built {
             dealt: build(&bench, &["--bin", "dealt"], "dealt")?,
             empty: build(&bench, &["--bin", "empty"], "empty")?,
             held: build(&bench, &["--bin", "held"], "held")?,
+            partly: build(&bench, &["--bin", "partly"], "partly")?,
             quiet: build(&bench, &["--bin", "quiet"], "quiet")?,
             steps: build(&bench, &["--bin", "steps"], "steps")?,
         })

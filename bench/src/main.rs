@@ -29,6 +29,7 @@ mod process;
 mod recovery;
 mod report;
 mod reshape;
+mod smaller;
 mod start;
 mod stats;
 mod table;
@@ -101,6 +102,7 @@ const SUITES: &[(&str, &str, Measure)] = &[
     ),
     ("recovery", "phases of a recovery, and the restore against a plain copy", recovery::measure),
     ("reshape", "a version restored by another number of ranks, beside the same", reshape::measure),
+    ("smaller", "versions compressed, or referring to older ones, beside plain", smaller::measure),
     ("start", "start and end of an empty program beside MPI", start::measure),
 ];
 

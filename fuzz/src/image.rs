@@ -194,7 +194,15 @@ fn spec(source: &mut Source<'_>) -> FieldSpec {
     };
     let count = if bits & 2 == 0 { source.u16().into() } else { source.u64() };
     let place = place(source, bits);
-    FieldSpec { state: source.text(3), name: source.text(3), kind, element_bytes, count, place }
+    FieldSpec {
+        state: source.text(3),
+        name: source.text(3),
+        kind,
+        element_bytes,
+        count,
+        place,
+        bound: None,
+    }
 }
 
 fn place(source: &mut Source<'_>, bits: u8) -> Option<Place> {

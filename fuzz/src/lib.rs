@@ -10,6 +10,7 @@ mod image;
 mod manifest;
 mod matrix;
 mod messages;
+mod packed;
 mod raster;
 mod ring;
 mod source;
@@ -21,6 +22,7 @@ pub use image::{image, plan};
 pub use manifest::manifest;
 pub use matrix::{matrix, vector};
 pub use messages::messages;
+pub use packed::packed;
 pub use raster::raster;
 pub use ring::ring;
 pub use text::{inject, names};
@@ -39,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     ("matrix", matrix),
     ("messages", messages),
     ("names", names),
+    ("packed", packed),
     ("page", page),
     ("plan", plan),
     ("raster", raster),

@@ -14,6 +14,7 @@ use mainstay_apps::probe::contract::{self, Offspring};
 use mainstay_apps::probe::crash::{self, Place};
 use mainstay_apps::probe::load::{self, Load};
 use mainstay_apps::probe::spread::{self, Wrong};
+use mainstay_apps::probe::still::{self, Still};
 use mainstay_apps::probe::wait::Stuck;
 use mainstay_apps::probe::{agree, calls, communicators, input, pipeline, random, wait, wrong};
 
@@ -175,6 +176,24 @@ enum Mode {
     Nondet(Work),
     /// The ranks exchange the time of day after the last step
     NondetEnd(Work),
+    /// Keeps state of which most never changes, beside a smooth field
+    Still {
+        /// Bytes on each rank that never change
+        #[arg(value_name = "BYTES")]
+        bytes: usize,
+        /// Numbers on each rank that change in each step
+        #[arg(long, value_name = "N", default_value_t = 20_000)]
+        numbers: usize,
+        /// How far the numbers may be, on disk, from what they are
+        #[arg(long, value_name = "B")]
+        bound: Option<f64>,
+        /// Steps of the job
+        #[arg(long, value_name = "K", default_value_t = 100)]
+        steps: u64,
+        /// Computing in each step, in microseconds, beside the real work
+        #[arg(long, value_name = "U", default_value_t = 0)]
+        spin_us: u64,
+    },
     /// Has the job keep an input of this size
     BigInput {
         /// Its bytes
@@ -231,6 +250,11 @@ fn enter(job: &Job, mode: &Mode) -> mainstay::Result<()> {
         Mode::Random(work) => random::random(job, (*work).into()),
         Mode::Spread { rows, late_from, wrong, work } => {
             spread::spread(job, (*work).into(), *rows, *late_from, *wrong)
+        }
+        Mode::Still { bytes, numbers, bound, steps, spin_us } => {
+            let spin = Duration::from_micros(*spin_us);
+            let (bytes, numbers, bound, steps) = (*bytes, *numbers, *bound, *steps);
+            still::still(job, Still { steps, bytes, numbers, bound, spin })
         }
         Mode::LongKernel { ms, work } => {
             wait::long_kernel(job, (*work).into(), Duration::from_millis(*ms))

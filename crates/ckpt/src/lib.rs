@@ -7,6 +7,7 @@
 //! - [`commit`]: which file operation comes next while a version is written, published and removed.
 //! - [`catalogue`]: what lies in a directory, which versions can be recovered and which can go.
 //! - [`compare`], [`npy`]: what the tools say of data, and how they give it away.
+//! - [`pack`]: shards in stored blocks: compressed, rounded, or left where an older version has them.
 //! - [`reshape`]: the parts of a version put together for another number of ranks.
 //! - [`fetch`]: which bytes of other nodes make up what a node holds for them, or has lost.
 //! - [`ledger`]: slots, commits, drains, publication, fallback and pruning, as a pure engine.
@@ -25,6 +26,7 @@ pub mod format;
 pub mod kernel;
 pub mod ledger;
 pub mod npy;
+pub mod pack;
 pub mod reshape;
 
 pub use commit::{Commit, Content, Failure, Fault, Files, Leftovers, Next, Op, Outcome, Removal};
@@ -47,4 +49,5 @@ pub use format::table::{Cut, FieldEntry, Table};
 pub use format::{FORMAT, PAGE_BYTES};
 pub use kernel::{Residency, copy_crc, copy_crc_raw};
 pub use ledger::{Choice, Disk, Effect, Input, Ledger, Record, SLOTS, Source, Stale, VoidReason};
+pub use pack::{BLOCK_BYTES, Choosing, Codec, Packing, Stored};
 pub use reshape::{Assembly, Part, Piece, ReshapeError};

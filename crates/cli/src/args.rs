@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use mainstay_ckpt::Choosing;
 use mainstay_control::{DiskMode, Policy};
 use mainstay_host::supervisor::{Every, Resume};
 use mainstay_types::limits::{NODES_MAX, TRACE_RECORDS_MAX, TRACE_RECORDS_MIN};
@@ -96,6 +97,14 @@ pub(crate) struct Run {
     /// (`10s`). By default `auto` if --ckpt-every is, else `each`.
     #[arg(long, value_name = "auto|each|T", value_parser = disk_every)]
     pub(crate) disk_every: Option<DiskMode>,
+    /// How checkpoints are made smaller on disk: by what makes them durable soonest (`auto`), not at
+    /// all, or by one codec wherever it makes a block smaller.
+    #[arg(long, value_name = "auto|none|zstd|lz4|pco", default_value = "none", value_parser = compress)]
+    pub(crate) compress: Choosing,
+    /// Of so many checkpoints on disk one is stored whole, and the others refer to it for what has
+    /// not changed. 1 stores each whole.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub(crate) full_every: u32,
     /// Mean time between failures of ranks that `auto` plans for, such as `24h`. By default it is
     /// observed.
     #[arg(long, value_name = "T", value_parser = positive)]
@@ -293,6 +302,11 @@ fn every(text: &str) -> Result<Every, String> {
         Ok(period) if !period.is_zero() => Ok(Every::Period(period)),
         _ => Err(format!("`{text}` is not auto, a number of steps (100steps) or a time (2s)")),
     }
+}
+
+fn compress(text: &str) -> Result<Choosing, String> {
+    let names = Choosing::NAMES.join(", ");
+    Choosing::named(text).ok_or_else(|| format!("`{text}` is none of {names}"))
 }
 
 fn disk_every(text: &str) -> Result<DiskMode, String> {

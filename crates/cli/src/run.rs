@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use mainstay_control::DiskMode;
 use mainstay_host::supervisor::{
-    Config, Domains, Every, Observer, Outcome, Plan, Refusal, supervise,
+    Config, Domains, Every, Observer, Outcome, Plan, Refusal, Storing, supervise,
 };
 use mainstay_types::event::{Event, Summary, Verdict};
 use mainstay_types::report::one_line;
@@ -58,6 +58,7 @@ fn config(options: &args::Run) -> Config {
             Every::Auto => DiskMode::Auto,
             Every::Steps(_) | Every::Period(_) => DiskMode::Each,
         }),
+        storing: Storing { compress: options.compress, full_every: options.full_every },
         mtbf: options.mtbf,
         machine_mtbf: options.machine_mtbf,
         limit: None,

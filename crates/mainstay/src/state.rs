@@ -5,6 +5,7 @@
 //! are not named; a survivor keeps them as they were, a new incarnation has them from its
 //! initialiser.
 
+use mainstay_ckpt::pack::lossy::Bound;
 use mainstay_ckpt::{Axis, FieldSpec, Place, Share};
 use mainstay_host::rank::{ImageReader, RankError};
 
@@ -128,6 +129,28 @@ pub struct Array<'a> {
 }
 
 impl Array<'_> {
+    /// Says that elements may come back from *disk* a little different: each within `bound` of what it
+    /// was, absolutely. They then take less room there. For f32 and f64. Before anything else that
+    /// is said of the array: `f.array("u", &mut self.u).lossy(1e-6).global(shape, offset)`.
+    ///
+    /// What is restored from memory is exact. A run that goes on from disk does not end with the bits
+    /// that it would have ended with; it says so when it goes on. Elements that are not finite come
+    /// back as they were.
+    #[allow(
+        clippy::must_use_candidate,
+        clippy::return_self_not_must_use,
+        reason = "it is also said alone"
+    )]
+    pub fn lossy(self, bound: f64) -> Self {
+        match self.spec {
+            None => self,
+            Some(spec) => {
+                spec.bound = Some(Bound::unchecked(bound));
+                Self { spec: Some(spec) }
+            }
+        }
+    }
+
     /// Says which block of a global array this rank holds, one that is whole in all dimensions but
     /// the first: the whole array's shape and the block's first index in each dimension. How many
     /// rows it has follows from its length. A version can then be restored on another number of
@@ -211,5 +234,6 @@ fn spec<T: Plain>(state: &str, name: &str, values: u64) -> FieldSpec {
         element_bytes: u32::try_from(scalar_bytes).unwrap_or(u32::MAX),
         count: values * T::SCALARS as u64,
         place: None,
+        bound: None,
     }
 }

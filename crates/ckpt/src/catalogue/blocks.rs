@@ -259,7 +259,7 @@ mod tests {
     fn part(shape: &[u64], offset: &[u64], count: u64) -> FieldSpec {
         let place = Some(Place::Rows { shape: shape.to_vec(), offset: offset.to_vec() });
         let (state, name) = ("s".to_owned(), "u".to_owned());
-        FieldSpec { state, name, kind: Kind::F64, element_bytes: 8, count, place }
+        FieldSpec { state, name, kind: Kind::F64, element_bytes: 8, count, place, bound: None }
     }
 
     fn whole(shape: &[u64], blocks: &[(&[u64], u64)]) -> Result<Whole, Apart> {

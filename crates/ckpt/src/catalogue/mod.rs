@@ -17,8 +17,8 @@ use mainstay_types::{JobId, Rank, Version};
 
 pub use self::blocks::{Apart, Block, Run, Whole};
 pub use self::entry::{Entry, Listed, Reason, ShardCopy, Standing};
-pub use self::fault::{Fault, check_length, of_image, open_shard, read_manifest};
-pub use self::pruning::Pruning;
+pub use self::fault::{Fault, check_length, of_image, open_shard, open_stored, read_manifest};
+pub use self::pruning::{Pruning, independent};
 use crate::format::name::parse_name;
 
 /// The names of a directory by the version that they belong to, and those that belong to none.

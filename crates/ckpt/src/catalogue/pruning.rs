@@ -2,7 +2,7 @@
 //!
 //! Invariants: of each job as many recoverable versions stay as were asked for, and at least one;
 //! nothing goes that is newer than the oldest of them; while there are fewer, nothing of the job
-//! goes at all. What cannot be told whose it is stays, and so does what lost its manifest, which
+//! goes at all; a version whose files another refers to stays as long as that. What cannot be told whose it is stays, and so does what lost its manifest, which
 //! somebody may put back. Deliberately absent: removing, whose order [`commit`](crate::commit) has.
 
 use std::collections::BTreeSet;
@@ -11,6 +11,7 @@ use mainstay_types::Version;
 
 use super::{Catalogue, Entry, Standing, newest_first};
 use crate::commit::Leftovers;
+use crate::format::manifest::Manifest;
 
 /// What stays and what goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,10 +20,28 @@ pub struct Pruning {
     pub kept: Vec<Version>,
     /// Published versions that can go, the oldest first.
     pub removed: Vec<Version>,
+    /// Versions that stay because others that stay refer to their files, the oldest first.
+    pub held: Vec<Version>,
     /// Files of versions that were never published.
     pub leftovers: Leftovers,
     /// Versions that stay because nobody can tell whether they are wanted.
     pub left: Vec<Version>,
+}
+
+/// The version to be kept beside the newest `keep` of these, which are in the order from the newest,
+/// each with those that it refers to: the newest that shares no file with the newest of all. With
+/// several versions kept, one damaged file is never to be the end of all; `None` if one of them is
+/// such a version, or none is.
+#[must_use]
+pub fn independent(whole: &[(Version, BTreeSet<Version>)], keep: usize) -> Option<Version> {
+    let (newest, refers) = whole.first()?;
+    let mut files = refers.clone();
+    files.insert(*newest);
+    let is_apart = |(version, refers): &&(Version, BTreeSet<Version>)| {
+        !files.contains(version) && files.is_disjoint(refers)
+    };
+    let place = whole.iter().position(|one| is_apart(&one))?;
+    (keep > 1 && place >= keep).then(|| whole[place].0)
 }
 
 impl Catalogue {
@@ -36,11 +55,23 @@ impl Catalogue {
                 self.of_jobs().filter(|(_, j)| *j == job).map(|(entry, _)| entry).collect();
             let whole = of_job.iter().rev().filter(|entry| entry.is_recoverable());
             let kept: Vec<Version> = whole.take(keep.max(1)).map(|entry| entry.version).collect();
+            let files = of_job.iter().rev().filter(|entry| entry.is_recoverable());
+            let refers = |entry: &&&Entry| entry.manifest().map(Manifest::refers_to);
+            let files: Vec<_> =
+                files.map(|e| (e.version, refers(&e).unwrap_or_default())).collect();
+            let apart = independent(&files, keep.max(1));
             if let Some(oldest) = kept.last().filter(|_| kept.len() == keep.max(1)) {
-                removed.extend(of_job.iter().map(|entry| entry.version).filter(|v| v < oldest));
+                let older = of_job.iter().map(|entry| entry.version).filter(|v| v < oldest);
+                removed.extend(older.filter(|version| Some(*version) != apart));
             }
-            pruning.kept.extend(kept);
+            pruning.kept.extend(kept.into_iter().chain(apart));
         }
+        // What a version that stays refers to stays with it.
+        let stays = self.entries().filter(|entry| !removed.contains(&entry.version));
+        let held: BTreeSet<Version> =
+            stays.filter_map(Entry::manifest).flat_map(Manifest::refers_to).collect();
+        removed.retain(|version| !held.contains(version));
+        pruning.held = held.into_iter().filter(|v| !pruning.kept.contains(v)).collect();
         pruning.kept.sort_by_key(|version| std::cmp::Reverse(*version));
         let others = self.entries().filter(|entry| !removed.contains(&entry.version));
         let names = others.flat_map(|entry| &entry.files).map(|file| file.name.as_str());

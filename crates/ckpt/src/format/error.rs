@@ -6,6 +6,7 @@
 use mainstay_types::DecodeError;
 
 use super::memory::Unreadable;
+use crate::pack::lossy::Bound;
 
 /// Why the bytes of a version cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +56,14 @@ pub enum FormatError {
     Gap {
         /// Its offset.
         at: u64,
+    },
+    /// Another file that stored blocks lie in cannot be had.
+    #[error("{name}, which it refers to: {why}")]
+    Holder {
+        /// Its name.
+        name: String,
+        /// Why not.
+        why: String,
     },
     /// Too little memory for the image.
     #[error("the image needs {needed} bytes and has {room}")]
@@ -113,6 +122,19 @@ pub enum FieldsError {
         field: String,
         /// What is wrong.
         why: &'static str,
+    },
+    /// A bound that is none, or one of elements that are no floating-point numbers.
+    #[error(
+        "`{field}` cannot be stored within {bound} of {kind}: a bound is a finite number above 0, \
+         of f32 or f64"
+    )]
+    Bound {
+        /// State and name.
+        field: String,
+        /// The bound.
+        bound: Bound,
+        /// The kind's name.
+        kind: &'static str,
     },
     /// More bytes than a file can have.
     #[error("the fields take more than 2^63 bytes")]

@@ -9,7 +9,7 @@ use mainstay_types::{DecodeError, Epoch, Incarnation, Rank, Step, Version};
 
 use super::error::FormatError;
 use super::header::{HEADER_BYTES, Header, image_bytes_of};
-use super::manifest::{Manifest, RankEntry};
+use super::manifest::Manifest;
 use super::memory::{ReadAt, Unreadable, WriteAt};
 use super::message::{Late, decode_late, messages_bytes};
 use super::plan::Plan;
@@ -160,7 +160,8 @@ impl Expected {
     /// When the version has no such rank.
     #[must_use]
     pub fn of(manifest: &Manifest, rank: Rank) -> Self {
-        let RankEntry { image_bytes, table_crc, .. } = manifest.ranks[rank.index()];
+        let entry = &manifest.ranks[rank.index()];
+        let (image_bytes, table_crc) = (entry.image_bytes, entry.stored_table_crc());
         Self { rank, n: manifest.n(), version: manifest.version, image_bytes, table_crc }
     }
 }

@@ -4,10 +4,13 @@
 //! contradicts another. Deliberately absent: publication, which `host` does when the ledger asks;
 //! and comparing inputs, which are known only when the program asks for them.
 
+use std::collections::BTreeSet;
+
 use mainstay_types::wire::Early;
 use mainstay_types::{Epoch, Incarnation, JobId, Rank, Step, Version};
 
 use super::name::shard_name;
+use crate::pack::Packing;
 
 /// The program of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,6 +126,8 @@ pub struct RankEntry {
     pub delivered: Vec<u64>,
     /// Messages taken in that were sent after the sender's capture.
     pub early: Vec<Early>,
+    /// How its shard is packed; `None` if it is plain.
+    pub packing: Option<Packing>,
 }
 
 impl RankEntry {
@@ -132,11 +137,28 @@ impl RankEntry {
         super::late_at(self.image_bytes, self.late_bytes)
     }
 
-    /// Bytes of the shard.
+    /// Bytes of the shard, however it is stored.
     #[must_use]
     pub fn shard_bytes(&self) -> u64 {
         let end = self.late_at().saturating_add(self.late_bytes);
         end.max(self.image_bytes)
+    }
+
+    /// Bytes of the file that it is stored in.
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        self.packing.as_ref().map_or_else(|| self.shard_bytes(), |packing| packing.file_bytes)
+    }
+
+    /// CRC-32C of the image's table as the file has it.
+    #[must_use]
+    pub fn stored_table_crc(&self) -> u32 {
+        self.packing.as_ref().map_or(self.table_crc, |packing| packing.table_crc)
+    }
+
+    /// The versions that its file refers to.
+    pub fn refers_to(&self) -> impl Iterator<Item = Version> + '_ {
+        self.packing.iter().flat_map(|packing| &packing.holders).map(|holder| holder.version)
     }
 
     /// The name of the shard, for the rank and version it belongs to.
@@ -175,6 +197,19 @@ impl Manifest {
     pub fn bytes(&self) -> u64 {
         let each = self.ranks.iter().map(RankEntry::shard_bytes);
         each.fold(0, u64::saturating_add)
+    }
+
+    /// Bytes of all files that they are stored in.
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        let each = self.ranks.iter().map(RankEntry::file_bytes);
+        each.fold(0, u64::saturating_add)
+    }
+
+    /// The older versions that its shards refer to.
+    #[must_use]
+    pub fn refers_to(&self) -> BTreeSet<Version> {
+        self.ranks.iter().flat_map(RankEntry::refers_to).collect()
     }
 
     /// The names of all shards, by rank.

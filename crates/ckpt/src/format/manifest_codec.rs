@@ -11,6 +11,8 @@ use mainstay_types::{
 use super::error::FormatError;
 use super::manifest::{Identity, InputEntry, Manifest, Program, RankEntry};
 use super::{FORMAT, MANIFEST_BYTES_MAX};
+use crate::pack::map::Holder;
+use crate::pack::{HOLDERS_MAX, PACKED_FORMAT, Packing};
 
 /// The first eight bytes of a manifest.
 pub(crate) const MAGIC: &[u8; 8] = b"MSMANIF1";
@@ -23,7 +25,9 @@ impl Manifest {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
-        w.raw(MAGIC).u32(FORMAT);
+        // What is not packed is written as it always was, and read by whoever reads format 1.
+        let packed = self.ranks.iter().any(|rank| rank.packing.is_some());
+        w.raw(MAGIC).u32(if packed { PACKED_FORMAT } else { FORMAT });
         self.identity.put(&mut w);
         w.u32(self.epoch.0).u64(self.version.0).u64(self.step.0);
         w.option(self.parent, |w, parent| {
@@ -32,6 +36,9 @@ impl Manifest {
         w.count(self.ranks.len());
         for rank in &self.ranks {
             rank.put(&mut w);
+            if packed {
+                w.option(rank.packing.as_ref(), put_packing);
+            }
         }
         w.u32(crc32c(w.as_slice()));
         w.into_bytes()
@@ -49,7 +56,7 @@ impl Manifest {
             return Err(unknown("manifest magic", 0, 0).into());
         }
         let format = r.u32("manifest format")?;
-        if format != FORMAT {
+        if !matches!(format, FORMAT | PACKED_FORMAT) {
             return Err(unknown("manifest format", format.into(), 8).into());
         }
         let identity = Identity::get(&mut r)?;
@@ -61,9 +68,18 @@ impl Manifest {
         if n == 0 {
             return Err(unknown("number of ranks", 0, r.at() - 4).into());
         }
-        let ranks = (0..n).map(|_| RankEntry::get(&mut r, n));
-        let ranks = ranks.collect::<Result<_, FormatError>>()?;
+        let ranks = (0..n).map(|_| {
+            let entry = RankEntry::get(&mut r, n)?;
+            let packed = format == PACKED_FORMAT;
+            let packing = if packed { get_packing(&mut r, version)? } else { None };
+            Ok(RankEntry { packing, ..entry })
+        });
+        let ranks = ranks.collect::<Result<Vec<_>, FormatError>>()?;
         r.end("manifest")?;
+        if format == PACKED_FORMAT && ranks.iter().all(|rank| rank.packing.is_none()) {
+            // One spelling: without a packed shard it is of format 1.
+            return Err(unknown("manifest format", format.into(), 8).into());
+        }
         Ok(Self { identity, epoch, version, step, parent, ranks })
     }
 }
@@ -158,6 +174,7 @@ impl RankEntry {
             sent: get_counters(r, n)?,
             delivered: get_counters(r, n)?,
             early: get_early(r, n)?,
+            packing: None,
         };
         let same = |what, found, expected| {
             let layout = FormatError::Layout { what, found, expected };
@@ -168,6 +185,30 @@ impl RankEntry {
             same("late checksum", late_crc.into(), 0)?;
         }
         Ok(entry)
+    }
+}
+
+fn put_packing(w: &mut Writer, packing: &Packing) {
+    w.u64(packing.file_bytes).u32(packing.table_crc).count(packing.holders.len());
+    for holder in &packing.holders {
+        holder.put(w);
+    }
+}
+
+fn get_packing(r: &mut Reader<'_>, version: Version) -> Result<Option<Packing>, FormatError> {
+    let packing = r.option("packing", |r| {
+        let (file_bytes, table_crc) = (r.u64("length of the file")?, r.u32("table checksum")?);
+        let count = r.count(Holder::BYTES, HOLDERS_MAX, "number of holders")?;
+        let holders = (0..count).map(|_| Holder::get(r)).collect::<Result<_, _>>()?;
+        Ok(Packing { file_bytes, table_crc, holders })
+    })?;
+    let holders = packing.iter().flat_map(|packing| &packing.holders);
+    match holders.into_iter().find(|holder| holder.version >= version) {
+        None => Ok(packing),
+        Some(newer) => {
+            let (found, expected) = (newer.version.0, version.0);
+            Err(FormatError::Layout { what: "holder version", found, expected })
+        }
     }
 }
 

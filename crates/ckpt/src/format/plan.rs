@@ -11,6 +11,8 @@ use super::error::FieldsError;
 use super::kind::Kind;
 use super::place::Place;
 use super::{PAGE_BYTES, align, chunks};
+use crate::pack::Codec;
+use crate::pack::lossy::Bound;
 
 /// A protected field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub struct FieldSpec {
     pub count: u64,
     /// What it is of that which all ranks hold together, if it says so.
     pub place: Option<Place>,
+    /// How far its elements may be on disk from what they were; `None` is not at all.
+    pub bound: Option<Bound>,
 }
 
 impl FieldSpec {
@@ -45,7 +49,8 @@ impl FieldSpec {
     /// Bytes of the field's entry in a table.
     fn entry_bytes(&self, bytes: u64) -> u64 {
         let names = 8 + self.state.len() + self.name.len();
-        let place = self.place.as_ref().map_or(0, Place::entry_bytes);
+        let bound = if self.bound.is_some() { 9 } else { 0 };
+        let place = self.place.as_ref().map_or(0, Place::entry_bytes) + bound;
         (names + place) as u64 + 1 + 4 + 8 + 8 + 1 + 4 + 4 * chunks(bytes)
     }
 
@@ -69,6 +74,11 @@ impl FieldSpec {
                 element_bytes: self.element_bytes,
                 kind: self.kind.name(),
             });
+        }
+        let numbers = Codec::Rounded.takes(self.kind);
+        if let Some(bound) = self.bound.filter(|bound| !bound.is_one() || !numbers) {
+            let (field, kind) = (self.full_name(), self.kind.name());
+            return Err(FieldsError::Bound { field, bound, kind });
         }
         let why = self.place.as_ref().and_then(|place| place.contradiction(self.count));
         why.map_or(Ok(()), |why| {
@@ -180,6 +190,7 @@ mod tests {
             element_bytes,
             count,
             place: None,
+            bound: None,
         }
     }
 

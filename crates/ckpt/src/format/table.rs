@@ -14,6 +14,10 @@ use super::message::{self, Message};
 use super::place::{Axis, Place, Share};
 use super::plan::{FieldSpec, Plan};
 use super::{TABLE_BYTES_MAX, chunks};
+use crate::pack::lossy::Bound;
+
+/// Before a place: the field's elements may come back from disk a little different.
+const BOUND: u8 = 4;
 
 /// A field of a captured image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +65,9 @@ impl Table {
             w.text(&spec.state).text(&spec.name);
             w.u8(spec.kind.code()).u32(spec.element_bytes);
             w.u64(spec.count).u64(field.at);
+            if let Some(bound) = spec.bound {
+                w.u8(BOUND).u64(bound.value().to_bits());
+            }
             put_place(&mut w, spec.place.as_ref());
             w.count(field.crcs.len());
             for crc in &field.crcs {
@@ -140,10 +147,18 @@ fn get_field(r: &mut Reader<'_>) -> Result<FieldEntry, DecodeError> {
     })?;
     let (element_bytes, count) = (r.u32("element size")?, r.u64("number of elements")?);
     let at = r.u64("field offset")?;
+    let bound = match r.clone().u8("place")? {
+        BOUND => {
+            r.u8("place")?;
+            Some(Bound::unchecked(f64::from_bits(r.u64("bound")?)))
+        }
+        _ => None,
+    };
     let place = get_place(r)?;
     let crcs = r.count(4, TABLE_BYTES_MAX as usize, "number of chunks")?;
     let crcs = (0..crcs).map(|_| r.u32("chunk checksum")).collect::<Result<_, _>>()?;
-    Ok(FieldEntry { spec: FieldSpec { state, name, kind, element_bytes, count, place }, at, crcs })
+    let spec = FieldSpec { state, name, kind, element_bytes, count, place, bound };
+    Ok(FieldEntry { spec, at, crcs })
 }
 
 fn put_place(w: &mut Writer, place: Option<&Place>) {

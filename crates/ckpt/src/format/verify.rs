@@ -33,6 +33,8 @@ pub enum Part {
     Table,
     /// What was handed in late.
     Late,
+    /// What is stored of blocks of a packed shard.
+    Stored,
     /// The end: bytes that are missing there, or too many.
     End,
 }
@@ -47,6 +49,7 @@ impl Part {
             Self::Gap => "gap",
             Self::Table => "table",
             Self::Late => "late",
+            Self::Stored => "stored",
             Self::End => "end",
         }
     }

@@ -122,7 +122,7 @@ impl Ledger {
             sent,
             delivered,
             early,
-            ..part.entry
+            ..part.entry.clone()
         };
         record.blocked_max = record.blocked_max.max(blocked);
         let fits = if record.all_captured() { record.find_late(any_chooses) } else { Ok(()) };

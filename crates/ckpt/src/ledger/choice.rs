@@ -108,7 +108,10 @@ impl Choice {
                 incarnation: entry.incarnation,
                 file_epoch: entry.file_epoch,
                 image_bytes: entry.image_bytes,
-                table_crc: entry.table_crc,
+                table_crc: match level {
+                    Level::Memory | Level::Partner | Level::Parity => entry.table_crc,
+                    Level::Disk => entry.stored_table_crc(),
+                },
                 late_at: match level {
                     Level::Memory | Level::Partner | Level::Parity => 0,
                     Level::Disk => entry.late_at(),

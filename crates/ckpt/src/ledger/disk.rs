@@ -2,7 +2,9 @@
 //!
 //! Invariants: one version is drained at a time and one waits at most, since there are two slots
 //! and neither a waiting nor a drained version gives its slot away; a file that may be published
-//! is removed only when enough newer versions are published whole.
+//! is removed only when enough newer versions are published whole, and none that stays refers to it.
+
+use std::collections::BTreeSet;
 
 use mainstay_types::event::Level;
 use mainstay_types::{Rank, Version};
@@ -10,7 +12,9 @@ use mainstay_types::{Rank, Version};
 use super::Ledger;
 use super::input::{Effect, Stale, VoidReason};
 use super::record::{Disk, Record};
+use crate::catalogue::independent;
 use crate::format::manifest::Manifest;
+use crate::pack::Packing;
 
 impl Ledger {
     /// Drains a version, at once or when the drain under way has ended.
@@ -58,6 +62,22 @@ impl Ledger {
         let state = self.records.get(&version).map(|record| record.disk);
         let fits = self.draining == Some(version) && state == Some(disk);
         fits.then_some(()).ok_or(Stale::Version)
+    }
+
+    pub(super) fn packed(
+        &mut self,
+        version: Version,
+        packings: Vec<Option<Packing>>,
+    ) -> Result<(), Stale> {
+        self.is_draining_as(version, Disk::Draining)?;
+        let record = self.records.get_mut(&version).ok_or(Stale::Version)?;
+        if packings.len() != record.parts.len() {
+            return Err(Stale::Ranks);
+        }
+        for (part, packing) in record.parts.iter_mut().zip(packings) {
+            part.entry.packing = packing;
+        }
+        Ok(())
     }
 
     pub(super) fn written(
@@ -178,11 +198,18 @@ impl Ledger {
 
     /// Removes what is older than the newest versions that are to be kept.
     fn prune(&mut self, effects: &mut Vec<Effect>) {
-        let mut whole = self.records.values().rev().filter(|r| r.is_whole_on_disk());
-        let Some(oldest_kept) = whole.nth(self.keep - 1).map(Record::version) else {
+        let whole = || self.records.values().rev().filter(|r| r.is_whole_on_disk());
+        let Some(oldest_kept) = whole().nth(self.keep - 1).map(Record::version) else {
             return;
         };
-        let older = self.records.range(..oldest_kept);
+        let files: Vec<_> = whole().map(|r| (r.version, r.refers_to())).collect();
+        let apart = independent(&files, self.keep);
+        // What a version that stays refers to stays with it.
+        let stays = |version: &Version| *version >= oldest_kept || Some(*version) == apart;
+        let kept = self.records.iter().filter(|(version, _)| stays(version));
+        let held: BTreeSet<Version> = kept.flat_map(|(_, record)| record.refers_to()).collect();
+        let stays = |version: &Version| stays(version) || held.contains(version);
+        let older = self.records.iter().filter(|(version, _)| !stays(version));
         let gone = older.filter(|(_, r)| matches!(r.disk, Disk::Published | Disk::Uncertain));
         let gone: Vec<Version> = gone.map(|(version, _)| *version).collect();
         for version in gone {

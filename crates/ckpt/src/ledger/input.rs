@@ -10,6 +10,7 @@ use mainstay_types::wire::Early;
 use mainstay_types::{Epoch, Incarnation, Node, Rank, Step, Version};
 
 use crate::format::manifest::Manifest;
+use crate::pack::Packing;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +79,13 @@ pub enum Input {
     },
     /// The epoch was raised; also the first one, before anything is proposed.
     EpochRaised(Epoch),
+    /// The shards of the version drained are packed. Comes before [`Input::Written`], if at all.
+    Packed {
+        /// The version drained.
+        version: Version,
+        /// How each rank's is, by rank.
+        packings: Vec<Option<Packing>>,
+    },
     /// The shards and the manifest aside are written and synced.
     Written {
         /// The version drained.

@@ -96,6 +96,7 @@ impl Ledger {
             captured @ Input::Captured { .. } => self.captured(captured, effects),
             late @ Input::Late { .. } => self.late(&late, effects),
             Input::EpochRaised(epoch) => self.epoch_raised(epoch, effects),
+            Input::Packed { version, packings } => self.packed(version, packings),
             Input::Written { version } => self.written(version, effects),
             Input::Published { version } => self.published(version, effects),
             Input::WriteFailed { version, why } => self.write_failed(version, why, effects),
@@ -149,6 +150,16 @@ impl Ledger {
     pub fn newest_published(&self) -> Option<Version> {
         let mut newest_first = self.records.values().rev();
         newest_first.find(|r| r.fits && r.is_whole_on_disk()).map(Record::version)
+    }
+
+    /// The version whose shards the next one may refer to: the newest one on disk, as long as no
+    /// copy of it, nor of what it refers to, is known to be bad.
+    #[must_use]
+    pub fn base(&self) -> Option<Version> {
+        let record = self.records.values().rev().find(|r| r.disk == Disk::Published)?;
+        let whole = |version| self.records.get(&version).is_some_and(Record::is_whole_on_disk);
+        let sound = record.fits && record.n() == self.n && whole(record.version);
+        (sound && record.refers_to().into_iter().all(whole)).then_some(record.version)
     }
 
     /// What is known of a version; `None` when nothing of it is left.

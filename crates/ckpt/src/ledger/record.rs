@@ -206,6 +206,18 @@ impl Record {
         self.parts.get(rank.index()).is_some_and(|part| part.bad.contains(&level))
     }
 
+    /// The older versions whose files its own refer to.
+    #[must_use]
+    pub fn refers_to(&self) -> BTreeSet<Version> {
+        self.parts.iter().flat_map(|part| part.entry.refers_to()).collect()
+    }
+
+    /// Whether its copy on disk has fields that were rounded within their bounds.
+    #[must_use]
+    pub fn is_rounded_on_disk(&self) -> bool {
+        self.parts.iter().any(|part| part.entry.stored_table_crc() != part.entry.table_crc)
+    }
+
     /// The first rank without a good copy.
     pub(super) fn bad_rank(&self) -> Option<Rank> {
         let mut parts = (0..).map(Rank).zip(&self.parts);

@@ -8,6 +8,7 @@ use mainstay_ckpt::catalogue::{
     read_manifest,
 };
 use mainstay_ckpt::format::verify::{Finding, Part, Seen, audit_shard};
+use mainstay_ckpt::pack::{Holder, Packing};
 use mainstay_ckpt::{Expected, Manifest, aside_name, manifest_name};
 use mainstay_types::{JobId, Rank, Version, crc32c};
 
@@ -49,13 +50,16 @@ fn a_version_is_recoverable_if_published_and_every_rank_has_a_whole_copy() {
     let whole = version(A, 3, &[]);
     assert!(whole.is_recoverable() && whole.looks_whole() && whole.copies.len() == 3);
     assert_eq!((whole.standing, whole.bytes()), (Standing::Published, 400));
-    let bad = version(A, 3, &[(1, Fault::Missing), (2, Fault::Format { format: 9 })]);
+    let bad = version(A, 3, &[(1, Fault::Missing), (2, Fault::Format { format: 9, reads: 1 })]);
     assert!(!bad.is_recoverable() && !bad.looks_whole());
     let reasons = bad.reasons();
     assert_eq!(reasons.iter().map(Reason::code).collect::<Vec<_>>(), ["missing", "format"]);
     assert_eq!(reasons[0].to_string(), "rank 1: v00000003.e4.r1.i1.shard: it is missing");
     assert_eq!((reasons[1].rank(), reasons[1].file()), (Some(Rank(2)), Some(&*bad.copies[2].name)));
-    assert!(version(A, 3, &[(2, Fault::Format { format: 9 })]).looks_whole(), "seen later only");
+    assert!(
+        version(A, 3, &[(2, Fault::Format { format: 9, reads: 1 })]).looks_whole(),
+        "seen later only"
+    );
     let (aside, shard) = (aside_name(Version(5)), "v00000005.e1.r0.i0.shard");
     let unpublished = bare(5, &[&aside, shard]);
     assert_eq!(unpublished.reasons(), [Reason::Unpublished]);
@@ -87,9 +91,68 @@ fn files_that_the_manifest_does_not_name_are_told() {
     assert_eq!(others, ["LOCK"]);
 }
 
+/// A version whose every rank refers to files of older ones.
+fn referring(number: u64, to: &[u64]) -> Entry {
+    let mut manifest = of(A, number);
+    for rank in &mut manifest.ranks {
+        let holder = |version: &u64| Holder {
+            version: Version(*version),
+            epoch: rank.file_epoch,
+            incarnation: rank.incarnation,
+            file_bytes: 100,
+        };
+        let holders = to.iter().map(holder).collect();
+        rank.packing = Some(Packing { file_bytes: 100, table_crc: 0, holders });
+    }
+    Entry { manifest: Some(Ok(manifest)), ..version(A, number, &[]) }
+}
+
+#[test]
+fn a_version_that_one_that_stays_refers_to_does_not_go() {
+    let entries = [
+        version(A, 1, &[]),
+        version(A, 2, &[]),
+        referring(3, &[1]),
+        referring(4, &[2, 3]),
+        referring(5, &[3]),
+    ];
+    let catalogue = Catalogue::new(entries, Vec::new());
+    let plan = catalogue.pruning(1);
+    assert_eq!((numbers(&plan.kept), numbers(&plan.removed)), (vec![5], vec![1, 2, 4]));
+    assert_eq!(numbers(&plan.held), [3]);
+    let plan = catalogue.pruning(2);
+    assert_eq!((numbers(&plan.kept), numbers(&plan.removed)), (vec![5, 4, 2], vec![1]));
+    assert_eq!(numbers(&plan.held), [3], "and 2 is the newest that shares no file with 5");
+    assert_eq!(catalogue.get(Version(4)).unwrap().manifest().unwrap().refers_to().len(), 2);
+}
+
+#[test]
+fn a_manifest_of_packed_shards_is_of_format_2_and_reads_back() {
+    let entry = referring(9, &[3, 8]);
+    let manifest = entry.manifest().unwrap();
+    let bytes = manifest.encode();
+    assert_eq!(bytes[8], 2);
+    assert_eq!(read_manifest(Version(9), &bytes).as_ref(), Ok(manifest));
+    assert_eq!(manifest.file_bytes(), 100 * u64::from(manifest.n()));
+    for i in 0..bytes.len() * 8 {
+        let mut flipped = bytes.clone();
+        flipped[i / 8] ^= 1 << (i % 8);
+        assert!(Manifest::decode(&flipped).is_err(), "bit {i}");
+    }
+    // One that refers to itself or to what is newer is none, and neither is format 2 without need.
+    let later = referring(9, &[9]).manifest().unwrap().encode();
+    assert!(Manifest::decode(&later).unwrap_err().to_string().contains("holder"));
+    let mut plain = of(A, 9).encode();
+    plain[8] = 2;
+    let end = plain.len() - 4;
+    let crc = crc32c(&plain[..end]);
+    plain[end..].copy_from_slice(&crc.to_le_bytes());
+    assert!(Manifest::decode(&plain).is_err());
+}
+
 #[test]
 fn a_resume_takes_the_newest_whole_version_of_the_newest_job_that_looks_whole() {
-    let (gone, rotten) = (Fault::Missing, Fault::Format { format: 9 });
+    let (gone, rotten) = (Fault::Missing, Fault::Format { format: 9, reads: 1 });
     let resumed = |entries: Vec<Entry>| {
         Catalogue::new(entries, Vec::new()).resumed().map(|entry| entry.version.0)
     };
@@ -109,7 +172,7 @@ fn a_resume_takes_the_newest_whole_version_of_the_newest_job_that_looks_whole() 
 fn pruning_keeps_the_newest_recoverable_versions_of_each_job_and_all_that_is_newer() {
     let gone = [(0, Fault::Missing)];
     let unreadable = Entry {
-        manifest: Some(Err(Fault::Format { format: 2 })),
+        manifest: Some(Err(Fault::Format { format: 3, reads: 2 })),
         copies: Vec::new(),
         ..version(A, 1, &[])
     };
@@ -148,13 +211,13 @@ fn a_newer_format_is_named_and_a_manifest_under_another_name_is_found_out() {
     let lies = read_manifest(Version(43), &bytes);
     assert_eq!(lies, Err(Fault::OtherVersion { says: Version(42) }));
     let mut newer = bytes.clone();
-    newer[8] = 2;
+    newer[8] = 3;
     let told = |bytes: &[u8]| read_manifest(Version(42), bytes).unwrap_err().to_string();
-    assert!(told(&newer).contains("format 2"), "also if the checksum is elsewhere");
+    assert!(told(&newer).contains("format 3"), "also if the checksum is elsewhere");
     let end = newer.len() - 4;
     let crc = crc32c(&newer[..end]);
     newer[end..].copy_from_slice(&crc.to_le_bytes());
-    assert!(told(&newer).contains("format 2, and this build reads format 1"));
+    assert!(told(&newer).contains("format 3, and this build reads format 2"));
     for (i, _) in bytes.iter().enumerate() {
         let mut flipped = bytes.clone();
         flipped[i] ^= 1 << (i % 8);

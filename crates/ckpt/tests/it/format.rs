@@ -20,6 +20,7 @@ pub(crate) fn spec(state: &str, name: &str, kind: Kind, bytes: u32, count: u64) 
         element_bytes: bytes,
         count,
         place: None,
+        bound: None,
     }
 }
 
@@ -98,6 +99,7 @@ pub(crate) fn manifest() -> Manifest {
         sent: vec![5, 0, u64::from(i)],
         delivered: vec![0, 0, 9],
         early: vec![Early { peer: Rank(2), sequence: 9, hash: 0xABCD }; i as usize],
+        packing: None,
     };
     Manifest {
         identity: Identity {
@@ -170,7 +172,7 @@ fn a_manifest_that_contradicts_itself_is_refused_though_its_checksum_is_right() 
 #[test]
 fn another_manifest_format_is_named() {
     let mut bytes = manifest().encode();
-    bytes[8] = 2;
+    bytes[8] = 3;
     let error = Manifest::decode(&resummed(bytes.clone())).unwrap_err();
     assert!(error.to_string().contains("manifest format"), "{error}");
     bytes[0] = b'X';

@@ -6,26 +6,36 @@
 use std::path::{Path, PathBuf};
 
 use mainstay_ckpt::format::verify::verify_shard;
-use mainstay_ckpt::{Axis, FieldSpec, Image, Kind, Manifest, Place, Plan, Share, decode_late};
-use mainstay_types::crc32c;
+use mainstay_ckpt::pack::lossy::Bound;
+use mainstay_ckpt::pack::tail::read_map;
+use mainstay_ckpt::pack::{Codec, Holder, Packing};
+use mainstay_ckpt::{
+    Axis, FieldSpec, Image, Kind, Manifest, Place, Plan, ReadAt, Residency, Share, decode_late,
+};
+use mainstay_types::{Epoch, Incarnation, Version, crc32c};
 
 use crate::format::{cut, image, late, manifest, spec, write};
 
-fn directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1")
+fn directory(format: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/v{format}"))
 }
 
 /// The golden file, after comparing it with what is written today.
 fn golden(name: &str, today: &[u8]) -> Vec<u8> {
-    let path = directory().join(name);
-    if std::env::var_os("MAINSTAY_GOLDEN").is_some_and(|value| value == "write") {
-        let released = directory().join("RELEASED").exists();
-        assert!(!released, "format 1 is released: make a new version");
-        std::fs::write(&path, today).unwrap();
-    }
-    let golden = std::fs::read(&path).unwrap();
+    let golden = golden_of(1, name, Some(today));
     assert!(golden == today, "{name} is not what is written today");
     golden
+}
+
+/// The golden file of a format; `today` is written if that is asked for.
+fn golden_of(format: u32, name: &str, today: Option<&[u8]>) -> Vec<u8> {
+    let path = directory(format).join(name);
+    if std::env::var_os("MAINSTAY_GOLDEN").is_some_and(|value| value == "write") {
+        let released = directory(format).join("RELEASED").exists();
+        assert!(!released, "format {format} is released: make a new version");
+        std::fs::write(&path, today.unwrap_or_default()).unwrap();
+    }
+    std::fs::read(&path).unwrap()
 }
 
 fn shard() -> Vec<u8> {
@@ -119,4 +129,53 @@ fn golden_manifest() {
     let bytes = golden("v00000042.manifest", &manifest().encode());
     assert_eq!(Manifest::decode(&bytes).unwrap(), manifest());
     every_damage_is_seen(&bytes, &|bytes| Manifest::decode(bytes).is_ok());
+}
+
+/// A shard by every codec: `shard` says what comes out. What a compressor writes is its version's
+/// business, so the packed file is compared by what it holds, and written once.
+#[test]
+fn golden_packed_shards() {
+    let late = late();
+    for codec in Codec::ALL {
+        let bound = Bound::new(0.25).filter(|_| codec == Codec::Rounded);
+        let smooth: Vec<u8> =
+            (0..1200).flat_map(|i| (f64::from(i * i) / 3.0).to_le_bytes()).collect();
+        let field = FieldSpec { bound, ..spec("s", "u", Kind::F64, 8, 1200) };
+        let plain = crate::pack::shard(&[(field, smooth)], 42, &late);
+        let (file, packing, map) = crate::pack::pack(&plain, &late, codec, None);
+        let name = format!("{}.shard", codec.name());
+        let golden = golden_of(2, &name, Some(&file));
+        let (front, golden_map) = read_map(golden.as_slice()).unwrap();
+        assert_eq!((front.version.0, &golden_map.segments[1].blocks[0].codec), (42, &codec));
+        assert_eq!(golden_map.segments.len(), map.segments.len());
+        let stored = crate::pack::alone(&golden).unwrap();
+        let mut bytes = vec![0; plain.len()];
+        stored.read_at(0, &mut bytes, Residency::Cached).unwrap();
+        if codec == Codec::Plain {
+            assert!(golden == file, "{name} is not what is written today");
+        }
+        let image = Image::open(bytes.as_slice()).unwrap();
+        assert_eq!(image.header.table_crc, packing.table_crc, "{name}");
+        let (late_bytes, late_crc) = (late.len() as u64, crc32c(&late));
+        verify_shard(bytes.as_slice(), &image, late_bytes, late_crc).unwrap();
+        assert_eq!(bytes == plain, codec != Codec::Rounded, "{name}");
+    }
+}
+
+#[test]
+fn golden_manifest_of_packed_shards() {
+    let mut packed = manifest();
+    let holder = |version| Holder {
+        version: Version(version),
+        epoch: Epoch(3),
+        incarnation: Incarnation(1),
+        file_bytes: 70_000 + version,
+    };
+    let holders = vec![holder(40), holder(41)];
+    packed.ranks[1].packing = Some(Packing { file_bytes: 12_345, table_crc: 0xBEEF, holders });
+    let today = packed.encode();
+    let golden = golden_of(2, "v00000042.manifest", Some(&today));
+    assert!(golden == today, "the manifest is not what is written today");
+    assert_eq!(Manifest::decode(&golden).unwrap(), packed);
+    every_damage_is_seen(&golden, &|bytes| Manifest::decode(bytes).is_ok());
 }

@@ -1,8 +1,9 @@
 //! The ledger's exact answers about disk, bad copies and earlier launches, one story a test.
 
+use mainstay_ckpt::pack::{Holder, Packing};
 use mainstay_ckpt::{Disk, Effect, Input, Ledger, Stale, VoidReason};
 use mainstay_types::event::Level;
-use mainstay_types::{Epoch, Rank, Step, Version};
+use mainstay_types::{Epoch, Incarnation, Rank, Step, Version};
 
 use crate::script::{
     bad, captured, commit, dropped, failed, ledger, old_manifest, propose, proposed, publish,
@@ -215,4 +216,82 @@ fn a_version_stays_in_memory_until_it_is_wanted_on_disk() {
     assert_eq!(tell(&mut ledger, keep()), dropped(Stale::Version), "once is enough");
     publish(&mut ledger, 2);
     assert_eq!(ledger.newest_published(), Some(Version(2)));
+}
+
+/// Says that the version being drained refers to these.
+fn packed(l: &mut Ledger, version: u64, to: &[u64]) {
+    let holder = |version: &u64| Holder {
+        version: Version(*version),
+        epoch: Epoch(1),
+        incarnation: Incarnation(0),
+        file_bytes: 1,
+    };
+    let holders = to.iter().map(holder).collect();
+    let packing = Packing { file_bytes: 10, table_crc: 7, holders };
+    let packings = vec![Some(packing), None];
+    assert_eq!(tell(l, Input::Packed { version: Version(version), packings }), []);
+}
+
+#[test]
+fn what_a_kept_version_refers_to_is_pruned_only_after_it() {
+    let mut l = ledger(2, 1);
+    assert_eq!(l.base(), None);
+    commit(&mut l);
+    assert_eq!(publish(&mut l, 1), [Effect::Published { version: V1 }]);
+    for (version, to) in [(2, vec![1]), (3, vec![1, 2]), (4, vec![1])] {
+        assert_eq!(l.base(), Some(Version(version - 1)));
+        commit(&mut l);
+        packed(&mut l, version, &to);
+        let effects = publish(&mut l, version);
+        let mut expected = vec![Effect::Published { version: Version(version) }];
+        if version == 4 {
+            // 3 is older, and so is 2, to which nobody refers any more.
+            expected.extend([V2, V3].map(|version| Effect::Prune { version }));
+        }
+        assert_eq!(effects, expected, "version {version}");
+    }
+    // A whole one: all before it go.
+    commit(&mut l);
+    let expected = [
+        Effect::Published { version: Version(5) },
+        Effect::Prune { version: V1 },
+        Effect::Prune { version: Version(4) },
+    ];
+    assert_eq!(publish(&mut l, 5), expected);
+}
+
+#[test]
+fn a_bad_version_is_nobodys_base_and_neither_is_one_that_refers_to_it() {
+    let mut l = ledger(2, 2);
+    commit(&mut l);
+    publish(&mut l, 1);
+    commit(&mut l);
+    packed(&mut l, 2, &[1]);
+    publish(&mut l, 2);
+    assert_eq!(l.base(), Some(V2));
+    tell(&mut l, bad(1, 1, Level::Disk));
+    assert_eq!(l.base(), None, "it refers to what is bad");
+    commit(&mut l);
+    publish(&mut l, 3);
+    assert_eq!(l.base(), Some(V3));
+    tell(&mut l, bad(3, 0, Level::Disk));
+    assert_eq!(l.base(), None);
+}
+
+#[test]
+fn a_packed_shard_is_restored_by_the_checksum_that_it_decodes_to() {
+    let mut l = ledger(2, 1);
+    commit(&mut l);
+    packed(&mut l, 1, &[]);
+    publish(&mut l, 1);
+    assert_eq!(l.choose().unwrap().ranks[0].table_crc, 100, "memory is exact");
+    tell(&mut l, bad(1, 0, Level::Memory));
+    let choice = l.choose().unwrap();
+    let crcs: Vec<_> = choice.ranks.iter().map(|source| source.table_crc).collect();
+    assert_eq!(crcs, [7, 101]);
+    let twice = Input::Packed { version: V1, packings: vec![None, None] };
+    assert_eq!(tell(&mut l, twice), dropped(Stale::Version), "it is drained");
+    commit(&mut l);
+    let fewer = Input::Packed { version: V2, packings: vec![None] };
+    assert_eq!(tell(&mut l, fewer), dropped(Stale::Ranks));
 }

@@ -22,6 +22,8 @@ mod ledger;
 mod ledger_disk;
 mod ledger_guard;
 mod orders;
+mod pack;
+mod pack_faults;
 mod random;
 mod reshape;
 mod reshape_faults;

@@ -3,6 +3,7 @@
 //! Invariant: a key that a document names is there, `null` if there is no value.
 
 use mainstay_ckpt::catalogue::{Entry, Reason};
+use mainstay_ckpt::pack::lossy::Bound;
 use mainstay_ckpt::{FieldEntry, Manifest, Place};
 use serde_json::{Value, json};
 
@@ -51,6 +52,7 @@ pub(super) fn field(field: &FieldEntry, extent: Option<&[u64]>) -> Value {
         "global_offset": spec.place.as_ref().and_then(Place::offset),
         "replicated": spec.place == Some(Place::Replicated),
         "shape": extent,
+        "bound": spec.bound.map(Bound::value),
     })
 }
 

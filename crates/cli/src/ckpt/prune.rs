@@ -39,6 +39,10 @@ fn people(options: &args::Prune, pruned: &Pruned) {
             Some(error) => format!("{what}: not removed whole: {error}"),
         });
     }
+    if !pruned.plan.held.is_empty() {
+        let held = list(&pruned.plan.held);
+        line(&format!("kept as others refer to their files: version {held}"));
+    }
     if !pruned.plan.left.is_empty() {
         let left = list(&pruned.plan.left);
         line(&format!("left alone, as nobody can tell whether they are wanted: version {left}"));
@@ -74,6 +78,7 @@ fn objects(options: &args::Prune, pruned: &Pruned, code: u8) {
     let body = json!({
         "dry_run": options.dry_run,
         "kept": numbers(&pruned.plan.kept),
+        "held": numbers(&pruned.plan.held),
         "left": numbers(&pruned.plan.left),
         "freed": total(pruned),
         "exit": code,

@@ -60,6 +60,10 @@ fn facts(manifest: &Manifest) {
     fact("epoch", &manifest.epoch.to_string());
     let parent = manifest.parent.map_or_else(|| "none".to_owned(), |parent| parent.to_string());
     fact("parent", &parent);
+    let refers_to: Vec<_> = manifest.refers_to().iter().map(ToString::to_string).collect();
+    if !refers_to.is_empty() {
+        fact("refers to", &refers_to.join(", "));
+    }
     fact("job", &format!("{}, launch {}", identity.job, identity.launch));
     let sha256 = objects::hex(&identity.program.sha256);
     fact("program", &format!("{} (SHA-256 {sha256})", identity.program.path));
@@ -82,7 +86,7 @@ fn ranks(entry: &Entry, manifest: &Manifest, images: &Images) -> String {
         table.row(&[
             copy.rank.to_string(),
             copy.name.clone(),
-            bytes(rank.shard_bytes()),
+            bytes(rank.file_bytes()),
             bytes(rank.late_bytes),
             rank.early.len().to_string(),
             unreceived,
@@ -131,7 +135,10 @@ fn placed(spec: &FieldSpec) -> (String, String) {
 
 fn kind(spec: &FieldSpec) -> String {
     match spec.kind.element_bytes() {
-        Some(_) => spec.kind.name().to_owned(),
+        Some(_) => {
+            let bound = spec.bound.map(|bound| format!(" within {:e}", bound.value()));
+            format!("{}{}", spec.kind.name(), bound.unwrap_or_default())
+        }
         None => format!("{} of {} bytes", spec.kind.name(), spec.element_bytes),
     }
 }
@@ -171,8 +178,10 @@ fn body(catalogue: &Catalogue, entry: &Entry, images: &Images) -> Value {
     let mut body = objects::version(entry, is_resumed(catalogue, entry));
     let more = match entry.manifest() {
         Some(manifest) => of_manifest(entry, manifest, images),
-        None => json!({"epoch": null, "parent": null, "program": null, "arguments": null,
-                       "seed": null, "inputs": null, "parts": null}),
+        None => {
+            json!({"epoch": null, "parent": null, "refers_to": null, "program": null, "arguments": null,
+                       "seed": null, "inputs": null, "parts": null})
+        }
     };
     if let (Value::Object(body), Value::Object(more)) = (&mut body, more) {
         body.extend(more);
@@ -196,6 +205,7 @@ fn of_manifest(entry: &Entry, manifest: &Manifest, images: &Images) -> Value {
     json!({
         "epoch": manifest.epoch.0,
         "parent": manifest.parent.map(|parent| parent.0),
+        "refers_to": manifest.refers_to().iter().map(|version| version.0).collect::<Vec<_>>(),
         "program": {"path": identity.program.path, "sha256": objects::hex(&identity.program.sha256)},
         "arguments": args.collect::<Vec<_>>(),
         "seed": identity.seed,
@@ -220,7 +230,8 @@ fn part(
         "file": name,
         "incarnation": entry.incarnation.0,
         "epoch": entry.file_epoch.0,
-        "bytes": entry.shard_bytes(),
+        "bytes": entry.file_bytes(),
+        "shard_bytes": entry.shard_bytes(),
         "image_bytes": entry.image_bytes,
         "late_bytes": entry.late_bytes,
         "early": entry.early.len(),

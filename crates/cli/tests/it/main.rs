@@ -20,6 +20,7 @@ mod nodes;
 mod recovery;
 mod reshape;
 mod resume;
+mod smaller;
 mod streams;
 mod trace;
 mod wrappers;

@@ -190,7 +190,8 @@ impl Fields {
         };
         bytes.resize(CRC_CHUNK_BYTES, 0);
         let image = self.image(rank)?;
-        let shard = self.archive.shard(&self.names[rank.index()]);
+        let entry = &self.manifest.ranks[rank.index()];
+        let shard = self.archive.stored(&self.names[rank.index()], entry);
         let read = shard.and_then(|shard| {
             let read = image.chunk(&shard, (field, chunk), &mut bytes);
             read.map_err(Fault::Damaged)

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use mainstay_ckpt::catalogue::{self, Catalogue, Entry, Fault, Listed};
 use mainstay_ckpt::format::MANIFEST_BYTES_MAX;
-use mainstay_ckpt::{Image, Manifest, manifest_name};
+use mainstay_ckpt::{Image, Manifest, RankEntry, Stored, manifest_name};
 use mainstay_types::{Rank, Version};
 
 pub use self::diff::{FieldDiff, Outcome, Place, Side, diff};
@@ -123,7 +123,7 @@ impl Archive {
         let published = names.contains(&manifest_name(version));
         let manifest = published.then(|| self.manifest(version));
         Entry::new(version, names.iter().map(listed).collect(), manifest, |manifest, rank, name| {
-            let shard = self.shard(name)?;
+            let shard = self.stored(name, &manifest.ranks[rank.index()])?;
             catalogue::open_shard(&shard, manifest, rank).map(drop)
         })
     }
@@ -131,6 +131,12 @@ impl Archive {
     fn manifest(&self, version: Version) -> Result<Manifest, Fault> {
         let file = self.shard(&manifest_name(version))?;
         catalogue::read_manifest(version, &file.all(MANIFEST_BYTES_MAX as u64)?)
+    }
+
+    /// A shard, with the files that it refers to.
+    fn stored(&self, name: &str, entry: &RankEntry) -> Result<Stored<ShardFile>, Fault> {
+        let open = |name: &str| self.shard(name).map_err(|fault| fault.to_string());
+        catalogue::open_stored(self.shard(name)?, entry, open)
     }
 
     fn shard(&self, name: &str) -> Result<ShardFile, Fault> {
@@ -142,7 +148,8 @@ impl Archive {
     pub fn images(&self, manifest: &Manifest) -> Vec<Result<Image, Fault>> {
         let names = Rank::all(manifest.n()).zip(manifest.shard_names());
         let image = |(rank, name): (Rank, String)| {
-            catalogue::open_shard(&self.shard(&name)?, manifest, rank)
+            let shard = self.stored(&name, &manifest.ranks[rank.index()])?;
+            catalogue::open_shard(&shard, manifest, rank)
         };
         names.map(image).collect()
     }

@@ -7,6 +7,7 @@ use std::ops::{ControlFlow, Range};
 
 use mainstay_ckpt::catalogue::{self, Entry, Fault};
 use mainstay_ckpt::format::verify::{Finding, Part, Seen, audit_shard};
+use mainstay_ckpt::pack::audit_packed;
 use mainstay_ckpt::{Expected, FormatError, ReadAt};
 use mainstay_types::{Rank, Version};
 
@@ -69,7 +70,7 @@ impl Archive {
                 let (rank, name) = (copy.rank, copy.name.clone());
                 tell(Told::Damage(Damage { rank, name, place, fault }));
             };
-            match self.shard(&copy.name) {
+            match self.stored(&copy.name, of_rank) {
                 Err(Fault::Missing) if !self.is_there(version) => {
                     return Err(ArchiveError::Gone { version });
                 }
@@ -77,7 +78,7 @@ impl Archive {
                 Ok(shard) => {
                     let expected = Expected::of(manifest, copy.rank);
                     let late = (of_rank.late_bytes, of_rank.late_crc);
-                    let _to_the_end = audit_shard(&shard, &expected, late, &mut |seen| {
+                    let mut see = |seen| {
                         match seen {
                             Seen::Bytes(bytes) => tell(Told::Bytes(bytes)),
                             Seen::Wrong(Finding { part, field, at, error }) => {
@@ -86,7 +87,9 @@ impl Archive {
                             }
                         }
                         ControlFlow::Continue(())
-                    });
+                    };
+                    let _to_the_end = audit_packed(&shard, &mut see);
+                    let _to_the_end = audit_shard(&shard, &expected, late, &mut see);
                 }
             }
             verified.bad.extend(first.map(|fault| (copy.rank, fault)));

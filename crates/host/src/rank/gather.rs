@@ -13,12 +13,11 @@ use mainstay_ckpt::format::MANIFEST_BYTES_MAX;
 use mainstay_ckpt::format::error::FormatError;
 use mainstay_ckpt::format::image::{Expected, Image};
 use mainstay_ckpt::format::memory::Unreadable;
-use mainstay_ckpt::{Assembly, Cut, FieldSpec, Manifest, ReshapeError, Table};
+use mainstay_ckpt::{Assembly, Cut, FieldSpec, Manifest, ReshapeError, Stored, Table};
 use mainstay_types::Rank;
 use mainstay_types::wire::Reshape;
-use rustix::fs::{Mode, OFlags, openat};
 
-use super::image::Shard;
+use super::image::{Shard, open_at, open_stored};
 
 /// The shards of a version that ranks of another number captured.
 pub(crate) struct Gathered {
@@ -30,7 +29,7 @@ pub(crate) struct Gathered {
     images: Vec<Image>,
     wanted: Vec<(FieldSpec, Assembly)>,
     /// The shard that is open.
-    open: Option<(Rank, Shard)>,
+    open: Option<(Rank, Stored<Shard>)>,
     /// Memory for chunks that are needed in part.
     aside: Vec<u8>,
     bad: Rank,
@@ -68,7 +67,7 @@ impl Gathered {
     }
 
     /// A shard, which is opened unless it is.
-    fn shard(&mut self, rank: Rank) -> Result<&Shard, FormatError> {
+    fn shard(&mut self, rank: Rank) -> Result<&Stored<Shard>, FormatError> {
         if self.open.as_ref().is_none_or(|(open, _)| *open != rank) {
             self.open = None;
             let shard = self.open_shard(rank).map_err(|why| Unreadable { at: 0, bytes: 0, why })?;
@@ -80,13 +79,12 @@ impl Gathered {
         }
     }
 
-    fn open_shard(&self, rank: Rank) -> Result<Shard, String> {
+    fn open_shard(&self, rank: Rank) -> Result<Stored<Shard>, String> {
         let name = &self.names[rank.index()];
         let told = |error: &dyn std::fmt::Display| format!("{name}: {error}");
         let directory = self.directory.as_ref().ok_or("the directory is closed")?;
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let fd = openat(directory, name.as_str(), flags, Mode::empty());
-        Shard::new(fd.map_err(|error| told(&error))?).map_err(|error| told(&error))
+        let shard = open_at(directory, name).map_err(|error| told(&error))?;
+        open_stored(shard, directory).map_err(|error| told(&error))
     }
 
     /// Plans a field as this rank wants it.

@@ -13,10 +13,11 @@ use mainstay_ckpt::format::image::{Expected, Image, read_late};
 use mainstay_ckpt::format::memory::{ReadAt, Unreadable};
 use mainstay_ckpt::format::message::Late;
 use mainstay_ckpt::kernel::Residency;
-use mainstay_ckpt::{Cut, FieldSpec};
+use mainstay_ckpt::{Cut, FieldSpec, FormatError, Stored};
 use mainstay_types::event::Level;
 use mainstay_types::wire::Restore;
 use mainstay_types::{Point, Rank, Version};
+use rustix::fs::{Mode, OFlags, openat};
 
 use super::arenas::Arenas;
 use super::error::RankError;
@@ -54,10 +55,22 @@ impl ReadAt for Shard {
     }
 }
 
+/// Opens a shard, and the other files in its directory that it refers to.
+pub(crate) fn open_stored(shard: Shard, directory: &OwnedFd) -> Result<Stored<Shard>, FormatError> {
+    Stored::open(shard, |name| open_at(directory, name))
+}
+
+/// Opens a file that images are read from, and nothing that could block.
+pub(crate) fn open_at(directory: &OwnedFd, name: &str) -> Result<Shard, String> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let fd = openat(directory, name, flags, Mode::empty()).map_err(|error| error.to_string())?;
+    Shard::new(fd).map_err(|error| error.to_string())
+}
+
 /// Where an image lies.
 enum Source {
     Memory(Rc<Arena>),
-    Disk(Shard),
+    Disk(Stored<Shard>),
 }
 
 impl Source {
@@ -102,7 +115,11 @@ impl ImageReader {
             Level::Memory | Level::Partner | Level::Parity => {
                 Source::Memory(arenas.open(first).map_err(|error| error.to_string())?)
             }
-            Level::Disk => Source::Disk(Shard::new(first).map_err(|error| error.to_string())?),
+            Level::Disk => {
+                let shard = Shard::new(first).map_err(|error| error.to_string())?;
+                let directory = fds.next().ok_or("no descriptor of the directory came")?;
+                Source::Disk(open_stored(shard, &directory).map_err(|error| error.to_string())?)
+            }
         };
         let expected = Expected {
             rank,
@@ -114,6 +131,9 @@ impl ImageReader {
         let image = Image::open_expected(source.memory(), &expected).map_err(|e| e.to_string())?;
         let late = if restore.late_bytes == 0 {
             Late::default()
+        } else if let Source::Disk(shard) = &source {
+            read_late(shard, restore.late_at, restore.late_bytes, restore.late_crc)
+                .map_err(|error| error.to_string())?
         } else {
             let fd = fds.next().ok_or("no descriptor of the late messages came")?;
             let shard = Shard::new(fd).map_err(|error| error.to_string())?;

@@ -14,6 +14,7 @@ use mainstay_types::limits::{RANKS_MAX, RING_BYTES_MIN, TRACE_RECORD_BYTES};
 use mainstay_types::{JobId, duration, exit};
 
 use super::Outcome;
+use super::drain::Storing;
 use super::latest::latest;
 use super::nodes::Domains;
 use super::resume::check;
@@ -66,6 +67,8 @@ pub struct Config {
     pub every: Every,
     /// Which versions go to disk.
     pub disk: DiskMode,
+    /// How versions are stored there.
+    pub storing: Storing,
     /// Mean time between failures of ranks, if declared.
     pub mtbf: Option<Duration>,
     /// That of the launcher or its machine, if declared.

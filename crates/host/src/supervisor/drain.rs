@@ -7,7 +7,9 @@
 //! ledger and `versions` decide.
 
 mod digest;
+mod pack;
 mod part;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,16 +24,19 @@ use std::time::{Duration, Instant};
 use mainstay_ckpt::format::memory::ReadAt;
 use mainstay_ckpt::{
     Commit, Content, Fault, Files, HEADER_BYTES, Image, Manifest, Next, Op, Outcome, PAGE_BYTES,
-    Residency,
+    Packing, Residency,
 };
 use mainstay_types::Version;
 use mainstay_types::limits::CRC_CHUNK_BYTES;
 use rustix::event::{EventfdFlags, eventfd};
 
 pub(crate) use self::digest::{UNKNOWN, digest_of};
+pub use self::pack::Storing;
+use self::pack::{Codecs, Lineage, Meter};
 pub(crate) use self::part::{Part, Remote, RemotePart};
+use self::stored::{Writing, checked};
 use crate::directory::{Carrier, Direct, Directory, Staging};
-use crate::shm::{Arena, Blob};
+use crate::shm::Blob;
 use crate::sys;
 
 /// Why a version is not published that nobody waits for any more.
@@ -41,6 +46,8 @@ const ENDED: &str = "the job ended first";
 #[derive(Debug)]
 pub(crate) struct WriteTask {
     pub(crate) manifest: Manifest,
+    /// The version that it may refer to.
+    pub(crate) base: Option<Version>,
     /// Where each rank's image and late messages lie, by rank.
     pub(crate) parts: Vec<Part>,
     /// The program's file, if its digest is not in the manifest yet.
@@ -60,8 +67,9 @@ enum Task {
 /// What the drain reports.
 #[derive(Debug)]
 pub(crate) enum Report {
-    /// Shards and manifest are written aside; it waits for [`Drain::publish`].
-    Aside(Version),
+    /// Shards and manifest are written aside; it waits for [`Drain::publish`]. How each shard is
+    /// packed.
+    Aside(Version, Vec<Option<Packing>>),
     /// It is published; the processor time that writing it took, without digests.
     Published(Version, Duration),
     /// It is not on disk, and why not.
@@ -84,10 +92,20 @@ pub(crate) struct Drain {
 }
 
 impl Drain {
-    pub(crate) fn start(directory: Arc<Directory>) -> io::Result<Self> {
+    pub(crate) fn start(directory: Arc<Directory>, storing: Storing) -> io::Result<Self> {
         Self::spawn(|done, ready, cancelled| {
-            let (program, inputs) = (None, BTreeMap::new());
-            let worker = Worker { directory, done, ready, cancelled, program, inputs };
+            let worker = Worker {
+                directory,
+                storing,
+                done,
+                ready,
+                cancelled,
+                program: None,
+                inputs: BTreeMap::new(),
+                lineage: None,
+                codecs: Codecs::default(),
+                target: Meter::default(),
+            };
             move |todo| worker.run(&todo)
         })
     }
@@ -194,6 +212,7 @@ impl Drop for Drain {
 
 struct Worker {
     directory: Arc<Directory>,
+    storing: Storing,
     done: Sender<Report>,
     ready: Arc<OwnedFd>,
     cancelled: Arc<AtomicBool>,
@@ -201,6 +220,11 @@ struct Worker {
     program: Option<[u8; 32]>,
     /// Those of inputs.
     inputs: BTreeMap<String, [u8; 32]>,
+    /// The version that was published last, if it may be referred to.
+    lineage: Option<Lineage>,
+    codecs: Codecs,
+    /// What the last version took to be written.
+    target: Meter,
 }
 
 impl Worker {
@@ -244,27 +268,42 @@ impl Worker {
         Ok(())
     }
 
-    fn write(&self, write: &WriteTask, todo: &Receiver<Task>) {
-        let version = write.manifest.version;
+    fn write(&mut self, task: &WriteTask, todo: &Receiver<Task>) {
+        let version = task.manifest.version;
         let cpu = sys::thread_cpu();
-        let mut commit = Commit::new(Files::of(&write.manifest));
-        let mut carrier = Carrier::new(&self.directory);
+        let mut commit = Commit::new(Files::of(&task.manifest));
+        let directory = Arc::clone(&self.directory);
+        let mut carrier = Carrier::new(&directory);
         let mut staging = Staging::new();
+        let (manifest, meter) = (task.manifest.clone(), Meter::default());
+        let mut writing = Writing { task, manifest, maps: Vec::new(), meter };
+        self.find_base(task.base);
         let mut ended = None;
         while let Some(next) = commit.next() {
             let outcome = match next {
                 Next::Do(Op::Ask) => {
-                    self.report(Report::Aside(version));
+                    let ranks = writing.manifest.ranks.iter();
+                    let packings = ranks.map(|rank| rank.packing.clone()).collect();
+                    self.report(Report::Aside(version, packings));
                     let word = self.word(todo);
                     ended = word.err();
                     if ended.is_none() { Outcome::Done } else { Outcome::Failed(Fault::Other) }
                 }
                 Next::Do(Op::Write(name, content)) => carrier.fill(&name, |file| match content {
-                    Content::Part(i) => self.part(write, i, Direct::new(file, &mut staging)),
-                    Content::Manifest => file.write_all(&write.manifest.encode()),
+                    Content::Part(i) => self.part(&mut writing, i, Direct::new(file, &mut staging)),
+                    Content::Manifest => file.write_all(&writing.manifest.encode()),
                 }),
+                Next::Do(op @ Op::Sync(_)) => {
+                    let since = Instant::now();
+                    let outcome = carrier.carry_out(&op);
+                    writing.meter.took += since.elapsed();
+                    outcome
+                }
                 Next::Do(op) => carrier.carry_out(&op),
                 Next::Published => {
+                    let maps = std::mem::take(&mut writing.maps);
+                    self.lineage = pack::lineage(&writing.manifest, maps);
+                    self.target = writing.meter;
                     let cpu = sys::thread_cpu().saturating_sub(cpu);
                     self.report(Report::Published(version, cpu));
                     continue;
@@ -291,59 +330,25 @@ impl Worker {
         }
     }
 
-    /// Writes a rank's image and its late messages.
-    fn part(&self, write: &WriteTask, i: usize, mut file: Direct<'_>) -> io::Result<()> {
-        let missing = || io::Error::other("it has no arena");
-        let part = write.parts.get(i).ok_or_else(missing)?;
-        let entry = write.manifest.ranks.get(i).ok_or_else(missing)?;
-        match part {
-            Part::Here(arena, _) => {
-                let memory = Arena::readable(arena.fd.try_clone()?, arena.bytes)?;
-                self.image(&memory, entry.table_crc, &mut file)?;
-            }
-            Part::There(remote) => self.image(remote, entry.table_crc, &mut file)?,
-        }
-        if entry.late_bytes > 0 {
-            zeros(&mut file, entry.image_bytes, entry.late_at())?;
-            part.write_late(entry, &mut file)?;
-        }
-        file.finish()
-    }
-
     /// Writes an image chunk by chunk, each as it was checked.
-    fn image(&self, memory: &impl ReadAt, table_crc: u32, file: &mut impl Write) -> io::Result<()> {
-        let image = Image::open(memory).map_err(io::Error::other)?;
-        if image.header.table_crc != table_crc {
-            return Err(io::Error::other("the arena holds another image than was captured"));
-        }
+    fn image(&self, memory: &dyn ReadAt, image: &Image, file: &mut impl Write) -> io::Result<()> {
         file.write_all(&image.header.encode())?;
         let mut at = zeros(file, HEADER_BYTES as u64, PAGE_BYTES)?;
         let mut buffer = vec![0; CRC_CHUNK_BYTES];
         for field in &image.table.fields {
             at = zeros(file, at, field.at)?;
-            let end = field.at + field.spec.bytes().unwrap_or(0);
             for (i, stored) in field.crcs.iter().enumerate() {
                 self.go_on()?;
-                let len = usize::try_from(end - at)
-                    .map_or(CRC_CHUNK_BYTES, |left| left.min(CRC_CHUNK_BYTES));
-                let part = &mut buffer[..len];
-                let found =
-                    memory.read_at(at, part, Residency::Cached).map_err(io::Error::other)?;
-                if found != *stored {
-                    let name = field.spec.full_name();
-                    return Err(io::Error::other(format!(
-                        "chunk {i} of {name} changed in the arena after its capture"
-                    )));
-                }
+                let part = checked(memory, field, (i, *stored), &mut buffer)?;
                 file.write_all(part)?;
-                at += len as u64;
+                at += part.len() as u64;
             }
         }
         zeros(file, at, image.header.table_at)?;
         let len = usize::try_from(image.header.table_bytes).map_err(io::Error::other)?;
         let mut table = vec![0; len];
         let found = memory.read_at(image.header.table_at, &mut table, Residency::Cached);
-        if found.map_err(io::Error::other)? != table_crc {
+        if found.map_err(io::Error::other)? != image.header.table_crc {
             return Err(io::Error::other("the table changed in the arena after its capture"));
         }
         file.write_all(&table)

@@ -47,6 +47,7 @@ use mainstay_types::trace::Playback;
 use mainstay_types::{Epoch, Incarnation, JobId, Rank, Step, Version, exit};
 
 pub use self::config::{Config, Every, Limit, Plan, Refusal, Resume};
+pub use self::drain::Storing;
 use self::early::Early;
 use self::faults::Faults;
 use self::finish::Results;

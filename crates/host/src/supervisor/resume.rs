@@ -14,7 +14,7 @@ use std::path::Path;
 
 use mainstay_ckpt::format::MANIFEST_BYTES_MAX;
 use mainstay_ckpt::{
-    FileName, Identity, Manifest, Program, catalogue, highest_version, parse_name,
+    FileName, Identity, Manifest, Program, RankEntry, catalogue, highest_version, parse_name,
 };
 use mainstay_types::{Epoch, JobId, Rank, Version, exit};
 
@@ -332,7 +332,10 @@ fn bad_shards(directory: &Directory, manifest: &Manifest) -> Vec<(Version, Rank,
             });
         let why = match length {
             Ok(bytes) => match catalogue::check_length(entry, bytes) {
-                Ok(()) => continue,
+                Ok(()) => match bad_holder(directory, rank, entry) {
+                    None => continue,
+                    Some(why) => format!("{name}: {why}"),
+                },
                 Err(fault) => format!("{name}: {fault}"),
             },
             Err(why) => why,
@@ -340,6 +343,25 @@ fn bad_shards(directory: &Directory, manifest: &Manifest) -> Vec<(Version, Rank,
         bad.push((manifest.version, rank, why));
     }
     bad
+}
+
+/// What is wrong with the first file of an older version that a shard refers to and cannot have.
+fn bad_holder(directory: &Directory, rank: Rank, entry: &RankEntry) -> Option<String> {
+    let holders = entry.packing.iter().flat_map(|packing| &packing.holders);
+    holders.into_iter().find_map(|holder| {
+        let name = holder.name(rank);
+        let length = directory.open_file(&name).map_err(|error| error.to_string());
+        let length = length.and_then(|file| file.metadata().map_err(|error| error.to_string()));
+        match length {
+            Ok(data) if data.len() == holder.file_bytes => None,
+            Ok(data) => {
+                let (bytes, expected) = (data.len(), holder.file_bytes);
+                let why = format!("it has {bytes} bytes where {expected} were written");
+                Some(format!("{name}, which it refers to: {why}"))
+            }
+            Err(why) => Some(format!("it refers to a file that is gone: {why}")),
+        }
+    })
 }
 
 fn identity(plan: &Plan, job: JobId, launch: u32) -> Identity {

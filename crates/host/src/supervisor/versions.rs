@@ -139,7 +139,7 @@ impl Versions {
             own_directory: plan.own_directory,
             directory: found.directory.map(Arc::new),
             any_manifest: found.any_manifest,
-            writer: Writer::default(),
+            writer: Writer::new(config.storing),
             nodes: None,
             ledger,
             pace: Pace::new(terms),

@@ -3,7 +3,8 @@
 //! Invariant: a node that does not answer costs the version, after a deadline, and not the thread.
 //! Deliberately absent: formats.
 
-use std::io::{self, Write};
+use std::io;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use mainstay_types::wire::node::What;
 use mainstay_types::{Node, Rank, Version, crc32c};
 
 use crate::node::link::Link;
-use crate::shm::Blob;
+use crate::shm::{Arena, Blob};
 use crate::supervisor::member::ArenaMemory;
 
 /// A piece of memory comes within this time, or its node is as good as lost.
@@ -44,12 +45,40 @@ pub(crate) struct RemotePart {
     pub(crate) image_bytes: u64,
 }
 
-impl Part {
-    /// Writes late messages, compared with their checksum.
-    pub(crate) fn write_late(&self, entry: &RankEntry, file: &mut impl Write) -> io::Result<()> {
+/// Late messages.
+pub(crate) enum Late<'a> {
+    Here(&'a [u8]),
+    There(Vec<u8>),
+}
+
+impl Deref for Late<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
         match self {
-            Self::Here(_, None) => Err(io::Error::other("its late messages are gone")),
-            Self::Here(_, Some(late)) => file.write_all(late),
+            Self::Here(bytes) => bytes,
+            Self::There(bytes) => bytes,
+        }
+    }
+}
+
+impl Part {
+    /// The image's memory, mapped if it lies in this process.
+    pub(crate) fn image(&self) -> io::Result<Box<dyn ReadAt + '_>> {
+        Ok(match self {
+            Self::Here(arena, _) => Box::new(Arena::readable(arena.fd.try_clone()?, arena.bytes)?),
+            Self::There(remote) => Box::new(remote),
+        })
+    }
+
+    /// The late messages, if there are any; from a node, compared with their checksum.
+    pub(crate) fn late(&self, entry: &RankEntry) -> io::Result<Option<Late<'_>>> {
+        if entry.late_bytes == 0 {
+            return Ok(None);
+        }
+        Ok(Some(match self {
+            Self::Here(_, None) => return Err(io::Error::other("its late messages are gone")),
+            Self::Here(_, Some(late)) => Late::Here(late),
             Self::There(part) => {
                 let bytes = usize::try_from(entry.late_bytes).map_err(io::Error::other)?;
                 let mut late = vec![0; bytes];
@@ -57,9 +86,9 @@ impl Part {
                 if crc32c(&late) != entry.late_crc {
                     return Err(io::Error::other("late messages changed after they were captured"));
                 }
-                file.write_all(&late)
+                Late::There(late)
             }
-        }
+        }))
     }
 }
 
@@ -79,7 +108,7 @@ impl RemotePart {
     }
 }
 
-impl ReadAt for RemotePart {
+impl ReadAt for &RemotePart {
     fn bytes(&self) -> u64 {
         self.image_bytes
     }

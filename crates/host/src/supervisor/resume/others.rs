@@ -5,7 +5,7 @@
 //! they are restored.
 
 use mainstay_ckpt::format::image::{Expected, Image};
-use mainstay_ckpt::{Manifest, Table, reshape};
+use mainstay_ckpt::{Manifest, Stored, Table, reshape};
 use mainstay_types::Rank;
 
 use crate::directory::Directory;
@@ -33,8 +33,11 @@ pub(super) fn look(directory: &Directory, manifest: &Manifest) -> Result<(), Unf
 fn table(directory: &Directory, manifest: &Manifest, rank: Rank) -> Result<Table, String> {
     let entry = &manifest.ranks[rank.index()];
     let name = entry.shard_name(manifest.version, rank);
-    let file = directory.open_file(&name).map_err(|error| error.to_string())?;
-    let shard = Shard::new(file.into()).map_err(|error| error.to_string())?;
+    let open = |name: &str| {
+        let file = directory.open_file(name).map_err(|error| error.to_string())?;
+        Shard::new(file.into()).map_err(|error| error.to_string())
+    };
+    let shard = Stored::open(open(&name)?, open).map_err(|error| format!("{name}: {error}"))?;
     let expected = Expected::of(manifest, rank);
     let image = Image::open_expected(&shard, &expected);
     Ok(image.map_err(|error| format!("{name}: {error}"))?.table)

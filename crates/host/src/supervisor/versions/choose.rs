@@ -80,16 +80,26 @@ impl Versions {
 
     /// All ranks have the state that was chosen; what to say of it if an earlier launch wrote it.
     pub(crate) fn restored(&mut self) -> Option<String> {
-        let version = self.choice.as_ref()?.version;
+        let choice = self.choice.as_ref()?;
+        let version = choice.version;
         if self.nodes.is_some() {
             // Nothing follows from it now.
             self.ledger.step(Input::Restored { version }, &mut Vec::new());
         }
         let told = self.resumed_from == Some(version);
-        if self.identity.launch == 1 || !self.told.is_empty() || told {
-            return None;
-        }
         let record = self.ledger.record(version)?;
+        let from_disk = choice.ranks.iter().any(|source| source.level == Level::Disk);
+        let rounded = match from_disk && record.is_rounded_on_disk() {
+            true => {
+                "; its copy on disk has fields within the bounds that the program gives them, so \
+                     the job does not end with the bits that it would have ended with"
+            }
+            false => "",
+        };
+        if self.identity.launch == 1 || !self.told.is_empty() || told {
+            return (!rounded.is_empty() && !told)
+                .then(|| format!("the job goes on from version {version} on disk{rounded}"));
+        }
         let (step, ranks, n) = (record.step(), record.n(), self.n);
         self.resumed_from = Some(version);
         let ranks = match ranks == n {
@@ -98,7 +108,7 @@ impl Versions {
         };
         Some(format!(
             "resumed: the job goes on from version {version}{ranks} (step {step}) on disk, with the \
-             options of this command, not of the earlier one"
+             options of this command, not of the earlier one{rounded}"
         ))
     }
 
@@ -130,7 +140,8 @@ impl Versions {
                 let directory = self.directory.as_ref().ok_or("there is no directory")?;
                 let name = choice.shard_name(rank);
                 let open = || directory.open_file(&name).map_err(|error| error.to_string());
-                Ok(Some(vec![Source::Shard(open()?), Source::Shard(open()?)]))
+                let folder = File::open(directory.path()).map_err(|error| error.to_string())?;
+                Ok(Some(vec![Source::Shard(open()?), Source::Directory(folder)]))
             }
         }
     }

@@ -68,7 +68,8 @@ impl Versions {
         let parts = parts.ok_or("an arena of it is gone")?;
         let program = if self.program_known { None } else { self.program.clone() };
         let inputs = self.inputs.iter().map(|(name, blob)| (name.clone(), Arc::clone(blob)));
-        Ok(WriteTask { manifest, parts, program, inputs: inputs.collect() })
+        let base = self.ledger.base();
+        Ok(WriteTask { manifest, base, parts, program, inputs: inputs.collect() })
     }
 
     /// Looks whether a write takes too long.
@@ -100,7 +101,11 @@ impl Versions {
     pub(crate) fn report(&mut self, report: Report) -> Vec<Event> {
         self.writer.heard(&report);
         match report {
-            Report::Aside(version) => self.input(Input::Written { version }),
+            Report::Aside(version, packings) => {
+                let mut events = self.input(Input::Packed { version, packings });
+                events.extend(self.input(Input::Written { version }));
+                events
+            }
             Report::Published(version, cpu) => {
                 if let Some(checkpoint) = self.told.get_mut(&version) {
                     checkpoint.drain_cpu = Some(cpu);
@@ -231,7 +236,7 @@ impl Supervisor<'_> {
                 continue;
             }
             let point = match report {
-                Report::Aside(_) => {
+                Report::Aside(..) => {
                     self.pass(Point::ManifestWritten);
                     None
                 }

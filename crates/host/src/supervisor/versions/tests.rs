@@ -31,6 +31,7 @@ fn plan(directory: PathBuf) -> Plan {
         every: Every::Steps(1),
         domains: None,
         disk: DiskMode::Each,
+        storing: crate::supervisor::drain::Storing::default(),
         mtbf: None,
         machine_mtbf: None,
         limit: None,

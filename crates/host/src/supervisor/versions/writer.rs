@@ -12,7 +12,7 @@ use std::time::Duration;
 use mainstay_types::Version;
 
 use crate::directory::Directory;
-use crate::supervisor::drain::{Drain, Report, WriteTask};
+use crate::supervisor::drain::{Drain, Report, Storing, WriteTask};
 
 /// A write that takes longer is told of.
 const SLOW: Duration = Duration::from_secs(30);
@@ -41,6 +41,7 @@ pub(super) enum Overdue {
 
 #[derive(Debug, Default)]
 pub(super) struct Writer {
+    storing: Storing,
     drain: Option<Drain>,
     busy: Option<Busy>,
     /// A thread that was given up, with the version that it hangs on.
@@ -48,8 +49,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
+    pub(super) fn new(storing: Storing) -> Self {
+        Self { storing, ..Self::default() }
+    }
+
     pub(super) fn start(&mut self, directory: &Arc<Directory>) -> io::Result<()> {
-        self.drain = Some(Drain::start(Arc::clone(directory))?);
+        self.drain = Some(Drain::start(Arc::clone(directory), self.storing)?);
         Ok(())
     }
 

@@ -1,0 +1,101 @@
+//! A rank's part of a version, plain or packed.
+//!
+//! Invariant: no byte is written that was not checked against the CRC taken from live memory.
+//! Deliberately absent: the order of files, which `ckpt::commit` decides.
+
+use std::io::{self, Write};
+
+use mainstay_ckpt::format::memory::ReadAt;
+use mainstay_ckpt::pack::{Base, Map};
+use mainstay_ckpt::{FieldEntry, Image, Manifest, Residency};
+use mainstay_types::Version;
+use mainstay_types::limits::CRC_CHUNK_BYTES;
+
+use super::pack::{self, Lineage, Meter, Timed};
+use super::{Worker, WriteTask, zeros};
+use crate::directory::Direct;
+
+/// A version while it is written.
+pub(super) struct Writing<'a> {
+    pub(super) task: &'a WriteTask,
+    /// With what is known of shards that are written.
+    pub(super) manifest: Manifest,
+    pub(super) maps: Vec<Option<Map>>,
+    pub(super) meter: Meter,
+}
+
+impl Worker {
+    /// Makes sure that what is known of the version that may be referred to is what is meant.
+    pub(super) fn find_base(&mut self, base: Option<Version>) {
+        let wanted = base.filter(|_| self.storing.full_every > 1);
+        if self.lineage.as_ref().map(|lineage| lineage.version) != wanted {
+            // One of an earlier launch, or none that is sound.
+            self.lineage = wanted.and_then(|version| Lineage::load(&self.directory, version));
+        }
+    }
+
+    /// The shard that a rank's may refer to, unless it is time for a whole version.
+    fn base(&self, rank: usize) -> Option<Base<'_>> {
+        let lineage = self.lineage.as_ref();
+        let fits = |lineage: &&Lineage| lineage.generation() + 1 < self.storing.full_every;
+        lineage.filter(fits)?.base(rank)
+    }
+
+    /// Writes a rank's image and its late messages.
+    pub(super) fn part(
+        &mut self,
+        writing: &mut Writing<'_>,
+        i: usize,
+        file: Direct<'_>,
+    ) -> io::Result<()> {
+        let missing = || io::Error::other("it has no arena");
+        let part = writing.task.parts.get(i).ok_or_else(missing)?;
+        let entry = writing.manifest.ranks.get_mut(i).ok_or_else(missing)?;
+        let late = part.late(entry)?;
+        let late = late.as_deref();
+        let memory = part.image()?;
+        let memory = &*memory;
+        let image = Image::open(memory).map_err(io::Error::other)?;
+        if image.header.table_crc != entry.table_crc {
+            return Err(io::Error::other("the arena holds another image than was captured"));
+        }
+        let codecs = self.codecs.of(memory, &image, self.storing.compress, self.target)?;
+        let mut file = Timed { file, meter: &mut writing.meter };
+        if pack::is_packed(self.storing, &codecs, &image) {
+            let (image, codecs, base) = (&image, &codecs[..], self.base(i));
+            let task = pack::Task { memory, image, entry, late, codecs, base };
+            let (packing, map) = task.write(&mut file, &|| self.go_on())?;
+            entry.packing = Some(packing);
+            writing.maps.push(Some(map));
+        } else {
+            self.image(memory, &image, &mut file)?;
+            if let Some(late) = late {
+                zeros(&mut file, entry.image_bytes, entry.late_at())?;
+                file.write_all(late)?;
+            }
+            writing.maps.push(None);
+        }
+        file.finish()
+    }
+}
+
+/// Reads a chunk of a field and checks it against the CRC taken from live memory.
+pub(super) fn checked<'a>(
+    memory: &dyn ReadAt,
+    field: &FieldEntry,
+    (chunk, stored): (usize, u32),
+    buffer: &'a mut [u8],
+) -> io::Result<&'a mut [u8]> {
+    let from = chunk as u64 * CRC_CHUNK_BYTES as u64;
+    let left = field.spec.bytes().unwrap_or(0).saturating_sub(from);
+    let len = usize::try_from(left).map_or(CRC_CHUNK_BYTES, |left| left.min(CRC_CHUNK_BYTES));
+    let part = &mut buffer[..len];
+    let found = memory.read_at(field.at + from, part, Residency::Cached);
+    if found.map_err(io::Error::other)? != stored {
+        let name = field.spec.full_name();
+        return Err(io::Error::other(format!(
+            "chunk {chunk} of {name} changed in the arena after its capture"
+        )));
+    }
+    Ok(part)
+}
