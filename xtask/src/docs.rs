@@ -33,6 +33,7 @@ const COMMANDS: &[&[&str]] = &[
     &["ckpt", "diff"],
     &["ckpt", "extract"],
     &["ckpt", "prune"],
+    &["ckpt", "scrub"],
 ];
 
 /// Checks all pages. Returns how many things are wrong, having printed each.

@@ -10,6 +10,7 @@
 //! - [`pack`]: shards in stored blocks: compressed, rounded, or left where an older version has them.
 //! - [`reshape`]: the parts of a version put together for another number of ranks.
 //! - [`fetch`]: which bytes of other nodes make up what a node holds for them, or has lost.
+//! - [`scrub`]: which copy is read again next, and how fast.
 //! - [`ledger`]: slots, commits, drains, publication, fallback and pruning, as a pure engine.
 //!
 //! Invariants: a decoder believes nothing that a checksum does not cover and never panics on what
@@ -28,6 +29,7 @@ pub mod ledger;
 pub mod npy;
 pub mod pack;
 pub mod reshape;
+pub mod scrub;
 
 pub use commit::{Commit, Content, Failure, Fault, Files, Leftovers, Next, Op, Outcome, Removal};
 pub use erasure::Combination;
@@ -41,7 +43,7 @@ pub use format::message::{
     Late, Message, decode_late, decode_messages, encode_late, encode_messages, messages_bytes,
 };
 pub use format::name::{
-    FileName, aside_name, highest_version, manifest_name, parse_name, shard_name,
+    FileName, archive_name, aside_name, highest_version, manifest_name, parse_name, shard_name,
 };
 pub use format::place::{Axis, Place, Share};
 pub use format::plan::{FieldSpec, Plan};

@@ -10,13 +10,14 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mainstay_ckpt::Choosing;
 use mainstay_control::{DiskMode, Policy};
-use mainstay_host::supervisor::{Every, Resume};
-use mainstay_types::limits::{NODES_MAX, TRACE_RECORDS_MAX, TRACE_RECORDS_MIN};
+use mainstay_host::supervisor::{Every, KeepEvery, Resume};
+use mainstay_types::limits::{TRACE_RECORDS_MAX, TRACE_RECORDS_MIN};
 use mainstay_types::wire::node::Redundancy;
 use mainstay_types::{duration, inject};
 
 use crate::ckpt::args as ckpt;
 use crate::limit::{self, TimeLimit};
+use crate::options::{self, CkptMemory, ScrubEvery};
 
 /// Fault-tolerant parallel computing: your computation finishes with the right answer while
 /// machines fail under it, and you can prove it.
@@ -33,7 +34,7 @@ pub(crate) enum Command {
     Run(Box<Run>),
     /// Draw a traced run as one HTML file that any browser shows.
     Trace(Trace),
-    /// Look into checkpoint directories: list, verify, compare, extract and prune versions.
+    /// Look into checkpoint directories: list, verify, compare, extract, scrub and prune versions.
     Ckpt(ckpt::Ckpt),
     /// Be a node of a job; its launcher starts it.
     #[command(hide = true)]
@@ -83,28 +84,44 @@ pub(crate) struct Run {
     pub(crate) ckpt_dir: Option<PathBuf>,
     /// Hold the memory of checkpoints in so many processes, each with the arenas of its ranks: failure
     /// domains that can be lost one by one, as nodes of a cluster are.
-    #[arg(long, value_name = "N", value_parser = nodes)]
+    #[arg(long, value_name = "N", value_parser = options::nodes)]
     pub(crate) virtual_nodes: Option<u32>,
     /// How nodes guard each other's memory: `partner`, a copy at the next node; `parity:M`, which gives
     /// back what any M of them had; `xor` is parity:1. By default partner, with two nodes or more.
     #[arg(long, value_name = "none|partner|xor|parity:M", requires = "virtual_nodes",
-          value_parser = redundancy)]
+          value_parser = options::redundancy)]
     pub(crate) redundancy: Option<Redundancy>,
     /// When to checkpoint: `auto`, every so many steps (`100steps`), or every so long (`2s`).
     #[arg(long, value_name = "auto|Ksteps|T", default_value = "auto", value_parser = every)]
     pub(crate) ckpt_every: Every,
-    /// Which checkpoints also go to disk: as many as pay (`auto`), `each`, or one every so long
-    /// (`10s`). By default `auto` if --ckpt-every is, else `each`.
-    #[arg(long, value_name = "auto|each|T", value_parser = disk_every)]
+    /// Which checkpoints also go to disk: as many as pay (`auto`), `each`, one of each so many steps
+    /// (`1000steps`), or one every so long (`10s`). By default `auto` if --ckpt-every is, else `each`.
+    #[arg(long, value_name = "auto|each|Ksteps|T", value_parser = disk_every)]
     pub(crate) disk_every: Option<DiskMode>,
     /// How checkpoints are made smaller on disk: by what makes them durable soonest (`auto`), not at
     /// all, or by one codec wherever it makes a block smaller.
-    #[arg(long, value_name = "auto|none|zstd|lz4|pco", default_value = "none", value_parser = compress)]
+    #[arg(long, value_name = "auto|none|zstd|lz4|pco", default_value = "none", value_parser = options::compress)]
     pub(crate) compress: Choosing,
     /// Of so many checkpoints on disk one is stored whole, and the others refer to it for what has
     /// not changed. 1 stores each whole.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=200))]
     pub(crate) full_every: u32,
+    /// How many of the newest versions stay on disk.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = ckpt::keep)]
+    pub(crate) keep: usize,
+    /// Beside those, keep one version for good of each so many steps (`1000steps`) or so long (`6h`).
+    #[arg(long, value_name = "Ksteps|T", requires = "ckpt_dir", value_parser = options::keep_every)]
+    pub(crate) keep_every: Option<KeepEvery>,
+    /// Memory for versions: two times the protected state (`2x`), or one (`1x`), where a capture waits
+    /// until the version before it is on disk or not needed; and the most for all ranks together, as
+    /// `8GiB` or `25%`, alone or behind a comma.
+    #[arg(long, value_name = "1x|2x|BYTES|SHARE", default_value = "2x",
+          value_parser = options::ckpt_memory)]
+    pub(crate) ckpt_memory: CkptMemory,
+    /// How often each version that is kept is read and compared with its checksums, in memory and on
+    /// disk, and mended from its other copy; `off` for never.
+    #[arg(long, value_name = "T|off", default_value = "10m", value_parser = options::scrub_every)]
+    pub(crate) scrub_every: ScrubEvery,
     /// Mean time between failures of ranks that `auto` plans for, such as `24h`. By default it is
     /// observed.
     #[arg(long, value_name = "T", value_parser = positive)]
@@ -247,24 +264,6 @@ fn ranks(text: &str) -> Result<u32, String> {
     }
 }
 
-fn nodes(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(nodes) if (1..=NODES_MAX).contains(&nodes) => Ok(nodes),
-        _ => Err(format!("`{text}` is not a number of nodes from 1 to {NODES_MAX}")),
-    }
-}
-
-fn redundancy(text: &str) -> Result<Redundancy, String> {
-    let parity = |text: &str| text.parse().ok().filter(|parity| *parity > 0);
-    match (text, text.strip_prefix("parity:").map(parity)) {
-        ("none", _) => Ok(Redundancy::None),
-        ("partner", _) => Ok(Redundancy::Partner),
-        ("xor", _) => Ok(Redundancy::Parity(1)),
-        (_, Some(Some(parity))) => Ok(Redundancy::Parity(parity)),
-        _ => Err(format!("`{text}` is not none, partner, xor or parity:M with M from 1 to 255")),
-    }
-}
-
 fn seed(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("a seed is a whole number from 0 to {}", u64::MAX))
 }
@@ -292,11 +291,8 @@ fn every(text: &str) -> Result<Every, String> {
     if text == "auto" {
         return Ok(Every::Auto);
     }
-    if let Some(steps) = text.strip_suffix("steps").or_else(|| text.strip_suffix("step")) {
-        return match steps.trim().parse() {
-            Ok(steps) if steps > 0 => Ok(Every::Steps(steps)),
-            _ => Err(format!("`{text}` is not a number of steps from 1: write 100steps")),
-        };
+    if let Some(steps) = options::steps(text) {
+        return steps.map(Every::Steps);
     }
     match duration::parse(text) {
         Ok(period) if !period.is_zero() => Ok(Every::Period(period)),
@@ -304,17 +300,17 @@ fn every(text: &str) -> Result<Every, String> {
     }
 }
 
-fn compress(text: &str) -> Result<Choosing, String> {
-    let names = Choosing::NAMES.join(", ");
-    Choosing::named(text).ok_or_else(|| format!("`{text}` is none of {names}"))
-}
-
 fn disk_every(text: &str) -> Result<DiskMode, String> {
+    if let Some(steps) = options::steps(text) {
+        return steps.map(DiskMode::Steps);
+    }
     match (text, duration::parse(text)) {
         ("auto", _) => Ok(DiskMode::Auto),
         ("each", _) => Ok(DiskMode::Each),
         (_, Ok(period)) if !period.is_zero() => Ok(DiskMode::Every(period)),
-        _ => Err(format!("`{text}` is not auto, each or a time (10s)")),
+        _ => Err(format!(
+            "`{text}` is not auto, each, a number of steps (1000steps) or a time (10s)"
+        )),
     }
 }
 
@@ -372,7 +368,9 @@ mod tests {
         assert_eq!(disk_every("auto"), Ok(DiskMode::Auto));
         assert_eq!(disk_every("each"), Ok(DiskMode::Each));
         assert_eq!(disk_every("10s"), Ok(DiskMode::Every(Duration::from_secs(10))));
-        for bad in ["0s", "10steps", "never", ""] {
+        assert_eq!(disk_every("10steps"), Ok(DiskMode::Steps(10)));
+        assert!(disk_every("0steps").is_err());
+        for bad in ["0s", "never", ""] {
             assert!(disk_every(bad).unwrap_err().contains("each"), "{bad}");
         }
         let error = parse("mainstay run -n 0 ./x").unwrap_err();

@@ -8,6 +8,7 @@ mod args;
 mod ckpt;
 mod hint;
 mod limit;
+mod options;
 mod quote;
 mod run;
 mod show;

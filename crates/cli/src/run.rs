@@ -17,7 +17,7 @@ use mainstay_types::wire::node::Redundancy;
 use mainstay_types::{Point, exit};
 
 use crate::show::{self, Human, Json, Silent};
-use crate::{args, hint, limit, trace};
+use crate::{args, hint, limit, options, trace};
 
 /// Runs and gives the exit code.
 pub(crate) fn run(options: &args::Run) -> u8 {
@@ -59,6 +59,7 @@ fn config(options: &args::Run) -> Config {
             Every::Steps(_) | Every::Period(_) => DiskMode::Each,
         }),
         storing: Storing { compress: options.compress, full_every: options.full_every },
+        storage: options::storage(options),
         mtbf: options.mtbf,
         machine_mtbf: options.machine_mtbf,
         limit: None,

@@ -11,9 +11,12 @@
 //! from any fixed moment).
 
 mod advice;
+mod approach;
 mod failures;
 pub mod formula;
+mod guard;
 mod interval;
+mod period;
 mod reason;
 mod wish;
 pub mod words;
@@ -24,8 +27,11 @@ use mainstay_types::Step;
 use mainstay_types::event::Level;
 
 pub use self::advice::{Advice, Measured, Spread, advise};
+use self::approach::Approach;
 pub use self::failures::{Basis, MTBF_ASSUMED, Mtbf};
+use self::guard::Guard;
 use self::interval::Costs;
+pub use self::period::Period;
 pub use self::reason::{Interval, Reason, Why};
 use self::wish::Wishes;
 
@@ -52,6 +58,8 @@ pub enum DiskMode {
     Auto,
     /// Each of them.
     Each,
+    /// The first of each so many steps.
+    Steps(u64),
     /// One after so much time.
     Every(Duration),
 }
@@ -67,6 +75,9 @@ pub struct Terms {
     pub mtbf: Option<Duration>,
     /// That of the launcher or its machine, if declared.
     pub machine_mtbf: Option<Duration>,
+    /// Whether a target at a multiple of steps is proposed as late as it can be, since that gives the
+    /// newest version in memory away.
+    pub late: bool,
     /// When the job ends whatever it has reached, on the clock of `now`.
     pub ends: Option<Duration>,
 }
@@ -83,6 +94,7 @@ impl Terms {
         let disk = match self.disk {
             DiskMode::Auto => disk,
             DiskMode::Each => asked(Level::Disk, None, Reason::Each),
+            DiskMode::Steps(steps) => asked(Level::Disk, None, Reason::Steps(steps)),
             DiskMode::Every(every) => asked(Level::Disk, Some(every), Reason::Every(every)),
         };
         [memory, disk]
@@ -118,20 +130,21 @@ pub struct Pace {
     since: Duration,
     /// When the newest version was proposed; once it was restored, when that was.
     captured: Duration,
-    /// When the last version that is to be durable was proposed, if it was captured, put off by the
-    /// time that failures have undone: work that is done again is not at risk twice.
-    durable_since: Option<Duration>,
+    /// Which versions go to disk.
+    disk: Guard,
     /// Whether the last target was void and its version is still due.
     retry: bool,
     /// How far above the highest step the next target lies.
     margin: u64,
+    /// When the ranks are looked at again, if targets are proposed late.
+    approach: Approach,
 }
 
 impl Pace {
     /// An engine for one job.
     ///
     /// # Panics
-    /// When the mode asks for a version every 0 steps.
+    /// When a mode asks for a version every 0 steps.
     #[must_use]
     pub fn new(terms: Terms) -> Self {
         assert!(terms.mode != Mode::Steps(0), "a version every 0 steps");
@@ -146,9 +159,10 @@ impl Pace {
             last: Step(0),
             since: Duration::ZERO,
             captured: Duration::ZERO,
-            durable_since: None,
+            disk: Guard::new(terms.disk),
             retry: false,
             margin: 1,
+            approach: Approach::default(),
         }
     }
 
@@ -159,8 +173,7 @@ impl Pace {
         self.wishes.started(now);
         self.open = true;
         self.since = now;
-        let at_risk = |since| self.captured.saturating_sub(since);
-        self.durable_since = self.durable_since.map(|since| now.saturating_sub(at_risk(since)));
+        self.disk.opened(now, self.captured);
         self.captured = now;
     }
 
@@ -204,6 +217,19 @@ impl Pace {
             return None;
         }
         let why = self.wishes.due(now).unwrap_or_default();
+        let step = self.next_step(steps, why)?;
+        let every = self.interval(Level::Disk).every;
+        let to_disk = self.disk.takes(step, every, now.saturating_add(self.slack()));
+        let due = Due { step, durable: why != Why::Interval || to_disk, why };
+        self.since = now;
+        self.retry = false;
+        self.last = due.step;
+        self.outstanding = Some((due, now));
+        Some(due)
+    }
+
+    /// The step of the next target.
+    fn next_step(&self, steps: &[Step], why: Why) -> Option<Step> {
         let highest = steps.iter().copied().max().unwrap_or_default().max(self.last);
         let above = highest.0.saturating_add(self.margin);
         let step = match self.terms.mode {
@@ -211,13 +237,25 @@ impl Pace {
             Mode::Steps(every) if why == Why::Interval => above.checked_next_multiple_of(every)?,
             Mode::Steps(_) | Mode::Auto | Mode::Every(_) => above,
         };
-        let to_disk = self.disk_due().is_none_or(|at| at <= now.saturating_add(self.slack()));
-        let due = Due { step: Step(step), durable: why != Why::Interval || to_disk, why };
-        self.since = now;
-        self.retry = false;
-        self.last = due.step;
-        self.outstanding = Some((due, now));
-        Some(due)
+        Some(Step(step))
+    }
+
+    /// Looks how far the ranks are from the next target, if it is to be proposed late: until it is near,
+    /// none is due. To be called before [`due`](Pace::due) and [`due_in`](Pace::due_in) count.
+    pub fn look(&mut self, now: Duration, steps: &[Step]) {
+        let is_late = self.terms.late && matches!(self.terms.mode, Mode::Steps(_));
+        if !is_late || !self.open || self.outstanding.is_some() {
+            return;
+        }
+        if self.wishes.due(now).is_some() {
+            self.approach.look = None;
+        } else if self.approach.look.is_none_or(|look| look <= now)
+            && let Some(step) = self.next_step(steps, Why::Interval)
+        {
+            let highest = steps.iter().copied().max().unwrap_or_default().0;
+            let above = step.0.saturating_sub(highest);
+            let _near = self.approach.is_near(now, highest, (above, self.margin));
+        }
     }
 
     /// How long until a target is due, if nothing else happens; `None` while none can be.
@@ -230,10 +268,12 @@ impl Pace {
             Some(interval) if !self.retry => interval,
             _ => Duration::ZERO,
         };
-        let next = self.since.saturating_add(wait);
+        let look = self.approach.look.unwrap_or_default();
+        let next = self.since.saturating_add(wait).max(look);
         // If one for memory comes about then, it is the one for disk too.
         let apart = |disk: &Duration| disk.saturating_add(self.slack()) < next;
-        let at = [Some(next), self.disk_due().filter(apart), self.wishes.at()];
+        let disk = self.disk.at(self.interval(Level::Disk).every);
+        let at = [Some(next), disk.filter(apart), self.wishes.at()];
         at.into_iter().flatten().min().map(|at| at.saturating_sub(now))
     }
 
@@ -241,12 +281,6 @@ impl Pace {
     fn slack(&self) -> Duration {
         let [memory, disk] = [Level::Memory, Level::Disk].map(|level| self.interval(level).every);
         memory.min(disk).unwrap_or_default() / 2
-    }
-
-    /// When a version is due on disk; `None` if the next one is.
-    fn disk_due(&self) -> Option<Duration> {
-        let every = self.interval(Level::Disk).every?;
-        Some(self.durable_since?.saturating_add(every))
     }
 
     /// The outstanding target holds: every rank will capture at it.
@@ -268,7 +302,7 @@ impl Pace {
         if let Some((due, at)) = self.outstanding.take() {
             self.captured = at;
             if due.durable {
-                self.durable_since = Some(at);
+                self.disk.committed(at, due.step);
             }
             self.wishes.committed(due.why, now.saturating_sub(at));
         }
@@ -292,10 +326,11 @@ impl Pace {
     /// way and what is due is so much later. The end of the job is not.
     pub fn suspended(&mut self, paused: Duration) {
         let outstanding = self.outstanding.as_mut().map(|(_, at)| at);
-        let times = [Some(&mut self.since), Some(&mut self.captured), self.durable_since.as_mut()];
-        for at in times.into_iter().chain([outstanding]).flatten() {
+        let times = [Some(&mut self.since), Some(&mut self.captured), outstanding];
+        for at in times.into_iter().flatten() {
             *at = at.saturating_add(paused);
         }
+        self.disk.suspended(paused);
         self.costs.suspended(paused);
     }
 

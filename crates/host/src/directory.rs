@@ -7,6 +7,7 @@
 mod carry;
 mod direct;
 mod look;
+mod mend;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 
 pub(crate) use self::carry::Carrier;
-pub(crate) use self::direct::{Direct, Staging};
+pub(crate) use self::direct::{Direct, STAGING_BYTES, Staging};
 
 /// The lock file's name.
 pub(crate) const LOCK: &str = "LOCK";

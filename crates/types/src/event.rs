@@ -3,8 +3,11 @@
 //! Deliberately absent: how an event is shown. Field meanings are those of
 //! `docs/formats/run-json.md`.
 
+mod stored;
+
 use std::time::Duration;
 
+pub use self::stored::{Scrubbed, Stored};
 use crate::{Cause, Epoch, Incarnation, Node, Rank, Step, Version};
 
 /// Where a copy of a version lies.
@@ -245,6 +248,25 @@ pub struct Advice {
     pub best: Option<Duration>,
     /// The share of the time that it is expected to take.
     pub best_expected: Option<f64>,
+    /// Bytes of a version at the level, the median.
+    pub bytes: Option<u64>,
+    /// Bytes a second while one came to the level, the median.
+    pub bandwidth: Option<u64>,
+    /// The same if there were ten times as many failures.
+    pub harsher: Harsher,
+}
+
+/// What would be if failures came ten times as often.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Harsher {
+    /// The mean time between them.
+    pub mtbf: Duration,
+    /// The share of the time at the interval in force.
+    pub expected: Option<f64>,
+    /// The interval that would cost least.
+    pub best: Option<Duration>,
+    /// The share of the time at that.
+    pub best_expected: Option<f64>,
 }
 
 /// A version's state and costs.
@@ -266,6 +288,8 @@ pub struct Checkpoint {
     pub drain_cpu: Option<Duration>,
     /// Why it was captured: `interval`, `signal` or `limit`.
     pub why: &'static str,
+    /// Whether it is kept on disk for good.
+    pub archived: bool,
     /// How far it came.
     pub state: VersionState,
 }
@@ -360,6 +384,8 @@ pub struct Summary {
     pub checkpoints: Vec<Checkpoint>,
     /// What the interval of each level was worth; empty if the job has no checkpoints.
     pub intervals: Vec<Advice>,
+    /// What versions took of memory and disk; `None` if the job has no checkpoints.
+    pub stored: Option<Stored>,
     /// Values that the program reported, by key.
     pub report: Vec<(String, String)>,
     /// How often each point was passed, in the order of [`crate::Point::ALL`].

@@ -17,7 +17,7 @@ pub use to_rank::{Reshape, Restore, ToRank};
 pub use to_supervisor::ToSupervisor;
 
 /// The version of these messages; a rank and a supervisor that differ refuse each other.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 /// A set of ranks that agree on something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Group {
@@ -174,6 +174,7 @@ mod tests {
                 audit: false,
                 checks: true,
                 seed: 9,
+                one_arena: true,
                 tape: 1 << 18,
                 injections: injections.into_iter().zip(0..).map(|(i, k)| (k, i)).collect(),
             },

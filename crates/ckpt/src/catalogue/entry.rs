@@ -11,7 +11,7 @@ use mainstay_types::{Rank, Version};
 
 use super::fault::Fault;
 use crate::format::manifest::Manifest;
-use crate::format::name::{FileName, manifest_name, parse_name};
+use crate::format::name::{FileName, archive_name, manifest_name, parse_name};
 
 /// How far a version has come, or how far it is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,6 +185,13 @@ impl Entry {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.files.iter().filter_map(|file| file.bytes).fold(0, u64::saturating_add)
+    }
+
+    /// Whether it is kept for good.
+    #[must_use]
+    pub fn is_archived(&self) -> bool {
+        let mark = archive_name(self.version);
+        self.files.iter().any(|file| file.name == mark)
     }
 
     /// What prevents that it is recovered; nothing if it can be.

@@ -1,8 +1,9 @@
 //! Which versions can go.
 //!
 //! Invariants: of each job as many recoverable versions stay as were asked for, and at least one;
-//! nothing goes that is newer than the oldest of them; while there are fewer, nothing of the job
-//! goes at all; a version whose files another refers to stays as long as that. What cannot be told whose it is stays, and so does what lost its manifest, which
+//! nothing goes that is newer than the oldest of them, and no archive unless that is asked for; while
+//! there are fewer, nothing of the job goes at all; a version whose files another refers to stays as long
+//! as that. What cannot be told whose it is stays, and so does what lost its manifest, which
 //! somebody may put back. Deliberately absent: removing, whose order [`commit`](crate::commit) has.
 
 use std::collections::BTreeSet;
@@ -18,6 +19,8 @@ use crate::format::manifest::Manifest;
 pub struct Pruning {
     /// The versions that make the others superfluous, the newest first.
     pub kept: Vec<Version>,
+    /// Archives that stay beside them, the oldest first.
+    pub archived: Vec<Version>,
     /// Published versions that can go, the oldest first.
     pub removed: Vec<Version>,
     /// Versions that stay because others that stay refer to their files, the oldest first.
@@ -45,9 +48,19 @@ pub fn independent(whole: &[(Version, BTreeSet<Version>)], keep: usize) -> Optio
 }
 
 impl Catalogue {
-    /// What can go if the newest `keep` recoverable versions of each job stay.
+    /// What can go if the newest `keep` recoverable versions of each job stay, and all archives.
     #[must_use]
     pub fn pruning(&self, keep: usize) -> Pruning {
+        self.pruning_if(keep, |entry| !entry.is_archived())
+    }
+
+    /// What can go if the newest `keep` recoverable versions of each job stay.
+    #[must_use]
+    pub fn pruning_archives_too(&self, keep: usize) -> Pruning {
+        self.pruning_if(keep, |_| true)
+    }
+
+    fn pruning_if(&self, keep: usize, may_go: impl Fn(&Entry) -> bool) -> Pruning {
         let mut pruning = Pruning::default();
         let mut removed = BTreeSet::new();
         for job in newest_first(self.of_jobs().map(|(entry, job)| (entry.version, job))) {
@@ -61,9 +74,13 @@ impl Catalogue {
                 files.map(|e| (e.version, refers(&e).unwrap_or_default())).collect();
             let apart = independent(&files, keep.max(1));
             if let Some(oldest) = kept.last().filter(|_| kept.len() == keep.max(1)) {
-                let older = of_job.iter().map(|entry| entry.version).filter(|v| v < oldest);
+                let older = of_job.iter().filter(|entry| entry.version < *oldest);
+                let older = older.filter(|e| may_go(e)).map(|entry| entry.version);
                 removed.extend(older.filter(|version| Some(*version) != apart));
             }
+            let stays = |e: &&&Entry| e.is_archived() && !removed.contains(&e.version);
+            let archived = of_job.iter().filter(stays).map(|entry| entry.version);
+            pruning.archived.extend(archived.filter(|version| !kept.contains(version)));
             pruning.kept.extend(kept.into_iter().chain(apart));
         }
         // What a version that stays refers to stays with it.
@@ -73,6 +90,7 @@ impl Catalogue {
         removed.retain(|version| !held.contains(version));
         pruning.held = held.into_iter().filter(|v| !pruning.kept.contains(v)).collect();
         pruning.kept.sort_by_key(|version| std::cmp::Reverse(*version));
+        pruning.archived.sort_unstable();
         let others = self.entries().filter(|entry| !removed.contains(&entry.version));
         let names = others.flat_map(|entry| &entry.files).map(|file| file.name.as_str());
         pruning.leftovers = Leftovers::among(names);

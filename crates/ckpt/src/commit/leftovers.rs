@@ -14,7 +14,8 @@ use crate::format::name::{FileName, parse_name};
 /// What no manifest names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leftovers {
-    /// Shards of versions that were never published, and second names of manifests.
+    /// Shards and archive marks of versions that were never published or are being removed, and second
+    /// names of manifests.
     pub files: Vec<String>,
     /// Asides without a manifest, which mark the shards among those.
     pub marks: Vec<String>,
@@ -37,7 +38,7 @@ impl Leftovers {
             match *what {
                 FileName::Manifest { version } => drop(manifests.insert(version)),
                 FileName::Aside { version } => drop(asides.insert(version)),
-                FileName::Shard { .. } => {}
+                FileName::Shard { .. } | FileName::Archive { .. } => {}
             }
         }
         let mut found = Self { any: !names.is_empty(), ..Self::default() };
@@ -48,9 +49,13 @@ impl Leftovers {
                 // A second name of the manifest, where publishing takes two steps.
                 (FileName::Aside { .. }, true) => found.files.push(name),
                 (FileName::Aside { .. }, false) => found.marks.push(name),
-                (FileName::Shard { .. }, false) if asides.contains(&version) => {
+                (FileName::Shard { .. } | FileName::Archive { .. }, false)
+                    if asides.contains(&version) =>
+                {
                     found.files.push(name);
                 }
+                // It waits for its manifest, or hurts nobody.
+                (FileName::Archive { .. }, _) => {}
                 (FileName::Shard { .. }, false) => {
                     found.bereft.push(name);
                     found.versions.insert(version);
@@ -91,11 +96,14 @@ mod tests {
             "v00000004.e1.r0.i0.shard.old",
             "v00000005.manifest",
             "v00000005.manifest.aside",
+            "v00000001.archive",
+            "v00000002.archive",
+            "v00000003.archive",
             "notes.txt",
         ];
         let found = Leftovers::among(names);
-        assert_eq!(found.files, [names[7], names[10]]);
-        assert_eq!((found.marks.as_slice(), found.len()), (&[names[6].to_owned()][..], 3));
+        assert_eq!(found.files, [names[7], names[10], names[13]]);
+        assert_eq!((found.marks.as_slice(), found.len()), (&[names[6].to_owned()][..], 4));
         assert_eq!(found.bereft, [names[3], names[4]]);
         assert_eq!(found.versions, BTreeSet::from([Version(2)]));
         let whole = Leftovers::among(names[..3].iter().copied());

@@ -11,16 +11,18 @@
 //! writes, and which version; the ledger decides.
 
 mod leftovers;
+mod patch;
 mod removal;
 mod write;
 
 use mainstay_types::Version;
 
 pub use self::leftovers::Leftovers;
+pub use self::patch::{PATCH_BYTES, WouldChange, patches};
 pub use self::removal::Removal;
 pub use self::write::{Commit, Failure, Next};
 use crate::format::manifest::Manifest;
-use crate::format::name::{aside_name, manifest_name};
+use crate::format::name::{archive_name, aside_name, manifest_name};
 
 /// The names of a version's files in one directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,13 @@ impl Files {
     pub fn of(manifest: &Manifest) -> Self {
         Self::new(manifest.version, manifest.shard_names().collect())
     }
+}
+
+/// The operations that mark a published version as an archive, the second after the first has made its
+/// name or found it there. Only when both are done does a later launch know of it for sure.
+#[must_use]
+pub fn archive(version: Version) -> [Op; 2] {
+    [Op::Create(archive_name(version)), Op::SyncNames]
 }
 
 /// What is to be written into a file.

@@ -30,6 +30,11 @@ pub enum FileName {
         /// Its version.
         version: Version,
     },
+    /// An empty file that says that a version is kept for good.
+    Archive {
+        /// Which version.
+        version: Version,
+    },
 }
 
 impl FileName {
@@ -37,9 +42,10 @@ impl FileName {
     #[must_use]
     pub fn version(&self) -> Version {
         match *self {
-            Self::Shard { version, .. } | Self::Manifest { version } | Self::Aside { version } => {
-                version
-            }
+            Self::Shard { version, .. }
+            | Self::Manifest { version }
+            | Self::Aside { version }
+            | Self::Archive { version } => version,
         }
     }
 }
@@ -52,6 +58,7 @@ impl std::fmt::Display for FileName {
             }
             Self::Manifest { version } => write!(f, "v{:08}.manifest", version.0),
             Self::Aside { version } => write!(f, "v{:08}.manifest.aside", version.0),
+            Self::Archive { version } => write!(f, "v{:08}.archive", version.0),
         }
     }
 }
@@ -75,6 +82,12 @@ pub fn aside_name(version: Version) -> String {
     FileName::Aside { version }.to_string()
 }
 
+/// The name of the mark of a version that is kept for good.
+#[must_use]
+pub fn archive_name(version: Version) -> String {
+    FileName::Archive { version }.to_string()
+}
+
 /// What a name says, if it is one of ours.
 #[must_use]
 pub fn parse_name(name: &str) -> Option<FileName> {
@@ -86,6 +99,7 @@ pub fn parse_name(name: &str) -> Option<FileName> {
     };
     let found = match *parts.as_slice() {
         [v, "manifest"] => FileName::Manifest { version: version(v)? },
+        [v, "archive"] => FileName::Archive { version: version(v)? },
         [v, "manifest", "aside"] => FileName::Aside { version: version(v)? },
         [v, e, r, i, "shard"] => FileName::Shard {
             version: version(v)?,
@@ -123,6 +137,7 @@ mod tests {
             shard,
             manifest_name(Version(u64::MAX - 1)),
             aside_name(Version(0)),
+            archive_name(Version(30)),
             shard_name(
                 Version(u64::MAX - 1),
                 Epoch(u32::MAX - 1),
@@ -150,6 +165,7 @@ mod tests {
             "v00000001.e1.r1.i4294967295.shard",
             "00000001.manifest",
             "v00000001.manifest.aside.aside",
+            "v00000001.archive.aside",
             "v00000001.e1.r1.shard",
             "v00000001.e01.r1.i0.shard",
             "v00000001.e1.r1024.i0.shard",

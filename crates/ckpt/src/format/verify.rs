@@ -182,6 +182,69 @@ pub fn audit_shard<M: ReadAt + ?Sized>(
     audit_tail(memory, expected.image_bytes, late, see)
 }
 
+/// Tells of everything that is wrong with the image of `expected`, where its late messages lie apart, as
+/// in memory. What follows the image is not looked at.
+pub fn audit_image<M: ReadAt + ?Sized>(
+    memory: &M,
+    expected: &Expected,
+    see: &mut See<'_>,
+) -> ControlFlow<()> {
+    match open(memory, expected) {
+        Ok(image) => {
+            see(Seen::Bytes(HEADER_BYTES as u64 + image.header.table_bytes))?;
+            image.audit(memory, see)
+        }
+        Err(finding) => see(Seen::Wrong(finding)),
+    }
+}
+
+impl Image {
+    /// The bytes of a part of the image, as they should be, from where they are whole.
+    ///
+    /// # Errors
+    /// A part that is damaged there, too, or is none of an image's.
+    pub fn part<M: ReadAt + ?Sized>(
+        &self,
+        memory: &M,
+        part: Part,
+        at: &Range<u64>,
+    ) -> Result<Vec<u8>, FormatError> {
+        match part {
+            Part::Header => Ok(self.header.encode().to_vec()),
+            Part::Gap => Ok(vec![0; (at.end - at.start).min(PAGE_BYTES) as usize]),
+            Part::Table => {
+                let mut table = vec![0; self.header.table_bytes as usize];
+                let found = memory.read_at(self.header.table_at, &mut table, Residency::Cached)?;
+                let (what, expected) = ("checksum of the table", self.header.table_crc.into());
+                match u64::from(found) == expected {
+                    true => Ok(table),
+                    false => Err(FormatError::Layout { what, found: found.into(), expected }),
+                }
+            }
+            Part::Chunk { field, chunk } => {
+                let mut bytes = vec![0; CRC_CHUNK_BYTES];
+                let len = self.chunk(memory, (field, chunk), &mut bytes)?;
+                bytes.truncate(len);
+                Ok(bytes)
+            }
+            Part::Late | Part::Stored | Part::End => {
+                let (found, expected) = (at.start, self.image_bytes());
+                Err(FormatError::Layout { what: "part of the image", found, expected })
+            }
+        }
+    }
+
+    /// Where a part of the image begins.
+    #[must_use]
+    pub fn part_at(&self, part: Part, at: &Range<u64>) -> u64 {
+        match part {
+            Part::Header => 0,
+            Part::Table => self.header.table_at,
+            _ => at.start,
+        }
+    }
+}
+
 /// Opens the image, or tells which part of it prevents that.
 fn open<M: ReadAt + ?Sized>(memory: &M, expected: &Expected) -> Result<Image, Finding> {
     let in_part = |part, at, error| Finding { part, field: None, at, error };

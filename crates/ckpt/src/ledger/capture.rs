@@ -4,9 +4,9 @@
 
 use mainstay_types::{Epoch, Rank, Step, Version};
 
+use super::Ledger;
 use super::input::{Effect, Input, Stale, VoidReason};
 use super::record::{Disk, Part, Record};
-use super::{Ledger, SLOTS};
 use crate::format::manifest::RankEntry;
 
 impl Ledger {
@@ -42,6 +42,7 @@ impl Ledger {
             committed: false,
             void: false,
             fits: true,
+            archived: false,
             blocked_max: std::time::Duration::ZERO,
             held: std::collections::BTreeSet::new(),
             covered: None,
@@ -224,10 +225,8 @@ impl Ledger {
             self.capture = None;
         }
         self.cancel_drain(version, effects);
-        for slot in 0..SLOTS {
-            if self.slots[slot] == Some(version) {
-                self.slots[slot] = None;
-            }
+        for slot in self.slots.iter_mut().filter(|slot| **slot == Some(version)) {
+            *slot = None;
         }
         if let Some(record) = self.records.get_mut(&version) {
             record.void = true;

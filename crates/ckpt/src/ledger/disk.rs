@@ -2,7 +2,8 @@
 //!
 //! Invariants: one version is drained at a time and one waits at most, since there are two slots
 //! and neither a waiting nor a drained version gives its slot away; a file that may be published
-//! is removed only when enough newer versions are published whole, and none that stays refers to it.
+//! is removed only when enough newer versions are published whole, and none that stays refers to it;
+//! that of an archive never.
 
 use std::collections::BTreeSet;
 
@@ -38,7 +39,8 @@ impl Ledger {
     ) -> Result<(), Stale> {
         let newest = self.newest_restorable().filter(|newest| *newest == version);
         let record = newest.and_then(|newest| self.records.get_mut(&newest));
-        let in_memory = |r: &&mut Record| r.slot.is_some() && !r.durable;
+        // What could not be written may be tried again.
+        let in_memory = |r: &&mut Record| r.slot.is_some() && r.disk == Disk::None;
         let record = record.filter(in_memory).ok_or(Stale::Version)?;
         record.durable = true;
         self.queue_drain(version, effects);
@@ -98,6 +100,7 @@ impl Ledger {
     ) -> Result<(), Stale> {
         self.is_draining_as(version, Disk::Written)?;
         self.set_disk(version, Disk::Published);
+        self.archive(version, effects);
         effects.push(Effect::Published { version });
         if std::mem::take(&mut self.write_failed) {
             effects.push(Effect::DiskAgain { version });
@@ -206,11 +209,12 @@ impl Ledger {
         let apart = independent(&files, self.keep);
         // What a version that stays refers to stays with it.
         let stays = |version: &Version| *version >= oldest_kept || Some(*version) == apart;
-        let kept = self.records.iter().filter(|(version, _)| stays(version));
+        let kept = self.records.iter().filter(|(version, r)| stays(version) || r.archived);
         let held: BTreeSet<Version> = kept.flat_map(|(_, record)| record.refers_to()).collect();
         let stays = |version: &Version| stays(version) || held.contains(version);
         let older = self.records.iter().filter(|(version, _)| !stays(version));
         let gone = older.filter(|(_, r)| matches!(r.disk, Disk::Published | Disk::Uncertain));
+        let gone = gone.filter(|(_, r)| !r.archived);
         let gone: Vec<Version> = gone.map(|(version, _)| *version).collect();
         for version in gone {
             self.set_disk(version, Disk::None);

@@ -195,7 +195,7 @@ impl Ledger {
         if let Some(version) = self.capture {
             self.void(version, VoidReason::NodeLost(node), effects);
         }
-        let in_memory = self.slots.into_iter().flatten().collect::<BTreeSet<_>>();
+        let in_memory = self.slots.iter().copied().flatten().collect::<BTreeSet<_>>();
         for version in in_memory {
             let Some(record) = self.records.get_mut(&version) else { continue };
             record.held.remove(&node);

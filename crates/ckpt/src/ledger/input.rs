@@ -25,7 +25,7 @@ pub enum Input {
         /// later; see [`Input::Keep`].
         durable: bool,
     },
-    /// The newest version, which was to stay in memory, is wanted on disk.
+    /// The newest version, which was to stay in memory or could not be written, is wanted on disk.
     Keep {
         /// The version.
         version: Version,
@@ -114,6 +114,22 @@ pub enum Input {
         /// The reason, for people.
         why: String,
     },
+    /// A bad copy was written anew from a good one, and found to be right.
+    Mended {
+        /// Which version.
+        version: Version,
+        /// Whose part.
+        rank: Rank,
+        /// Which of its copies.
+        level: Level,
+    },
+    /// A period has passed of which one version is to be kept for good: the next that is published.
+    ArchiveDue,
+    /// A version of an earlier launch that was adopted is kept for good.
+    Archived {
+        /// The version.
+        version: Version,
+    },
     /// A version of an earlier launch was found, with its manifest.
     Adopt(Box<Manifest>),
     /// A version of an earlier launch was found that another number of ranks captured.
@@ -182,7 +198,7 @@ pub enum Effect {
     Proposed {
         /// The new version.
         version: Version,
-        /// Which of the two slots.
+        /// Which of the slots.
         slot: u8,
         /// The step.
         step: Step,
@@ -242,6 +258,11 @@ pub enum Effect {
     /// Writing succeeded again after it had failed.
     DiskAgain {
         /// The version that was written.
+        version: Version,
+    },
+    /// The version is kept on disk for good: mark it, so that later launches know.
+    Archive {
+        /// The version.
         version: Version,
     },
     /// Remove the version's files: it was never published.

@@ -3,13 +3,15 @@
 //!
 //! Each rank has two slots in memory. A version is proposed into a free one, captured by every
 //! rank, committed when all parts and late messages are there, then, if it was proposed as durable,
-//! drained to disk while the next is captured into the other slot.
+//! drained to disk while the next is captured into the other slot. With a single slot the next is
+//! captured over it, once it can be restored without it.
 //!
 //! Invariants:
-//! - a slot is given away only if its version is neither the one that [`Ledger::choose`] would
-//!   restore, nor in capture, nor waiting for a drain or being drained;
+//! - a slot is given away only if its version is neither in capture, nor waiting for a drain or being
+//!   drained, nor the one that [`Ledger::choose`] would restore; with a single slot the last of
+//!   these may go if it is whole on disk, or if there is another that can be restored;
 //! - a version number is never used twice, and a void version stays void;
-//! - nothing is pruned before enough newer versions are published whole;
+//! - nothing is pruned before enough newer versions are published whole, and no archive is;
 //! - after the loss of any nodes within the claim, at a moment when a version is guarded, it or
 //!   something newer can be restored: while a guard runs or waits, the newest version that is guarded
 //!   keeps its slot, and so does the one that it is for (`docs/protocols/nodes.md`);
@@ -23,7 +25,9 @@ mod choice;
 mod disk;
 mod guard;
 mod input;
+mod mend;
 mod record;
+mod retention;
 
 use std::collections::BTreeMap;
 
@@ -36,7 +40,7 @@ pub use record::{Disk, Record};
 use self::guard::Guards;
 use crate::format::manifest::{Identity, Manifest};
 
-/// How many versions lie in memory at once.
+/// How many versions lie in memory at once, unless a ledger has [fewer](Ledger::with_slots).
 pub const SLOTS: usize = 2;
 
 /// The engine.
@@ -48,7 +52,12 @@ pub struct Ledger {
     epoch: Option<Epoch>,
     next: Version,
     records: BTreeMap<Version, Record>,
-    slots: [Option<Version>; SLOTS],
+    /// One or two; never empty.
+    slots: Vec<Option<Version>>,
+    /// Of each so many steps one published version is an archive.
+    archive_steps: Option<u64>,
+    /// Whether the next version that is published becomes one.
+    archive_due: bool,
     capture: Option<Version>,
     draining: Option<Version>,
     waiting: Option<Version>,
@@ -74,7 +83,9 @@ impl Ledger {
             epoch: None,
             next: next_version,
             records: BTreeMap::new(),
-            slots: [None; SLOTS],
+            slots: vec![None; SLOTS],
+            archive_steps: None,
+            archive_due: false,
             capture: None,
             draining: None,
             waiting: None,
@@ -85,6 +96,26 @@ impl Ledger {
             guards: None,
             dropped: 0,
         }
+    }
+
+    /// The same with another number of slots: one, or [`SLOTS`].
+    ///
+    /// # Panics
+    /// With any other number.
+    #[must_use]
+    pub fn with_slots(self, slots: usize) -> Self {
+        assert!((1..=SLOTS).contains(&slots), "one slot or two");
+        Self { slots: vec![None; slots], ..self }
+    }
+
+    /// The same, which of each so many steps keeps one published version for good.
+    ///
+    /// # Panics
+    /// When that is every 0 steps.
+    #[must_use]
+    pub fn archiving(self, steps: u64) -> Self {
+        assert!(steps > 0, "an archive every 0 steps");
+        Self { archive_steps: Some(steps), ..self }
     }
 
     /// Takes one input and appends what follows from it.
@@ -105,6 +136,12 @@ impl Ledger {
             }
             Input::Adopt(manifest) => self.adopt(*manifest),
             Input::AdoptOther { manifest, fits } => self.adopt_other(*manifest, fits),
+            Input::Mended { version, rank, level } => self.mended(version, rank, level),
+            Input::ArchiveDue => {
+                self.archive_due = true;
+                Ok(())
+            }
+            Input::Archived { version } => self.archived(version),
             Input::RankEnded { rank, step } => self.rank_ended(rank, step, effects),
             Input::Guarded { version, attempt } => self.guarded(version, attempt, effects),
             Input::GuardFailed { version, attempt, why } => {
@@ -206,18 +243,46 @@ impl Ledger {
         })
     }
 
-    fn free_slot(&self) -> Option<usize> {
-        let restorable = self.newest_restorable();
-        let is_free = |slot: &usize| {
-            let Some(version) = self.slots[*slot] else {
-                return true;
-            };
-            let held = [restorable, self.capture, self.draining, self.waiting];
-            !held.contains(&Some(version)) && !self.is_pinned(version)
+    /// The version that has to be on disk before another can be captured over it, and is not on its way
+    /// there: whoever wants to capture says [`Input::Keep`].
+    #[must_use]
+    pub fn needs_disk(&self) -> Option<Version> {
+        let [Some(version)] = self.slots[..] else {
+            return None;
         };
+        let can_be = |record: &Record| record.disk == Disk::None;
+        let stuck = !self.is_busy(version) && !self.is_free(0);
+        (stuck && self.records.get(&version).is_some_and(can_be)).then_some(version)
+    }
+
+    fn free_slot(&self) -> Option<usize> {
         // An empty slot first: it costs no copy.
-        let empty = (0..SLOTS).find(|slot| self.slots[*slot].is_none());
-        empty.or_else(|| (0..SLOTS).find(is_free))
+        let slots = 0..self.slots.len();
+        let empty = slots.clone().find(|slot| self.slots[*slot].is_none());
+        empty.or_else(|| slots.into_iter().find(|slot| self.is_free(*slot)))
+    }
+
+    fn is_busy(&self, version: Version) -> bool {
+        [self.capture, self.draining, self.waiting].contains(&Some(version))
+    }
+
+    fn is_free(&self, slot: usize) -> bool {
+        let Some(version) = self.slots[slot] else {
+            return true;
+        };
+        let needed = self.newest_restorable() == Some(version);
+        let alone = self.slots.len() == 1;
+        let may_go = !needed || alone && self.survives(version);
+        !self.is_busy(version) && !self.is_pinned(version) && may_go
+    }
+
+    /// Whether something can be restored once the version is in memory no more.
+    fn survives(&self, version: Version) -> bool {
+        let left = |r: &Record| match r.version == version {
+            true => r.is_whole_on_disk(),
+            false => r.is_restorable(),
+        };
+        self.records.values().any(left)
     }
 
     /// The record in capture, if the input belongs to it.

@@ -1,7 +1,7 @@
 //! What is known of one version.
 //!
-//! Invariants: a committed record has every part; a copy once bad stays bad; a void record is
-//! never restorable again. Deliberately absent: other versions, which slots are shared with.
+//! Invariants: a committed record has every part; a copy that is bad stays bad until it is mended; a
+//! void record is never restorable again. Deliberately absent: other versions, which slots are shared with.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub struct Record {
     pub(super) void: bool,
     /// Whether the ranks of this launch can be given it: all that they captured themselves.
     pub(super) fits: bool,
+    /// Whether it is kept on disk for good.
+    pub(super) archived: bool,
     pub(super) blocked_max: Duration,
     /// Nodes that hold what they are to hold of it for others, once it is guarded.
     pub(super) held: BTreeSet<Node>,
@@ -90,6 +92,7 @@ impl Record {
             committed: true,
             void: false,
             fits: true,
+            archived: false,
             blocked_max: Duration::ZERO,
             held: BTreeSet::new(),
             covered: None,
@@ -144,6 +147,12 @@ impl Record {
     #[must_use]
     pub fn is_durable(&self) -> bool {
         self.durable
+    }
+
+    /// Whether it is kept on disk for good.
+    #[must_use]
+    pub fn is_archived(&self) -> bool {
+        self.archived
     }
 
     /// Whether every part and every late message was there.

@@ -30,6 +30,7 @@ impl Budget {
             | Action::Capture(_)
             | Action::Written
             | Action::Published
+            | Action::Mend(..)
             | Action::Stale(_) => (0, 0),
         };
         Some(Self {
@@ -40,9 +41,9 @@ impl Budget {
 }
 
 /// Every state that the actions lead to, each visited once.
-fn explore(n: u32, keep: usize, budget: Budget) -> usize {
+fn explore(n: u32, (keep, slots): (usize, usize), budget: Budget) -> usize {
     let mut seen = BTreeSet::new();
-    let mut open = vec![(World::new(n, keep), ledger(n, keep), budget)];
+    let mut open = vec![(World::new(n, keep, slots), ledger(n, keep).with_slots(slots), budget)];
     while let Some((world, ledger, budget)) = open.pop() {
         let key = (world.clone(), format!("{ledger:?}"), budget);
         if !seen.insert(key) {
@@ -63,16 +64,18 @@ fn explore(n: u32, keep: usize, budget: Budget) -> usize {
 #[test]
 fn every_history_of_three_ranks_and_two_faults() {
     let budget = Budget { versions: 3, faults: 2 };
-    let states = explore(3, 1, budget);
-    assert!(states > 15_000, "{states}");
+    for (slots, least) in [(2, 15_000), (1, 4_000)] {
+        let states = explore(3, (1, slots), budget);
+        assert!(states > least, "{states} with {slots} slots");
+    }
 }
 
 #[test]
 fn every_history_of_one_rank_and_two_faults() {
-    for keep in [1, 2] {
+    for (keep, slots, least) in [(1, 2, 15_000), (2, 2, 15_000), (1, 1, 4_000), (2, 1, 4_000)] {
         let budget = Budget { versions: 5, faults: 2 };
-        let states = explore(1, keep, budget);
-        assert!(states > 15_000, "{states}");
+        let states = explore(1, (keep, slots), budget);
+        assert!(states > least, "{states} with {slots} slots");
     }
 }
 
@@ -101,10 +104,16 @@ fn pick(random: &mut Random, world: &World) -> Action {
 #[test]
 fn thousands_of_random_histories_of_eight_ranks() {
     let (mut committed, mut pruned, mut fell_back) = (0, 0, 0);
-    for seed in 0..4000 {
+    let (mut mended, mut archived) = (0, 0);
+    for seed in 0..6000 {
         let mut random = Random(seed);
         let keep = 1 + random.below(3) as usize;
-        let (mut world, mut ledger) = (World::new(8, keep), ledger(8, keep));
+        let slots = 1 + random.below(2) as usize;
+        let mut world = World::new(8, keep, slots);
+        let mut ledger = ledger(8, keep).with_slots(slots);
+        if random.once_in(2) {
+            ledger = ledger.archiving(1 + random.below(4));
+        }
         let mut newest = Version(0);
         for _ in 0..150 {
             let action = pick(&mut random, &world);
@@ -119,16 +128,20 @@ fn thousands_of_random_histories_of_eight_ranks() {
         }
         committed += world.committed.len();
         pruned += world.pruned;
+        (mended, archived) = (mended + world.mended, archived + world.archived.len());
     }
     // The histories are worth something only if versions come, go and fail in them.
-    assert!(committed > 4_000 && pruned > 4_000 && fell_back > 1_000);
+    let counts = (committed, pruned, fell_back);
+    assert!(committed > 4_000 && pruned > 4_000 && fell_back > 1_000, "{counts:?}");
+    assert!(mended > 500 && archived > 500, "{mended} {archived}");
 }
 
 #[test]
 fn a_ledger_survives_a_resume_in_the_middle_of_any_history() {
     for seed in 0..500 {
         let mut random = Random(seed);
-        let (mut world, mut first) = (World::new(3, 2), ledger(3, 2));
+        let slots = 1 + random.below(2) as usize;
+        let (mut world, mut first) = (World::new(3, 2, slots), ledger(3, 2).with_slots(slots));
         for _ in 0..100 {
             let action = pick(&mut random, &world);
             world.act(&mut first, action);

@@ -299,3 +299,21 @@ fn one_damage_does_not_hide_another() {
         assert!(matches!(opened, Err(Fault::Length { .. })), "cut at {len}");
     }
 }
+
+#[test]
+fn archives_stay_beside_the_newest_unless_they_are_to_go() {
+    let archive = |number: u64| {
+        let mut entry = version(A, number, &[]);
+        let name = mainstay_ckpt::archive_name(Version(number));
+        entry.files.push(mainstay_ckpt::catalogue::Listed { name, bytes: Some(0) });
+        entry
+    };
+    let entries = [archive(1), version(A, 2, &[]), archive(3), version(A, 4, &[]), archive(5)];
+    let catalogue = Catalogue::new(entries, Vec::new());
+    let one = catalogue.pruning(1);
+    assert_eq!((numbers(&one.kept), numbers(&one.archived)), (vec![5], vec![1, 3]));
+    assert_eq!(numbers(&one.removed), [2, 4]);
+    assert!(one.leftovers.is_empty(), "a mark is no leftover beside its manifest");
+    let all = catalogue.pruning_archives_too(1);
+    assert_eq!((numbers(&all.removed), numbers(&all.archived)), (vec![1, 2, 3, 4], vec![]));
+}

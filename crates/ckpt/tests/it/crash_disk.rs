@@ -248,6 +248,21 @@ impl Disk {
         Outcome::Done
     }
 
+    /// Writes a block of a file that is there; its size grows if it must.
+    pub(crate) fn patch(&mut self, name: &str, at: usize, bytes: &[u8]) {
+        let inode = self.live[name];
+        self.does(What::Block { inode, at, bytes: Rc::new(bytes.to_vec()) });
+        if self.seen()[name].len() < at + bytes.len() {
+            self.does(What::Size { inode, bytes: at + bytes.len() });
+        }
+    }
+
+    /// Sets the size of a file.
+    pub(crate) fn resize(&mut self, name: &str, bytes: usize) {
+        let inode = self.live[name];
+        self.does(What::Size { inode, bytes });
+    }
+
     /// Syncs a file, or the directory. A sync that fails leaves in doubt what it was for.
     pub(crate) fn sync(&mut self, name: Option<&str>, fails: bool) -> Outcome {
         let inode = name.map(|name| self.live.get(name).copied());

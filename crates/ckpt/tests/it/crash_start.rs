@@ -128,7 +128,7 @@ impl Starter {
                         found.damaged.insert(version);
                     }
                 }
-                Some(FileName::Aside { .. }) | None => {}
+                Some(FileName::Aside { .. } | FileName::Archive { .. }) | None => {}
             }
         }
         found.epoch = found.epoch.next();

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mainstay_ckpt::{Disk, Effect, Input, Ledger, SLOTS, VoidReason};
+use mainstay_ckpt::{Disk, Effect, Input, Ledger, VoidReason};
 use mainstay_types::event::Level;
 use mainstay_types::{Epoch, Rank, Step, Version};
 
@@ -26,6 +26,8 @@ pub(crate) enum Action {
     Published,
     WriteFailed,
     CopyBad(Version, u32, Level),
+    /// A bad copy is written anew from a good one.
+    Mend(Version, u32, Level),
     /// A part of the version before the last, as if it had been long on its way.
     Stale(u32),
 }
@@ -37,7 +39,7 @@ pub(crate) struct World {
     pub(crate) epoch: Epoch,
     step: Step,
     /// What each rank's slots hold.
-    memory: Vec<[Option<Version>; SLOTS]>,
+    memory: Vec<Vec<Option<Version>>>,
     target: Option<(Version, u8, Step)>,
     captured: BTreeSet<u32>,
     pub(crate) committed: BTreeSet<Version>,
@@ -52,16 +54,19 @@ pub(crate) struct World {
     bad: BTreeSet<(Version, u32, Level)>,
     highest: Version,
     pub(crate) pruned: usize,
+    pub(crate) mended: usize,
+    /// Versions that are kept for good.
+    pub(crate) archived: BTreeSet<Version>,
 }
 
 impl World {
-    pub(crate) fn new(n: u32, keep: usize) -> Self {
+    pub(crate) fn new(n: u32, keep: usize, slots: usize) -> Self {
         Self {
             n,
             keep,
             epoch: Epoch(1),
             step: Step(0),
-            memory: vec![[None; SLOTS]; n as usize],
+            memory: vec![vec![None; slots]; n as usize],
             target: None,
             captured: BTreeSet::new(),
             committed: BTreeSet::new(),
@@ -73,6 +78,8 @@ impl World {
             bad: BTreeSet::new(),
             highest: Version(0),
             pruned: 0,
+            mended: 0,
+            archived: BTreeSet::new(),
         }
     }
 
@@ -90,6 +97,12 @@ impl World {
             let next = if self.publishing { Action::Published } else { Action::Written };
             actions.extend([next, Action::WriteFailed]);
         }
+        for (version, rank, level) in &self.bad {
+            if self.committed.contains(version) && self.holds(*version, *rank, other(*level)) {
+                let there = self.lies_at(*version, *rank, *level);
+                actions.extend(there.then_some(Action::Mend(*version, *rank, *level)));
+            }
+        }
         for version in &self.committed {
             for rank in 0..self.n {
                 let levels = [Level::Memory, Level::Disk];
@@ -102,13 +115,18 @@ impl World {
 
     /// Whether a rank has a good copy at that level.
     fn holds(&self, version: Version, rank: u32, level: Level) -> bool {
-        let there = match level {
+        let there = self.lies_at(version, rank, level);
+        there && !self.bad.contains(&(version, rank, level))
+    }
+
+    /// Whether there is a copy of a rank's part at that level, good or bad.
+    fn lies_at(&self, version: Version, rank: u32, level: Level) -> bool {
+        match level {
             Level::Memory => self.memory[rank as usize].contains(&Some(version)),
             Level::Disk => self.files.get(&version) == Some(&true),
             // There are no nodes here; see `guard_world`.
             Level::Partner | Level::Parity => false,
-        };
-        there && !self.bad.contains(&(version, rank, level))
+        }
     }
 
     fn is_whole(&self, version: Version) -> bool {
@@ -119,6 +137,10 @@ impl World {
     /// Does one thing to the ledger and checks what it answers.
     pub(crate) fn act(&mut self, ledger: &mut Ledger, action: Action) {
         let before = ledger.clone();
+        if let Action::Mend(version, rank, level) = action {
+            let from = ledger.mends_from(version, Rank(rank), level);
+            assert_eq!(from, Some(other(level)), "{version} of {rank} at {level:?}");
+        }
         let input = self.input(action);
         let effects = tell(ledger, input);
         for effect in &effects {
@@ -127,6 +149,11 @@ impl World {
         if let Action::CopyBad(version, rank, level) = action {
             assert!(!matches!(effects.as_slice(), [Effect::Dropped { .. }]));
             self.bad.insert((version, rank, level));
+        }
+        if let Action::Mend(version, rank, level) = action {
+            assert_eq!(effects, [], "nothing follows from it");
+            assert!(self.bad.remove(&(version, rank, level)));
+            self.mended += 1;
         }
         if let Action::Stale(_) = action {
             assert!(matches!(effects.as_slice(), [Effect::Dropped { .. }]));
@@ -175,6 +202,9 @@ impl World {
             Action::WriteFailed => {
                 (self.draining, self.publishing) = (None, false);
                 Input::WriteFailed { version: drained, why: String::new() }
+            }
+            Action::Mend(version, rank, level) => {
+                Input::Mended { version, rank: Rank(rank), level }
             }
             Action::CopyBad(version, rank, level) => {
                 Input::CopyBad { version, rank: Rank(rank), level, why: String::new() }
@@ -227,6 +257,10 @@ impl World {
                 assert_eq!(self.files.remove(&version), Some(false), "never published");
             }
             Effect::Prune { version } => self.prune(version),
+            Effect::Archive { version } => {
+                assert_eq!(self.files.get(&version), Some(&true), "it is published");
+                assert!(self.archived.insert(version));
+            }
             Effect::DrainCancelled { version } => {
                 assert_ne!(self.draining.map(|(v, _)| v), Some(version));
             }
@@ -249,9 +283,12 @@ impl World {
         let restorable = before.newest_restorable();
         for slots in &mut self.memory {
             let lost = slots[usize::from(slot)].take();
-            let needed = lost.is_some() && lost == restorable;
+            let needed = lost.is_some() && lost == restorable && slots.len() > 1;
             assert!(!needed, "{lost:?} is what a failure would restore");
         }
+        // With one slot it may be, if it is on disk or an older one is there.
+        let left = self.committed.iter().any(|version| self.is_whole(*version));
+        assert!(left || restorable.is_none(), "nothing is left that a failure could restore");
         assert_ne!(self.draining.map(|(_, slot)| slot), Some(slot), "still drained");
         self.captured.clear();
         self.target = Some((version, slot, step));
@@ -259,6 +296,7 @@ impl World {
 
     fn prune(&mut self, version: Version) {
         assert!(self.files.remove(&version).is_some());
+        assert!(!self.archived.contains(&version), "{version} is kept for good");
         let whole = |v: &Version| (0..self.n).all(|rank| self.holds(*v, rank, Level::Disk));
         let newer = self.files.keys().filter(|v| **v > version && whole(v));
         assert!(newer.count() >= self.keep, "{version} is pruned too early");
@@ -286,6 +324,10 @@ impl World {
             let expected = if self.publishing { Disk::Written } else { Disk::Draining };
             assert_eq!(disk, expected);
         }
+        if let Some(stuck) = ledger.needs_disk() {
+            assert!(!ledger.may_propose() && self.draining.is_none() && self.target.is_none());
+            assert_eq!(Some(&stuck), whole, "it is what a failure would restore");
+        }
         let target = ledger.capturing().map(|record| record.version());
         assert_eq!(target, self.target.map(|(version, ..)| version));
     }
@@ -294,4 +336,11 @@ impl World {
 /// Every third version is to stay in memory.
 fn is_durable(step: Step) -> bool {
     !step.0.is_multiple_of(3)
+}
+
+fn other(level: Level) -> Level {
+    match level {
+        Level::Memory | Level::Partner | Level::Parity => Level::Disk,
+        Level::Disk => Level::Memory,
+    }
 }

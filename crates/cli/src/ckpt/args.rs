@@ -3,6 +3,7 @@
 //! Invariant: every option is checked here. Deliberately absent: what the options do.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use mainstay_types::{Rank, Version};
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Write a field of a version into a file that numpy reads.
     Extract(Extract),
+    /// Read all versions, once or again and again, and name what has rotted; exit code 65 if anything has.
+    Scrub(Scrub),
     /// Remove versions that newer ones make superfluous.
     Prune(Prune),
 }
@@ -40,6 +43,7 @@ Examples:
   mainstay ckpt verify run1
   mainstay ckpt diff run1 11 12
   mainstay ckpt diff run1 12 12 --other run2
+  mainstay ckpt scrub run1 --every 6h
   mainstay ckpt extract run1 12 heat.u -o u.npy
   mainstay ckpt prune run1 --keep 1 --dry-run";
 
@@ -121,18 +125,49 @@ pub(crate) struct Extract {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Scrub {
+    /// The checkpoint directory.
+    pub(crate) dir: PathBuf,
+    /// Read it once in so long (`6h`), for ever, and no faster than that needs.
+    #[arg(long, value_name = "T", value_parser = time)]
+    pub(crate) every: Option<Duration>,
+    /// End after so many times.
+    #[arg(long, value_name = "N", requires = "every", value_parser = passes)]
+    pub(crate) passes: Option<u64>,
+    /// Write one JSON object a line (docs/formats/ckpt-json.md).
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Prune {
     /// The checkpoint directory.
     pub(crate) dir: PathBuf,
     /// How many recoverable versions of each job stay. Each is read whole before anything goes.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = keep)]
     pub(crate) keep: usize,
+    /// Let versions go, too, that `--keep-every` keeps for good.
+    #[arg(long)]
+    pub(crate) archives: bool,
     /// Say what would go and change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Write one JSON object a line (docs/formats/ckpt-json.md).
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let time = mainstay_types::duration::parse(text)?;
+    match time.is_zero() {
+        true => Err(format!("`{text}` is no time at all: give more than zero")),
+        false => Ok(time),
+    }
+}
+
+fn passes(text: &str) -> Result<u64, String> {
+    let passes = text.parse().ok().filter(|passes| *passes > 0);
+    passes.ok_or_else(|| format!("`{text}` is not a number of times from 1"))
 }
 
 fn version(text: &str) -> Result<Version, String> {
@@ -145,7 +180,7 @@ fn rank(text: &str) -> Result<Rank, String> {
     text.parse().map(Rank).map_err(|_| format!("`{text}` is not a rank: give its number, from 0"))
 }
 
-fn keep(text: &str) -> Result<usize, String> {
+pub(crate) fn keep(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("the newest recoverable version always stays: give 1 or more".to_owned()),
         Ok(keep) => Ok(keep),

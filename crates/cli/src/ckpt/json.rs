@@ -19,6 +19,7 @@ pub(super) fn version(entry: &Entry, resumed: bool) -> Value {
         "launch": manifest.map(|m| m.identity.launch),
         "ranks": manifest.map(Manifest::n),
         "bytes": entry.bytes(),
+        "archived": entry.is_archived(),
         "recoverable": reasons.is_empty(),
         "resumed": resumed,
         "reasons": reasons.iter().map(reason).collect::<Vec<_>>(),

@@ -67,7 +67,7 @@ fn row(entry: &Entry, resumed: bool) -> Vec<String> {
         or_dash(manifest.map(|m| m.identity.launch.to_string())),
         or_dash(manifest.map(|m| m.n().to_string())),
         bytes(entry.bytes()),
-        entry.standing.name().to_owned(),
+        if entry.is_archived() { "archived" } else { entry.standing.name() }.to_owned(),
         recoverable(entry),
     ]
 }

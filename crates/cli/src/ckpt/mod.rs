@@ -12,8 +12,9 @@ mod json;
 mod ls;
 mod progress;
 mod prune;
+mod scrub;
 mod show;
-mod table;
+pub(crate) mod table;
 mod verify;
 
 use mainstay_host::archive::ArchiveError;
@@ -33,6 +34,7 @@ pub(crate) fn run(options: &args::Ckpt) -> u8 {
         args::Command::Verify(verify) => (verify.json, verify::run(verify)),
         args::Command::Diff(diff) => (diff.json, diff::run(diff)),
         args::Command::Extract(extract) => (extract.json, extract::run(extract)),
+        args::Command::Scrub(scrub) => (scrub.json, scrub::run(scrub)),
         args::Command::Prune(prune) => (prune.json, prune::run(prune)),
     };
     done.unwrap_or_else(|error| {

@@ -10,7 +10,8 @@ use super::{Done, args, line, object};
 
 pub(super) fn run(options: &args::Prune) -> Done {
     let mut progress = Progress::new("read what stays", 0);
-    let pruned = Archive::prune(&options.dir, options.keep, options.dry_run, &mut |told| {
+    let what = (options.keep, options.archives);
+    let pruned = Archive::prune(&options.dir, what, options.dry_run, &mut |told| {
         if let Told::Bytes(count) = told {
             progress.more(count);
         }
@@ -47,6 +48,10 @@ fn people(options: &args::Prune, pruned: &Pruned) {
         let left = list(&pruned.plan.left);
         line(&format!("left alone, as nobody can tell whether they are wanted: version {left}"));
     }
+    if !pruned.plan.archived.is_empty() {
+        let archived = list(&pruned.plan.archived);
+        line(&format!("kept for good, --archives lets them go: version {archived}"));
+    }
     let kept = match pruned.plan.kept.as_slice() {
         [] => "no version can be recovered, so none is removed".to_owned(),
         kept => format!("kept: version {}", list(kept)),
@@ -79,6 +84,7 @@ fn objects(options: &args::Prune, pruned: &Pruned, code: u8) {
         "dry_run": options.dry_run,
         "kept": numbers(&pruned.plan.kept),
         "held": numbers(&pruned.plan.held),
+        "archived": numbers(&pruned.plan.archived),
         "left": numbers(&pruned.plan.left),
         "freed": total(pruned),
         "exit": code,

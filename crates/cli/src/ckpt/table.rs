@@ -52,7 +52,7 @@ impl<'a> Table<'a> {
 }
 
 /// So many bytes, three digits and a unit.
-pub(super) fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if count < 1024 {
         return format!("{count} B");

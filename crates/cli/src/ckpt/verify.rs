@@ -89,7 +89,7 @@ fn verify(archive: &Archive, entry: &Entry, json: bool) -> Result<bool, ArchiveE
 }
 
 /// What a version came to, of which so many damages were found if it was read.
-fn told(entry: &Entry, damages: Option<u64>, json: bool) {
+pub(super) fn told(entry: &Entry, damages: Option<u64>, json: bool) {
     let version = entry.version;
     if json {
         let reasons = if damages.is_none() { entry.reasons() } else { Vec::new() };
@@ -120,7 +120,7 @@ fn told(entry: &Entry, damages: Option<u64>, json: bool) {
     });
 }
 
-fn sentence(entry: &Entry, damage: &Damage) -> String {
+pub(super) fn sentence(entry: &Entry, damage: &Damage) -> String {
     let Damage { rank, name, place, fault } = damage;
     let version = entry.version;
     match place {
@@ -134,7 +134,7 @@ fn sentence(entry: &Entry, damage: &Damage) -> String {
     }
 }
 
-fn body(entry: &Entry, damage: &Damage) -> serde_json::Value {
+pub(super) fn body(entry: &Entry, damage: &Damage) -> serde_json::Value {
     use mainstay_ckpt::format::verify::Part;
     let Damage { rank, name, place, fault } = damage;
     let chunk = match place {

@@ -259,6 +259,7 @@ mod tests {
                 durable: None,
                 drain_cpu: None,
                 why,
+                archived: false,
                 state,
             })
         };

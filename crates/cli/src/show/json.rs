@@ -9,7 +9,7 @@ use std::time::Duration;
 use mainstay_host::supervisor::{Flow, Observer, Status};
 use mainstay_types::Point;
 use mainstay_types::event::{
-    Advice, Checkpoint, Event, FailureRecord, Interval, Stream, Summary, Verdict,
+    Advice, Checkpoint, Event, FailureRecord, Interval, Stored, Stream, Summary, Verdict,
 };
 use serde_json::{Map, Value, json};
 
@@ -161,6 +161,14 @@ fn advice(advice: &Advice) -> Value {
             "expected": advice.expected,
             "best_ms": some_ms(advice.best),
             "best_expected": advice.best_expected,
+            "bytes": advice.bytes,
+            "bytes_per_s": advice.bandwidth,
+            "harsher": {
+                "mtbf_ms": ms(advice.harsher.mtbf),
+                "expected": advice.harsher.expected,
+                "best_ms": some_ms(advice.harsher.best),
+                "best_expected": advice.harsher.best_expected,
+            },
         });
         object.extend(more.as_object().cloned().unwrap_or_default());
     }
@@ -176,6 +184,7 @@ fn version(checkpoint: &Checkpoint) -> Value {
         "blocked_ms_max": ms(checkpoint.blocked_max),
         "durable_ms": some_ms(checkpoint.durable),
         "drain_cpu_ms": some_ms(checkpoint.drain_cpu),
+        "archived": checkpoint.archived,
         "why": checkpoint.why,
         "state": checkpoint.state.name(),
     })
@@ -221,8 +230,30 @@ fn summary_body(summary: &Summary) -> Value {
         "failures": summary.failures.iter().map(failure).collect::<Vec<_>>(),
         "checkpoints": summary.checkpoints.iter().map(version).collect::<Vec<_>>(),
         "intervals": summary.intervals.iter().map(advice).collect::<Vec<_>>(),
+        "stored": summary.stored.as_ref().map(stored),
         "report": report,
         "points": points,
+    })
+}
+
+fn stored(stored: &Stored) -> Value {
+    let scrubbed = stored.scrubbed;
+    json!({
+        "arenas": stored.arenas,
+        "arenas_bytes": stored.arenas_bytes,
+        "waits": stored.waits,
+        "waited_ms": ms(stored.waited),
+        "kept": stored.kept,
+        "kept_bytes": stored.kept_bytes,
+        "archived": stored.archived,
+        "archived_bytes": stored.archived_bytes,
+        "scrubbed": {
+            "copies": scrubbed.copies,
+            "bytes": scrubbed.bytes,
+            "cpu_ms": ms(scrubbed.cpu),
+            "damaged": scrubbed.damaged,
+            "mended": scrubbed.mended,
+        },
     })
 }
 
@@ -252,6 +283,7 @@ mod tests {
             "failures",
             "checkpoints",
             "intervals",
+            "stored",
         ] {
             assert!(body.get(key).is_some(), "{key}");
         }

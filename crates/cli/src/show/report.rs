@@ -30,7 +30,7 @@ pub(crate) fn report(summary: &Summary, timeline: Option<&Timeline>) -> String {
     }
     text.push_str(&versions(summary));
     if timeline.is_some() {
-        text.push_str(&super::advice::table(&summary.intervals));
+        text.push_str(&super::advice::table(&summary.intervals, summary.stored.as_ref()));
     }
     text.push_str(&lost(summary));
     if summary.held_back > 0 {

@@ -20,6 +20,8 @@ mod nodes;
 mod recovery;
 mod reshape;
 mod resume;
+mod retention;
+mod scrub;
 mod smaller;
 mod streams;
 mod trace;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use mainstay_types::event::Level;
+use mainstay_types::event::{Harsher, Level};
 
 use super::Pace;
 use super::failures::Mtbf;
@@ -22,6 +22,9 @@ pub struct Measured {
     pub durable: Vec<Duration>,
     /// The times between one and the next, whatever their reason.
     pub periods: Vec<Duration>,
+    /// Bytes of each, and how long they were under way: to memory the time that a rank was held up, to
+    /// disk the time from its commit to its publication.
+    pub moved: Vec<(u64, Duration)>,
     /// How long each recovery took beside the work that was done again.
     pub restarts: Vec<Duration>,
 }
@@ -49,7 +52,16 @@ pub struct Advice {
     pub best: Option<Duration>,
     /// The share of the time that it is expected to take.
     pub best_expected: Option<f64>,
+    /// Bytes of a version, the median.
+    pub bytes: Option<u64>,
+    /// Bytes a second while one came to the level, the median.
+    pub bandwidth: Option<u64>,
+    /// What would be if failures came ten times as often.
+    pub harsher: Harsher,
 }
+
+/// So many times as many failures are looked at, too: nobody knows their rate well.
+const HARSHER: u32 = 10;
 
 /// Says what a level's interval was worth.
 #[must_use]
@@ -58,18 +70,35 @@ pub fn advise(pace: &Pace, level: Level, measured: &Measured) -> Advice {
     let cost = spread(&measured.costs);
     let restart = spread(&measured.restarts).map_or(Duration::ZERO, |(median, _)| median);
     let every = interval.every.or(spread(&measured.periods).map(|(median, _)| median));
-    let best = cost.map(|(median, _)| daly(median, mtbf.mean));
-    let share = |every: Option<Duration>| overhead(every?, cost?.0, mtbf.mean, restart);
+    let best_for = |mean| cost.map(|(median, _)| daly(median, mean));
+    let share = |every: Option<Duration>, mean| overhead(every?, cost?.0, mean, restart);
+    let (best, mean) = (best_for(mtbf.mean), (mtbf.mean / HARSHER).max(Duration::from_nanos(1)));
+    let harsher = Harsher {
+        mtbf: mean,
+        expected: share(every, mean),
+        best: best_for(mean),
+        best_expected: share(best_for(mean), mean),
+    };
+    let speeds = measured.moved.iter().filter(|(_, took)| !took.is_zero());
     Advice {
         interval,
         versions: measured.costs.len(),
         cost,
         durable: spread(&measured.durable),
         mtbf,
-        expected: share(every),
+        expected: share(every, mtbf.mean),
         best,
-        best_expected: share(best),
+        best_expected: share(best, mtbf.mean),
+        bytes: median(measured.moved.iter().map(|(bytes, _)| *bytes)),
+        bandwidth: median(speeds.map(|(bytes, took)| (*bytes as f64 / took.as_secs_f64()) as u64)),
+        harsher,
     }
+}
+
+fn median(numbers: impl Iterator<Item = u64>) -> Option<u64> {
+    let mut sorted: Vec<_> = numbers.collect();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied()
 }
 
 /// The median (the upper of two) and the longest.

@@ -147,7 +147,7 @@ fn no_time_however_long_overflows_the_pace() {
         let [mtbf, machine_mtbf, ends] = [(); 3].map(|()| some());
         let mode = some().map_or(Mode::Auto, Mode::Every);
         let disk = some().map_or(DiskMode::Auto, DiskMode::Every);
-        let mut pace = Pace::new(Terms { mode, disk, mtbf, machine_mtbf, ends });
+        let mut pace = Pace::new(Terms { mode, disk, mtbf, machine_mtbf, ends, late: false });
         let mut now = Duration::ZERO;
         pace.opened(now);
         for _ in 0..20 {

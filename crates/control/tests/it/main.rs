@@ -6,6 +6,7 @@ mod documents;
 mod evidence;
 mod exhaustive;
 mod interval;
+mod late;
 mod pace;
 mod random;
 mod script;

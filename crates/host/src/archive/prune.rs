@@ -37,14 +37,14 @@ pub struct Pruned {
 }
 
 impl Archive {
-    /// Removes all but the newest `keep` recoverable versions of each job; with `dry_run`, only says
-    /// what would go.
+    /// Removes all but the newest `keep` recoverable versions of each job and its archives, unless these
+    /// are to go, too; with `dry_run`, only says what would go.
     ///
     /// # Errors
     /// [`ArchiveError::InUse`] while a job has the directory, and whatever prevents looking at it.
     pub fn prune(
         path: &Path,
-        keep: usize,
+        (keep, archives_too): (usize, bool),
         dry_run: bool,
         tell: &mut dyn FnMut(Told),
     ) -> Result<Pruned, ArchiveError> {
@@ -54,7 +54,7 @@ impl Archive {
             false => Some(Directory::open(path)?),
         };
         let mut catalogue = archive.look()?;
-        let plan = archive.proved(&mut catalogue, keep, tell)?;
+        let plan = archive.proved(&mut catalogue, (keep, archives_too), tell)?;
         let mut removals = Vec::new();
         for version in &plan.removed {
             let files = catalogue.get(*version).map(|entry| entry.files.clone());
@@ -84,12 +84,15 @@ impl Archive {
     fn proved(
         &self,
         catalogue: &mut Catalogue,
-        keep: usize,
+        (keep, archives_too): (usize, bool),
         tell: &mut dyn FnMut(Told),
     ) -> Result<Pruning, ArchiveError> {
         let mut read = BTreeSet::new();
         loop {
-            let plan = catalogue.pruning(keep);
+            let plan = match archives_too {
+                true => catalogue.pruning_archives_too(keep),
+                false => catalogue.pruning(keep),
+            };
             let next = plan.kept.iter().find(|version| !read.contains(*version)).copied();
             let Some(version) = next.filter(|_| !plan.removed.is_empty()) else {
                 return Ok(plan);
@@ -112,7 +115,9 @@ fn remove(
     let Some(version) = removal.version else {
         return directory.clean(leftovers);
     };
-    let is_shard = |name: &&String| matches!(parse_name(name), Some(FileName::Shard { .. }));
-    let shards = removal.files.iter().filter(is_shard).cloned().collect();
+    let goes = |name: &&String| {
+        matches!(parse_name(name), Some(FileName::Shard { .. } | FileName::Archive { .. }))
+    };
+    let shards = removal.files.iter().filter(goes).cloned().collect();
     directory.prune(&Files::new(version, shards))
 }

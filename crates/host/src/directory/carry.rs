@@ -9,7 +9,8 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 
-use mainstay_ckpt::commit::{Fault, Files, Leftovers, Op, Outcome, Removal};
+use mainstay_ckpt::commit::{Fault, Files, Leftovers, Op, Outcome, Removal, archive};
+use mainstay_types::Version;
 use rustix::fs::{
     AtFlags, Mode, OFlags, RenameFlags, linkat, openat, renameat, renameat_with, unlinkat,
 };
@@ -156,6 +157,22 @@ impl Directory {
     /// As [`prune`](Self::prune).
     pub fn clean(&self, leftovers: &Leftovers) -> Result<(), DirectoryError> {
         self.carry_out(Removal::of_leftovers(leftovers))
+    }
+
+    /// Marks a published version as kept for good.
+    ///
+    /// # Errors
+    /// When the mark cannot be made durable.
+    pub fn archive(&self, version: Version) -> Result<(), DirectoryError> {
+        let mut carrier = Carrier::new(self);
+        for op in archive(version) {
+            if !matches!(carrier.carry_out(&op), Outcome::Done | Outcome::AlreadyExists) {
+                break;
+            }
+            // A mark that is there already is as good.
+            let _there = carrier.take_error().filter(|_| matches!(op, Op::Create(_)));
+        }
+        carrier.take_error().map_or(Ok(()), Err)
     }
 
     fn carry_out(&self, mut removal: Removal) -> Result<(), DirectoryError> {

@@ -16,6 +16,9 @@ const ALIGN: usize = 4096;
 /// Of one write. The kernel has as many requests of it under way as the disk takes.
 const WRITE_BYTES: usize = 4 << 20;
 
+/// What memory for writes takes.
+pub(crate) const STAGING_BYTES: usize = WRITE_BYTES + ALIGN;
+
 /// Memory for writes, which may serve one file after another.
 #[derive(Debug)]
 pub(crate) struct Staging {
@@ -26,7 +29,7 @@ pub(crate) struct Staging {
 
 impl Staging {
     pub(crate) fn new() -> Self {
-        let memory = vec![0; WRITE_BYTES + ALIGN];
+        let memory = vec![0; STAGING_BYTES];
         let start = memory.as_ptr().align_offset(ALIGN).min(ALIGN);
         Self { memory, start }
     }

@@ -11,13 +11,23 @@ use std::rc::Rc;
 use crate::shm::Arena;
 
 /// The mapped arenas: one for each slot, and others while a reader holds them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Arenas {
     known: Vec<(u64, Rc<Arena>)>,
-    slots: [Option<Rc<Arena>>; 2],
+    slots: Vec<Option<Rc<Arena>>>,
 }
 
 impl Arenas {
+    /// Of a rank with so many slots.
+    pub(crate) fn new(slots: u8) -> Self {
+        Self { known: Vec::new(), slots: vec![None; usize::from(slots)] }
+    }
+
+    /// The slots of the rank.
+    pub(crate) fn slots(&self) -> std::ops::Range<u8> {
+        0..u8::try_from(self.slots.len()).unwrap_or(u8::MAX)
+    }
+
     /// Maps the memory behind a descriptor, or finds its mapping.
     pub(crate) fn open(&mut self, fd: OwnedFd) -> io::Result<Rc<Arena>> {
         let stat = rustix::fs::fstat(&fd)?;
@@ -38,11 +48,13 @@ impl Arenas {
 
     /// Puts an arena into a slot.
     pub(crate) fn place(&mut self, slot: u8, arena: Rc<Arena>) {
-        self.slots[usize::from(slot)] = Some(arena);
+        if let Some(place) = self.slots.get_mut(usize::from(slot)) {
+            *place = Some(arena);
+        }
         self.trim();
     }
 
-    /// Gives back the address space that no slot and no reader uses any more. Until both slots are
+    /// Gives back the address space that no slot and no reader uses any more. Until all slots are
     /// known, what was restored from may become one.
     fn trim(&mut self) {
         if self.slots.iter().all(Option::is_some) {
@@ -52,6 +64,6 @@ impl Arenas {
 
     /// The arena in a slot.
     pub(crate) fn slot(&self, slot: u8) -> Option<Rc<Arena>> {
-        self.slots[usize::from(slot)].clone()
+        self.slots.get(usize::from(slot))?.clone()
     }
 }

@@ -96,7 +96,7 @@ impl Rank {
             if self.link.is_some() && !self.specs.is_empty() {
                 let plan = Plan::new(&self.specs)?;
                 let bytes = plan.image_bytes(self.n, MESSAGES_ROOM);
-                for slot in 0..2 {
+                for slot in self.arenas.slots() {
                     self.arena(slot, bytes)?;
                 }
             }

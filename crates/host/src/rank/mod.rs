@@ -101,7 +101,7 @@ impl Rank {
 
     fn join_launcher(invitation: &Invitation) -> Result<Self, RankError> {
         let (link, welcome, fds) = Link::join(invitation)?;
-        let (n, ring_bytes, flags, seed, places, injections) = match welcome {
+        let (n, ring_bytes, flags, (seed, one_arena), places, injections) = match welcome {
             ToRank::Welcome {
                 n,
                 ring_bytes,
@@ -109,10 +109,11 @@ impl Rank {
                 audit,
                 checks,
                 seed,
+                one_arena,
                 tape,
                 injections,
                 ..
-            } => (n, ring_bytes, (may_spin, audit, checks), seed, tape, injections),
+            } => (n, ring_bytes, (may_spin, audit, checks), (seed, one_arena), tape, injections),
             ToRank::Refused { why } => return Err(RankError::Join(why)),
             _ => return Err(RankError::Join("the launcher does not welcome".to_owned())),
         };
@@ -141,6 +142,7 @@ impl Rank {
             Some(link),
         );
         rank.seed = seed;
+        rank.arenas = Arenas::new(if one_arena { 1 } else { 2 });
         // A rank that cannot record what it does does it all the same.
         let tape = fds.next().filter(|_| places > 0).map(|fd| Tape::join(fd, places));
         if let Some(Ok(tape)) = tape {
@@ -190,7 +192,7 @@ impl Rank {
             segment,
             endpoint,
             injector,
-            arenas: Arenas::default(),
+            arenas: Arenas::new(2),
             link,
             audit,
             seed: 0,

@@ -13,12 +13,13 @@ use mainstay_types::inject::Injection;
 use mainstay_types::limits::{RANKS_MAX, RING_BYTES_MIN, TRACE_RECORD_BYTES};
 use mainstay_types::{JobId, duration, exit};
 
-use super::Outcome;
 use super::drain::Storing;
 use super::latest::latest;
 use super::nodes::Domains;
 use super::resume::check;
 use super::stdin::{TAKEN_MAX, Taken};
+use super::storage::Storage;
+use super::{Outcome, drain};
 use crate::{procfs, sys};
 
 /// When to checkpoint.
@@ -69,6 +70,8 @@ pub struct Config {
     pub disk: DiskMode,
     /// How versions are stored there.
     pub storing: Storing,
+    /// What is kept of versions, and where.
+    pub storage: Storage,
     /// Mean time between failures of ranks, if declared.
     pub mtbf: Option<Duration>,
     /// That of the launcher or its machine, if declared.
@@ -128,6 +131,8 @@ pub struct Plan {
     pub(crate) input: Taken,
     memory_needed: u64,
     memory_available: Option<u64>,
+    /// The most that all arenas may take.
+    pub(super) arenas_limit: Option<u64>,
 }
 
 /// What a process needs beside its rings, by experience with small programs.
@@ -190,6 +195,7 @@ impl Plan {
             input: Taken::default(),
             memory_needed,
             memory_available,
+            arenas_limit: config.storage.limit_bytes(memory_available),
         };
         plan.choose_directory()?;
         Ok(plan)
@@ -260,6 +266,18 @@ impl Plan {
         Ok(Self { input: twin.input.clone(), ..self.clone() })
     }
 
+    /// How many arenas each rank has.
+    pub(super) fn arenas(&self) -> usize {
+        usize::from(self.config.storage.arenas)
+    }
+
+    /// What messages take that are under way at a capture, for people.
+    fn late_messages(&self) -> String {
+        let n = u64::from(self.config.n);
+        let rings = n * n.saturating_sub(1) * self.layout.ring_bytes() as u64;
+        format!("those under way at a capture: {} in rings and what is being received", mib(rings))
+    }
+
     /// The plan for people and programs: key and value, in reading order.
     #[must_use]
     pub fn facts(&self) -> Vec<(String, String)> {
@@ -277,6 +295,7 @@ impl Plan {
         let disk = match config.disk {
             DiskMode::Auto => auto(config.machine_mtbf),
             DiskMode::Each => "each version".to_owned(),
+            DiskMode::Steps(steps) => format!("one of each {steps} steps"),
             DiskMode::Every(period) => duration::format(period),
         };
         let limit = config.limit.as_ref();
@@ -298,6 +317,11 @@ impl Plan {
             ("nodes", config.domains.as_ref().map_or("none".to_owned(), |d| d.to_string())),
             ("interval", every),
             ("on disk", disk),
+            ("kept there", config.storage.retention()),
+            ("arenas", config.storage.memory(self.arenas_limit)),
+            ("late messages", self.late_messages()),
+            ("drain", drain::memory()),
+            ("read again", config.storage.scrub()),
             ("time limit", limit),
             ("policy", config.policy.name().to_owned()),
             ("seed", config.seed.to_string()),
@@ -318,7 +342,7 @@ fn ring_bytes(n: u32) -> usize {
 }
 
 /// Bytes for people.
-fn mib(bytes: u64) -> String {
+pub(super) fn mib(bytes: u64) -> String {
     if bytes >= 10 << 30 {
         format!("{} GiB", bytes >> 30)
     } else {

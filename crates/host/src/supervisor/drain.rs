@@ -10,6 +10,7 @@ mod digest;
 mod pack;
 mod part;
 mod stored;
+mod tend;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -35,12 +36,19 @@ pub use self::pack::Storing;
 use self::pack::{Codecs, Lineage, Meter};
 pub(crate) use self::part::{Part, Remote, RemotePart};
 use self::stored::{Writing, checked};
-use crate::directory::{Carrier, Direct, Directory, Staging};
+pub(crate) use self::tend::MendTask;
+use crate::directory::{Carrier, Direct, Directory, STAGING_BYTES, Staging};
 use crate::shm::Blob;
 use crate::sys;
 
 /// Why a version is not published that nobody waits for any more.
 const ENDED: &str = "the job ended first";
+
+/// What the drain takes of memory, for people: it writes a rank at a time, in pieces.
+pub(super) fn memory() -> String {
+    let bytes = STAGING_BYTES + CRC_CHUNK_BYTES;
+    format!("{} MiB, and the table of one rank", bytes.div_ceil(1 << 20))
+}
 
 /// A version to be written.
 #[derive(Debug)]
@@ -62,6 +70,9 @@ enum Task {
     /// The manifest that was written aside may be published.
     Publish,
     Prune(Files),
+    /// The version is kept for good.
+    Archive(Version),
+    Mend(Box<MendTask>),
 }
 
 /// What the drain reports.
@@ -79,6 +90,10 @@ pub(crate) enum Report {
     /// The digest of an input.
     Input(String, [u8; 32]),
     PruneFailed(String),
+    /// A version is not marked as kept for good, and why not.
+    ArchiveFailed(Version, String),
+    /// A shard was written anew where it was bad, or why not.
+    Mended(Result<(), String>),
 }
 
 /// The supervisor's end.
@@ -150,6 +165,14 @@ impl Drain {
 
     pub(crate) fn prune(&self, files: Files) {
         self.send(Task::Prune(files));
+    }
+
+    pub(crate) fn archive(&self, version: Version) {
+        self.send(Task::Archive(version));
+    }
+
+    pub(crate) fn mend(&self, task: MendTask) {
+        self.send(Task::Mend(Box::new(task)));
     }
 
     fn send(&self, task: Task) {
@@ -238,15 +261,9 @@ impl Worker {
                         self.report(Report::Failed(version, why));
                     }
                 },
-                Task::Prune(files) => self.prune(&files),
                 Task::Publish => {}
+                other => self.tend(other),
             }
-        }
-    }
-
-    fn prune(&self, files: &Files) {
-        if let Err(error) = self.directory.prune(files) {
-            self.report(Report::PruneFailed(error.to_string()));
         }
     }
 
@@ -319,13 +336,13 @@ impl Worker {
         }
     }
 
-    /// Waits for the word that a version may be published, and prunes others meanwhile.
+    /// Waits for the word that a version may be published, and tends others meanwhile.
     fn word(&self, todo: &Receiver<Task>) -> Result<(), &'static str> {
         loop {
             match todo.recv() {
                 Ok(Task::Publish) => return Ok(()),
-                Ok(Task::Prune(files)) => self.prune(&files),
                 Ok(Task::Write(_)) | Err(_) => return Err(ENDED),
+                Ok(other) => self.tend(other),
             }
         }
     }

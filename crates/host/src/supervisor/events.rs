@@ -31,6 +31,7 @@ enum Source {
     Stdout(usize),
     Stderr(usize),
     Drain,
+    Scrub,
     Flow,
     Early,
     Signals,
@@ -70,11 +71,7 @@ impl Supervisor<'_> {
     }
 
     fn wait(&mut self) -> Vec<Source> {
-        let timeout = self.next_deadline().saturating_sub(sys::now());
-        let timeout = Timespec {
-            tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
-            tv_nsec: timeout.subsec_nanos().into(),
-        };
+        let timeout = timespec(self.next_deadline().saturating_sub(sys::now()));
         let mut sources = Vec::new();
         let mut fds = Vec::new();
         let mut add = |source, fd, flags| {
@@ -98,6 +95,9 @@ impl Supervisor<'_> {
         }
         for (i, node) in (0..).zip(self.versions.nodes.iter().flat_map(Nodes::fds)) {
             add(Source::Node(i), node, PollFlags::IN);
+        }
+        if let Some(fd) = self.versions.scrub_fd() {
+            add(Source::Scrub, fd, PollFlags::IN);
         }
         if let Some(fd) = self.observer.flow_changed() {
             add(Source::Flow, fd, PollFlags::IN);
@@ -148,6 +148,8 @@ impl Supervisor<'_> {
         let mut next = self.next_tick;
         let mut also = |at: Option<Duration>| next = at.map_or(next, |at| at.min(next));
         also(self.versions.due_in(now).map(|wait| now + wait));
+        also(self.versions.scrub_in(now).map(|wait| now + wait));
+        also(self.versions.room_in(now).map(|wait| now + wait));
         also(self.patience);
         also(self.ends);
         also(self.faults.next());
@@ -170,6 +172,10 @@ impl Supervisor<'_> {
             Source::Stdout(i) => self.take_output(i, Stream::Stdout),
             Source::Stderr(i) => self.take_output(i, Stream::Stderr),
             Source::Drain => self.drained(),
+            Source::Scrub => {
+                let events = self.versions.scrubbed();
+                self.committed(events);
+            }
             Source::Early => self.owners_died(),
             Source::Signals => self.take_signals(),
             Source::Stdin => self.stdin.read(),
@@ -328,4 +334,9 @@ impl Supervisor<'_> {
             failures: self.summary.failures.len(),
         }
     }
+}
+
+fn timespec(time: Duration) -> Timespec {
+    let tv_sec = time.as_secs().try_into().unwrap_or(i64::MAX);
+    Timespec { tv_sec, tv_nsec: time.subsec_nanos().into() }
 }

@@ -161,6 +161,8 @@ impl Supervisor<'_> {
         }
         self.measure.ended(sys::now(), &mut self.summary);
         self.summary.intervals = self.versions.advice(&self.summary.failures);
+        let arenas = self.plan.config.storage.arenas;
+        self.summary.stored = self.versions.stored(arenas, self.arenas().1);
         self.tell_unmet_wish();
         let signals = &mut self.signals;
         let ended = self.versions.end(code == exit::OK, &mut || signals.presses_on());

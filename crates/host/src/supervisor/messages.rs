@@ -83,6 +83,7 @@ impl Supervisor<'_> {
             audit: self.plan.config.audit,
             checks: self.plan.config.message_checks,
             seed: self.plan.config.seed,
+            one_arena: self.plan.config.storage.arenas == 1,
             tape: self.plan.config.trace_records,
             injections: self.faults.of(rank),
         };
@@ -118,7 +119,10 @@ impl Supervisor<'_> {
                 let events = self.versions.late(rank, epoch, version, blob, crc);
                 self.committed(events);
             }
-            ToSupervisor::Ready { epoch } => self.versions.ready(rank, epoch),
+            ToSupervisor::Ready { epoch } => {
+                self.versions.ready(rank, epoch);
+                self.tell_memory();
+            }
             ToSupervisor::Restored { epoch, took_ns } => {
                 if epoch == self.recovery.epoch() && self.versions.is_recovery(epoch) {
                     let (version, level) = self.versions.restored_from(rank);
@@ -188,13 +192,7 @@ impl Supervisor<'_> {
         let fits =
             self.members[rank.index()].arenas[place].as_ref().is_some_and(|a| a.bytes >= bytes);
         if !fits {
-            if let Some(available) =
-                procfs::memory_available().filter(|available| *available < bytes)
-            {
-                let why = format!(
-                    "rank {rank} protects {bytes} bytes, each in two arenas, and {available} bytes \
-                     of memory are available; protect less, or run on fewer ranks"
-                );
+            if let Some(why) = self.lacks_memory(rank, place, bytes) {
                 return self.answer(rank, &ToRank::Refused { why });
             }
             match allocate_arena(bytes) {

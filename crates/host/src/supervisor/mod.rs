@@ -8,6 +8,7 @@
 //! Deliberately absent: protocol decisions (`control`, `ckpt`) and output (`cli`).
 
 mod agree;
+mod arenas;
 mod config;
 mod deaths;
 mod drain;
@@ -27,8 +28,10 @@ mod nodes;
 mod open;
 mod process;
 mod resume;
+mod scrub;
 mod signals;
 mod stdin;
+mod storage;
 mod strangers;
 mod versions;
 mod watch;
@@ -61,6 +64,7 @@ use self::signals::Signals;
 pub use self::signals::{Watch, wait_or_signal, wanted_signals};
 use self::stdin::Stdin;
 pub use self::stdin::Taken;
+pub use self::storage::{KeepEvery, MemoryLimit, Storage};
 use self::strangers::Strangers;
 use self::versions::Versions;
 use crate::shm::{Segment, Tape};

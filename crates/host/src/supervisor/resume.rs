@@ -41,6 +41,8 @@ pub(crate) struct Found {
     pub(crate) unfit: Vec<Version>,
     /// Whether there is any manifest, of whatever job and state.
     pub(crate) any_manifest: bool,
+    /// Versions that are marked as kept for good, of whatever job.
+    pub(crate) archived: Vec<Version>,
     pub(crate) highest: Version,
     pub(crate) epoch: Epoch,
     pub(crate) notes: Vec<String>,
@@ -94,6 +96,7 @@ impl Found {
             bad: Vec::new(),
             unfit: Vec::new(),
             any_manifest: false,
+            archived: Vec::new(),
             highest: Version(0),
             epoch: Epoch(0),
             notes: Vec::new(),
@@ -156,6 +159,7 @@ impl Found {
                         }
                     }
                 }
+                Some(FileName::Archive { version }) => self.archived.push(version),
                 Some(FileName::Aside { .. }) | None => {}
             }
         }

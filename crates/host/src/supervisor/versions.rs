@@ -3,12 +3,15 @@
 //! Invariant: the memory of a version lives as long as the ledger may choose it or drain it.
 //! Deliberately absent: decisions; `ckpt::ledger` and `control::target` take them.
 
+mod archives;
 mod capture;
 mod choose;
 mod disk;
 mod guards;
 mod inputs;
 mod intervals;
+mod room;
+mod scrub;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -20,15 +23,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mainstay_ckpt::Identity;
-use mainstay_ckpt::fetch::Ring;
 use mainstay_ckpt::ledger::{Choice, Effect, Input, Ledger, VoidReason};
-use mainstay_control::target::{Mode, Pace, Terms, Why};
+use mainstay_control::target::{Mode, Pace, Period, Terms, Why};
 use mainstay_types::event::{Checkpoint, Event, Level, VersionState};
-use mainstay_types::{Epoch, JobId, Rank, Step, Version, exit};
+use mainstay_types::{Epoch, JobId, Rank, Step, Version};
 
 pub(crate) use self::capture::Capture;
 pub(crate) use self::choose::Source;
 use self::intervals::Told;
+use self::room::Room;
+use self::scrub::Scrubbing;
 use self::writer::Writer;
 use super::config::{Every, Plan, Refusal};
 use super::member::ArenaMemory;
@@ -36,9 +40,6 @@ use super::nodes::Nodes;
 use super::resume::Found;
 use crate::directory::Directory;
 use crate::shm::Blob;
-
-/// Published versions that are kept.
-const KEEP: usize = 2;
 
 /// What a version has in memory.
 #[derive(Debug, Default)]
@@ -65,6 +66,10 @@ pub(crate) struct Versions {
     pub(super) nodes: Option<Nodes>,
     ledger: Ledger,
     pace: Pace,
+    room: Room,
+    scrubbing: Scrubbing,
+    /// Of which one version is kept for good.
+    period: Option<Period>,
     /// The intervals and reasons that were told.
     told_intervals: Told,
     /// Why the version in capture was proposed.
@@ -100,14 +105,7 @@ impl Versions {
         let found = Found::open(plan)?;
         let config = &plan.config;
         let first = found.epoch.next();
-        let mut ledger = Ledger::new(config.n, found.highest.next(), KEEP);
-        if let Some(domains) = &config.domains {
-            let ring = Ring::new(domains.nodes, domains.redundancy)
-                .map_err(|error| Refusal { code: exit::USAGE, why: error.to_string() })?;
-            let n = config.n;
-            let node_of = Rank::all(n).map(|rank| domains.node_of(rank, n)).collect();
-            ledger = ledger.guarded_by(ring, node_of);
-        }
+        let mut ledger = guards::guarded(archives::ledger(config, found.highest.next()), config)?;
         ledger.step(Input::EpochRaised(first), &mut Vec::new());
         let mut files = BTreeMap::new();
         for manifest in found.manifests {
@@ -120,6 +118,8 @@ impl Versions {
             };
             ledger.step(input, &mut Vec::new());
         }
+        let period =
+            archives::adopt(config, &mut ledger, found.directory.as_ref(), &found.archived);
         for (version, rank, why) in found.bad {
             let level = Level::Disk;
             ledger.step(Input::CopyBad { version, rank, level, why }, &mut Vec::new());
@@ -130,8 +130,9 @@ impl Versions {
             Every::Period(period) => Mode::Every(period),
         };
         let (mtbf, machine_mtbf) = (config.mtbf, config.machine_mtbf);
-        let terms = Terms { mode, disk: config.disk, mtbf, machine_mtbf, ends: plan.ends };
-        let versions = Self {
+        let (disk, late) = (config.disk, config.storage.arenas == 1);
+        let terms = Terms { mode, disk, mtbf, machine_mtbf, late, ends: plan.ends };
+        let mut versions = Self {
             n: config.n,
             first,
             epoch: first,
@@ -143,6 +144,9 @@ impl Versions {
             nodes: None,
             ledger,
             pace: Pace::new(terms),
+            period,
+            room: Room::default(),
+            scrubbing: Scrubbing::new(config.storage.scrub_every),
             told_intervals: Told::default(),
             why: Why::default(),
             pause: None,
@@ -161,10 +165,16 @@ impl Versions {
             unpruned: 0,
             notes: found.notes,
         };
+        let there: Vec<Version> = versions.files.keys().copied().collect();
+        for version in there {
+            versions.arrived(version, Level::Disk);
+        }
         Ok((versions, first))
     }
 
     pub(crate) fn start_drain(&mut self) {
+        let without = self.start_scrub();
+        self.notes.extend(without);
         if let Some(directory) = &self.directory
             && let Err(error) = self.writer.start(directory)
         {
@@ -210,8 +220,7 @@ impl Versions {
 
     /// How long until a version is due, if one can be taken.
     pub(crate) fn due_in(&self, now: Duration) -> Option<Duration> {
-        let all_ready = self.ready.len() == self.n as usize;
-        if self.directory.is_none() || !all_ready || !self.ledger.may_propose() {
+        if self.directory.is_none() || !self.all_ready() || !self.ledger.may_propose() {
             return None;
         }
         self.pace.due_in(now)
@@ -227,8 +236,13 @@ impl Versions {
         self.pause = Some((from, until));
         self.pace.suspended(paused);
         self.writer.suspended(paused);
+        self.room.suspended(paused);
+        self.scrubbing.suspended(paused);
         if let Some(nodes) = &mut self.nodes {
             nodes.suspended(paused);
+        }
+        if let Some(period) = &mut self.period {
+            period.suspended(paused);
         }
         for at in self.memory.values_mut().filter_map(|memory| memory.committed_at.as_mut()) {
             *at += paused;
@@ -252,6 +266,11 @@ impl Versions {
         if epoch == self.epoch {
             self.ready.insert(rank);
         }
+    }
+
+    /// Whether all ranks capture in this epoch.
+    pub(crate) fn all_ready(&self) -> bool {
+        self.ready.len() == self.n as usize
     }
 
     /// The epoch was opened.
@@ -289,7 +308,10 @@ impl Versions {
             match effect {
                 Effect::Proposed { .. } | Effect::Dropped { .. } => {}
                 Effect::DrainCancelled { .. } => {}
-                Effect::Freed { version } => self.free(version),
+                Effect::Freed { version } => {
+                    self.went(version, Level::Memory);
+                    self.free(version);
+                }
                 Effect::Guard { version, attempt } => events.extend(self.guard(version, attempt)),
                 Effect::Unguarded { version, why } => events.push(Event::Note {
                     text: format!("version {version} is not guarded by other nodes: {why}"),
@@ -316,6 +338,7 @@ impl Versions {
                         ),
                     });
                 }
+                Effect::Archive { version } => self.archive(version),
                 Effect::Discard { version } | Effect::Prune { version } => self.prune(version),
                 Effect::Void { version, why } => events.extend(self.void(version, &why)),
             }
@@ -349,6 +372,8 @@ impl Versions {
 
     fn void(&mut self, version: Version, why: &VoidReason) -> Option<Event> {
         self.free(version);
+        self.went(version, Level::Memory);
+        self.went(version, Level::Disk);
         // A target that came too late, or after the last step, was never a version to anybody.
         match why {
             VoidReason::Missed | VoidReason::RankEnded { .. } => return None,

@@ -72,6 +72,7 @@ fn version(state: VersionState) -> Event {
         durable: None,
         drain_cpu: None,
         why: "interval",
+        archived: false,
         state,
     })
 }

@@ -28,6 +28,8 @@ pub enum ToRank {
         checks: bool,
         /// The seed of the job's random numbers.
         seed: u64,
+        /// Whether the rank has one arena, and not two.
+        one_arena: bool,
         /// Places of the rank's tape, whose memory is the second descriptor; 0 if nothing is traced.
         tape: u64,
         /// Injections that concern this rank, with the number each has in the job.
@@ -144,12 +146,13 @@ impl ToRank {
                 audit,
                 checks,
                 seed,
+                one_arena,
                 tape,
                 injections,
             } => {
                 w.u8(0).raw(&job.0).u32(*n).u64(*ring_bytes);
                 w.u8(u8::from(*may_spin)).u8(u8::from(*audit)).u8(u8::from(*checks));
-                w.u64(*seed).u64(*tape);
+                w.u64(*seed).u8(u8::from(*one_arena)).u64(*tape);
                 w.count(injections.len());
                 for (number, injection) in injections {
                     w.u32(*number);
@@ -243,7 +246,7 @@ impl ToRank {
         job.copy_from_slice(r.raw(16, "job")?);
         let (n, ring_bytes) = (r.u32("ranks")?, r.u64("ring bytes")?);
         let (may_spin, audit, checks) = (flag(r)?, flag(r)?, flag(r)?);
-        let seed = r.u64("seed")?;
+        let (seed, one_arena) = (r.u64("seed")?, flag(r)?);
         let tape = r.u64("places of the tape")?;
         let count = r.count(20, INJECTIONS_MAX, "injections")?;
         let injections = (0..count)
@@ -257,6 +260,7 @@ impl ToRank {
             audit,
             checks,
             seed,
+            one_arena,
             tape,
             injections,
         })

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use mainstay_ckpt::format::memory::ReadAt;
 use mainstay_ckpt::pack::{Base, Map};
-use mainstay_ckpt::{FieldEntry, Image, Manifest, Residency};
+use mainstay_ckpt::{FieldEntry, Image, Manifest, RankEntry, Residency};
 use mainstay_types::Version;
 use mainstay_types::limits::CRC_CHUNK_BYTES;
 
@@ -41,6 +41,22 @@ impl Worker {
         lineage.filter(fits)?.base(rank)
     }
 
+    /// Writes a rank's image and its late messages as they are.
+    pub(super) fn plain(
+        &self,
+        task: &WriteTask,
+        i: usize,
+        file: &mut impl Write,
+    ) -> io::Result<()> {
+        let missing = || io::Error::other("it has no arena");
+        let part = task.parts.get(i).ok_or_else(missing)?;
+        let entry = task.manifest.ranks.get(i).ok_or_else(missing)?;
+        let memory = part.image()?;
+        let image = opened(&*memory, entry)?;
+        self.image(&*memory, &image, file)?;
+        plain_late(part.late(entry)?.as_deref(), entry, file)
+    }
+
     /// Writes a rank's image and its late messages.
     pub(super) fn part(
         &mut self,
@@ -55,10 +71,7 @@ impl Worker {
         let late = late.as_deref();
         let memory = part.image()?;
         let memory = &*memory;
-        let image = Image::open(memory).map_err(io::Error::other)?;
-        if image.header.table_crc != entry.table_crc {
-            return Err(io::Error::other("the arena holds another image than was captured"));
-        }
+        let image = opened(memory, entry)?;
         let codecs = self.codecs.of(memory, &image, self.storing.compress, self.target)?;
         let mut file = Timed { file, meter: &mut writing.meter };
         if pack::is_packed(self.storing, &codecs, &image) {
@@ -69,14 +82,27 @@ impl Worker {
             writing.maps.push(Some(map));
         } else {
             self.image(memory, &image, &mut file)?;
-            if let Some(late) = late {
-                zeros(&mut file, entry.image_bytes, entry.late_at())?;
-                file.write_all(late)?;
-            }
+            plain_late(late, entry, &mut file)?;
             writing.maps.push(None);
         }
         file.finish()
     }
+}
+
+/// The image that was captured, if the memory holds it.
+fn opened(memory: &dyn ReadAt, entry: &RankEntry) -> io::Result<Image> {
+    let image = Image::open(memory).map_err(io::Error::other)?;
+    match image.header.table_crc == entry.table_crc {
+        true => Ok(image),
+        false => Err(io::Error::other("the arena holds another image than was captured")),
+    }
+}
+
+/// Writes late messages behind a plain image.
+fn plain_late(late: Option<&[u8]>, entry: &RankEntry, file: &mut impl Write) -> io::Result<()> {
+    let Some(late) = late else { return Ok(()) };
+    zeros(file, entry.image_bytes, entry.late_at())?;
+    file.write_all(late)
 }
 
 /// Reads a chunk of a field and checks it against the CRC taken from live memory.

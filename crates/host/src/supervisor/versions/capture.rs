@@ -44,14 +44,14 @@ pub(crate) struct Capture {
 impl Versions {
     /// Proposes a target if one is due.
     pub(crate) fn propose(&mut self, now: Duration, segment: &Segment) -> Vec<Event> {
-        let mut events = Vec::new();
+        self.scrub(now);
+        self.pace.look(now, &steps(segment, self.n));
+        let mut events = self.make_room(now);
         for _ in 0..TRIES {
             if self.due_in(now) != Some(Duration::ZERO) {
                 break;
             }
-            let steps: Vec<_> = words(segment, self.n)
-                .map(|word| Step(word.load(std::sync::atomic::Ordering::SeqCst)))
-                .collect();
+            let steps = steps(segment, self.n);
             let Some(Due { step, durable, why }) = self.pace.due(now, &steps) else {
                 break;
             };
@@ -156,9 +156,11 @@ impl Versions {
             durable: None,
             drain_cpu: None,
             why: self.why.name(),
+            archived: false,
             state: VersionState::Committed,
         };
         self.commits.push((now, record.is_durable()));
+        self.arrived(version, Level::Memory);
         self.pace.committed(now, checkpoint.blocked_max);
         self.told.insert(version, checkpoint.clone());
         Some(Event::Checkpoint(checkpoint))
@@ -180,6 +182,12 @@ fn target(segment: &Segment) -> Target<&AtomicU64> {
         version: segment.control(Control::TargetVersion),
         slot: segment.control(Control::TargetSlot),
     }
+}
+
+/// The steps of all ranks.
+fn steps(segment: &Segment, n: u32) -> Vec<Step> {
+    let load = |word: &AtomicU64| Step(word.load(std::sync::atomic::Ordering::SeqCst));
+    words(segment, n).map(load).collect()
 }
 
 fn words(segment: &Segment, n: u32) -> impl Iterator<Item = &AtomicU64> {

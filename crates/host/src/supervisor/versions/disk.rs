@@ -15,6 +15,7 @@ use mainstay_types::event::{Checkpoint, Event, Level, VersionState};
 use mainstay_types::{Rank, Step, Version, exit};
 
 use super::Versions;
+use super::archives::unmarked;
 use super::writer::Overdue;
 use crate::supervisor::Supervisor;
 use crate::supervisor::drain::{Drain, Part, RemotePart, Report, WriteTask};
@@ -22,6 +23,9 @@ use crate::sys;
 
 /// How long a failed job waits for its newest version to reach the disk.
 const LAST_DRAIN: Duration = Duration::from_secs(60);
+
+/// How long the end of a look at a copy is waited for.
+const LAST_LOOK: Duration = Duration::from_secs(2);
 
 /// How the versions ended.
 #[derive(Debug)]
@@ -47,7 +51,7 @@ impl Versions {
         }
     }
 
-    fn task(&mut self, version: Version) -> Result<WriteTask, String> {
+    pub(super) fn task(&mut self, version: Version) -> Result<WriteTask, String> {
         let manifest = self.ledger.manifest(version, self.identity.clone());
         let manifest: Manifest = manifest.ok_or("it is not committed")?;
         self.files.insert(version, manifest.shard_names().collect());
@@ -87,6 +91,7 @@ impl Versions {
     }
 
     pub(super) fn prune(&mut self, version: Version) {
+        self.went(version, Level::Disk);
         if let (Some(names), Some(drain)) = (self.files.remove(&version), self.writer.drain()) {
             drain.prune(Files::new(version, names));
         }
@@ -110,7 +115,9 @@ impl Versions {
                 if let Some(checkpoint) = self.told.get_mut(&version) {
                     checkpoint.drain_cpu = Some(cpu);
                 }
-                self.input(Input::Published { version })
+                let mut events = self.archive_if_due(sys::now());
+                events.extend(self.input(Input::Published { version }));
+                events
             }
             Report::Failed(version, why) => {
                 // Undone as far as that goes. What is left is the next start's.
@@ -127,6 +134,8 @@ impl Versions {
                 let _other = self.input_digest(&name, sha256);
                 Vec::new()
             }
+            Report::Mended(mended) => self.shard_mended(mended),
+            Report::ArchiveFailed(version, why) => vec![unmarked(version, &why)],
             Report::PruneFailed(why) => {
                 self.unpruned += 1;
                 let text =
@@ -138,6 +147,7 @@ impl Versions {
     }
 
     pub(super) fn published(&mut self, version: Version) -> Option<Event> {
+        self.arrived(version, Level::Disk);
         let committed_at = self.memory.get(&version).and_then(|memory| memory.committed_at);
         let checkpoint = self.told.get_mut(&version)?;
         checkpoint.level = Level::Disk;
@@ -192,6 +202,8 @@ impl Versions {
     pub(crate) fn end(&mut self, success: bool, pressed: &mut dyn FnMut() -> bool) -> Ended {
         let mut events = if success { Vec::new() } else { self.keep_newest() };
         let haste = !success && self.wait_for_last(&mut events, pressed);
+        // What it reads changes nothing, so it holds nobody up.
+        let _hangs = self.scrubbing.end(if haste { LAST_LOOK / 20 } else { LAST_LOOK });
         if !self.writer.end(haste, pressed) {
             let text = "a write to the checkpoint directory hangs and is left behind; files of it \
                         are removed at the next start there";

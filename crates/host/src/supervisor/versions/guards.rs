@@ -6,12 +6,23 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mainstay_ckpt::ledger::{Choice, Input};
+use mainstay_ckpt::fetch::Ring;
+use mainstay_ckpt::ledger::{Choice, Input, Ledger};
 use mainstay_types::event::{Event, Level};
 use mainstay_types::wire::node::Redundancy;
-use mainstay_types::{Node, Rank, Version};
+use mainstay_types::{Node, Rank, Version, exit};
 
 use super::Versions;
+use crate::supervisor::config::{Config, Refusal};
+
+/// The ledger of a job whose nodes guard each other, if it has any.
+pub(super) fn guarded(ledger: Ledger, config: &Config) -> Result<Ledger, Refusal> {
+    let Some(domains) = &config.domains else { return Ok(ledger) };
+    let ring = Ring::new(domains.nodes, domains.redundancy)
+        .map_err(|error| Refusal { code: exit::USAGE, why: error.to_string() })?;
+    let node_of = Rank::all(config.n).map(|rank| domains.node_of(rank, config.n)).collect();
+    Ok(ledger.guarded_by(ring, node_of))
+}
 
 impl Versions {
     /// Has nodes guard a version. One that cannot be guarded has failed to be: the ledger must not wait.

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use mainstay_ckpt::Disk;
 use mainstay_control::target::{Advice, Measured, advise};
 use mainstay_types::event::{
-    self, Checkpoint, Event, FailureRecord, Interval, Level, VersionState,
+    self, Checkpoint, Event, FailureRecord, Interval, Level, Stored, VersionState,
 };
 use mainstay_types::{Version, duration};
 
@@ -73,6 +74,27 @@ impl Versions {
             .collect()
     }
 
+    /// What versions took of memory and disk; nothing in a job without checkpoints.
+    pub(crate) fn stored(&self, arenas: u8, arenas_bytes: u64) -> Option<Stored> {
+        self.directory.as_ref()?;
+        let (waits, waited) = self.room.waited();
+        let scrubbed = self.scrubbing.totals;
+        let mut stored =
+            Stored { arenas, arenas_bytes, waits, waited, scrubbed, ..Stored::default() };
+        for record in self.files.keys().filter_map(|version| self.ledger.record(*version)) {
+            if record.disk() != Disk::Published {
+                continue;
+            }
+            let (count, bytes) = match record.is_archived() {
+                true => (&mut stored.archived, &mut stored.archived_bytes),
+                false => (&mut stored.kept, &mut stored.kept_bytes),
+            };
+            *count += 1;
+            *bytes = bytes.saturating_add(record.bytes());
+        }
+        Some(stored)
+    }
+
     fn measured(&self, level: Level, failures: &[FailureRecord]) -> Measured {
         let there = |c: &&Checkpoint| match level {
             Level::Memory | Level::Partner | Level::Parity => c.state != VersionState::Void,
@@ -91,6 +113,7 @@ impl Versions {
                 costs: versions.iter().map(|c| c.blocked_max).collect(),
                 durable: Vec::new(),
                 periods,
+                moved: versions.iter().map(|c| (c.bytes, c.blocked_max)).collect(),
                 restarts: failures.iter().map(restart).collect(),
             },
             // Nobody has measured how long it takes until somebody resumes the job.
@@ -98,6 +121,7 @@ impl Versions {
                 costs: versions.iter().filter_map(|c| c.drain_cpu).collect(),
                 durable: versions.iter().filter_map(|c| c.durable).collect(),
                 periods,
+                moved: versions.iter().filter_map(|c| Some((c.bytes, c.durable?))).collect(),
                 restarts: Vec::new(),
             },
         }
@@ -145,5 +169,8 @@ fn told(advice: Advice) -> event::Advice {
         expected: advice.expected,
         best: advice.best,
         best_expected: advice.best_expected,
+        bytes: advice.bytes,
+        bandwidth: advice.bandwidth,
+        harsher: advice.harsher,
     }
 }

@@ -8,6 +8,7 @@ use mainstay_types::Incarnation;
 
 use super::*;
 use crate::shm::allocate_arena;
+use crate::supervisor::Storage;
 use crate::supervisor::config::Config;
 use crate::supervisor::drain::{Drain, Report};
 use crate::sys;
@@ -32,6 +33,7 @@ fn plan(directory: PathBuf) -> Plan {
         domains: None,
         disk: DiskMode::Each,
         storing: crate::supervisor::drain::Storing::default(),
+        storage: Storage::default(),
         mtbf: None,
         machine_mtbf: None,
         limit: None,
