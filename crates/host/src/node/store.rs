@@ -13,7 +13,6 @@ use mainstay_types::wire::node::What;
 use mainstay_types::{Rank, Version};
 
 use super::link::Room;
-use crate::procfs;
 use crate::shm::{Arena, Blob, allocate_arena};
 
 /// What lies in a node.
@@ -32,12 +31,6 @@ impl Store {
     pub(crate) fn arena(&mut self, rank: Rank, slot: u8, bytes: u64) -> Result<&Arena, String> {
         let fits = |arena: &Arena| arena.bytes() >= bytes;
         if !self.arenas.get(&(rank, slot)).is_some_and(fits) {
-            if let Some(available) = procfs::memory_available().filter(|left| *left < bytes) {
-                return Err(format!(
-                    "rank {rank} protects {bytes} bytes, each in two arenas, and {available} bytes of \
-                     memory are available; protect less, or run on fewer ranks"
-                ));
-            }
             let made = allocate_arena(bytes);
             let arena = made.and_then(|(fd, bytes)| Arena::readable(fd, bytes));
             let why = |error| format!("no arena of {bytes} bytes for rank {rank}: {error}");

@@ -18,7 +18,7 @@ impl Supervisor<'_> {
             _ => "protect less, run on fewer ranks, or give --ckpt-memory 1x",
         };
         let of_rank = |i: usize| {
-            let largest = self.members[i].arenas.iter().flatten().map(|arena| arena.bytes).max();
+            let largest = self.arena_bytes(i).into_iter().flatten().max();
             let asked = if i == rank.index() { bytes } else { 0 };
             largest.unwrap_or(0).max(asked).saturating_mul(each)
         };
@@ -32,10 +32,10 @@ impl Supervisor<'_> {
             ));
         }
         // Those that are there and large enough have their memory already.
-        let places = self.members[rank.index()].arenas.iter().take(self.plan.arenas());
-        let lacks = places.enumerate().filter(|(i, arena)| {
-            *i == place || arena.as_ref().is_none_or(|arena| arena.bytes < bytes)
-        });
+        let places = self.arena_bytes(rank.index()).into_iter().take(self.plan.arenas());
+        let lacks = places
+            .enumerate()
+            .filter(|(i, there)| *i == place || there.is_none_or(|there| there < bytes));
         let needed = bytes.saturating_mul(lacks.count().max(1) as u64);
         let available = procfs::memory_available().filter(|available| *available < needed)?;
         let arenas = if each == 1 { "an arena" } else { "two arenas" };
@@ -47,8 +47,16 @@ impl Supervisor<'_> {
 
     /// How many arenas there are, and their bytes.
     pub(super) fn arenas(&self) -> (usize, u64) {
-        let arenas = self.members.iter().flat_map(|member| &member.arenas).flatten();
-        arenas.fold((0, 0), |(count, sum), arena| (count + 1, arena.bytes.saturating_add(sum)))
+        let arenas = (0..self.members.len()).flat_map(|i| self.arena_bytes(i)).flatten();
+        arenas.fold((0, 0), |(count, sum), bytes| (count + 1, bytes.saturating_add(sum)))
+    }
+
+    /// Bytes of a rank's arenas, here or in its node.
+    pub(super) fn arena_bytes(&self, i: usize) -> [Option<u64>; 2] {
+        match &self.versions.nodes {
+            Some(nodes) => nodes.arena_bytes(self.members[i].rank),
+            None => self.members[i].arenas.each_ref().map(|arena| Some(arena.as_ref()?.bytes)),
+        }
     }
 
     /// Tells once, before the first version, what arenas take.

@@ -65,6 +65,7 @@ impl Supervisor<'_> {
         let Some(nodes) = &mut self.versions.nodes else { return };
         match message {
             FromNode::Arena { rank, slot, bytes } => {
+                nodes.has_arena(rank, slot, bytes);
                 if self.waits_for_arena(node, rank, slot)
                     && let Some(fd) = fds.first()
                 {

@@ -184,17 +184,16 @@ impl Supervisor<'_> {
         if epoch != self.recovery.epoch() {
             return self.answer(rank, &ToRank::Interrupted);
         }
+        let place = usize::from(slot);
+        let fits = self.arena_bytes(rank.index())[place].is_some_and(|there| there >= bytes);
+        if !fits && let Some(why) = self.lacks_memory(rank, place, bytes) {
+            return self.answer(rank, &ToRank::Refused { why });
+        }
         if let Some(nodes) = &mut self.versions.nodes {
             let incarnation = self.members[rank.index()].incarnation;
             return nodes.arena((rank, incarnation), slot, bytes);
         }
-        let place = usize::from(slot);
-        let fits =
-            self.members[rank.index()].arenas[place].as_ref().is_some_and(|a| a.bytes >= bytes);
         if !fits {
-            if let Some(why) = self.lacks_memory(rank, place, bytes) {
-                return self.answer(rank, &ToRank::Refused { why });
-            }
             match allocate_arena(bytes) {
                 Ok((fd, bytes)) => {
                     let memory = ArenaMemory { fd: Arc::new(fd), bytes };

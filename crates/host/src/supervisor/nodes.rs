@@ -117,6 +117,8 @@ pub(crate) struct Nodes {
     members: Vec<Member>,
     /// Ranks that wait for an arena of so many bytes, each with its incarnation, and since when.
     arenas: BTreeMap<(Rank, u8), (Incarnation, u64, Duration)>,
+    /// Bytes of the arenas of each rank, as far as they were asked for.
+    sizes: BTreeMap<Rank, [Option<u64>; 2]>,
     /// The incarnations that have memory of their nodes.
     holders: BTreeMap<Rank, Incarnation>,
     orders: orders::Orders,
@@ -127,8 +129,8 @@ impl Nodes {
     pub(crate) fn start(domains: Domains, n: u32, guardian: &mut Guardian) -> io::Result<Self> {
         let members = Vec::new();
         let (arenas, holders) = (BTreeMap::new(), BTreeMap::new());
-        let orders = orders::Orders::default();
-        let mut nodes = Self { domains, n, members, arenas, holders, orders };
+        let (sizes, orders) = (BTreeMap::new(), orders::Orders::default());
+        let mut nodes = Self { domains, n, members, arenas, sizes, holders, orders };
         for node in Node::all(nodes.domains.nodes) {
             let member = nodes.spawn(node, guardian)?;
             nodes.members.push(member);
@@ -147,6 +149,8 @@ impl Nodes {
             self.link(node, peer)?;
         }
         // What was asked of the one before is asked of this one.
+        let lost: Vec<_> = self.ranks(node).collect();
+        self.sizes.retain(|rank, _| !lost.contains(rank));
         let of_node = |rank: Rank| self.node_of(rank) == node;
         let asked = self.arenas.iter().filter(|((rank, _), _)| of_node(*rank));
         for (&(rank, slot), &(_, bytes, _)) in asked {
@@ -266,6 +270,18 @@ impl Nodes {
     pub(crate) fn arena(&mut self, (rank, incarnation): (Rank, Incarnation), slot: u8, bytes: u64) {
         self.arenas.insert((rank, slot), (incarnation, bytes, sys::now()));
         self.say(self.node_of(rank), &ToNode::Arena { rank, slot, bytes }, &[]);
+    }
+
+    /// Bytes of a rank's arenas.
+    pub(crate) fn arena_bytes(&self, rank: Rank) -> [Option<u64>; 2] {
+        self.sizes.get(&rank).copied().unwrap_or_default()
+    }
+
+    /// The arena of a slot has so many bytes.
+    pub(crate) fn has_arena(&mut self, rank: Rank, slot: u8, bytes: u64) {
+        if let Some(size) = self.sizes.entry(rank).or_default().get_mut(usize::from(slot)) {
+            *size = Some(bytes);
+        }
     }
 
     /// Whether this incarnation waits for the arena that has come.
