@@ -11,6 +11,7 @@
 //! - [`reshape`]: the parts of a version put together for another number of ranks.
 //! - [`fetch`]: which bytes of other nodes make up what a node holds for them, or has lost.
 //! - [`scrub`]: which copy is read again next, and how fast.
+//! - [`veloc`]: the files of another library, as far as they are imported.
 //! - [`ledger`]: slots, commits, drains, publication, fallback and pruning, as a pure engine.
 //!
 //! Invariants: a decoder believes nothing that a checksum does not cover and never panics on what
@@ -30,6 +31,7 @@ pub mod npy;
 pub mod pack;
 pub mod reshape;
 pub mod scrub;
+pub mod veloc;
 
 pub use commit::{Commit, Content, Failure, Fault, Files, Leftovers, Next, Op, Outcome, Removal};
 pub use erasure::Combination;

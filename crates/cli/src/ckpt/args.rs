@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use mainstay_ckpt::veloc::Mapping;
 use mainstay_types::{Rank, Version};
 
 /// Look into checkpoint directories, without the job that wrote them.
 ///
-/// All but `prune` take no lock and change nothing, so that they can be used beside a running job.
+/// All but `prune` and `import` take no lock and change nothing, so that they can be used beside a running job.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Ckpt {
@@ -34,6 +35,9 @@ pub(crate) enum Command {
     Scrub(Scrub),
     /// Remove versions that newer ones make superfluous.
     Prune(Prune),
+    /// Write versions of another library into a new checkpoint directory.
+    #[command(subcommand)]
+    Import(Import),
 }
 
 const EXAMPLES: &str = "\
@@ -45,7 +49,8 @@ Examples:
   mainstay ckpt diff run1 12 12 --other run2
   mainstay ckpt scrub run1 --every 6h
   mainstay ckpt extract run1 12 heat.u -o u.npy
-  mainstay ckpt prune run1 --keep 1 --dry-run";
+  mainstay ckpt prune run1 --keep 1 --dry-run
+  mainstay ckpt import veloc /scratch/ckpt --out run3 --field '0=u:f64[1024,512]'";
 
 #[derive(Debug, Args)]
 pub(crate) struct Ls {
@@ -168,6 +173,37 @@ fn time(text: &str) -> Result<Duration, String> {
 fn passes(text: &str) -> Result<u64, String> {
     let passes = text.parse().ok().filter(|passes| *passes > 0);
     passes.ok_or_else(|| format!("`{text}` is not a number of times from 1"))
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Import {
+    /// Import the files NAME-RANK-VERSION.dat of VELOC; exit code 65 if a version is refused.
+    Veloc(Veloc),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Veloc {
+    /// VELOC's scratch or persistent directory.
+    pub(crate) dir: PathBuf,
+    /// The checkpoint directory to make; it may hold no version.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Which checkpoint, if there are several.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Number of ranks; by default one more than the highest that has a file.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) ranks: Option<u32>,
+    /// What a region is: its id, a name, a kind, and the shape of the array whose rows the ranks have. Others
+    /// become bytes under their id.
+    #[arg(long = "field", value_name = "ID=NAME:KIND[SHAPE]")]
+    pub(crate) fields: Vec<Mapping>,
+    /// Where VELOC's .chksum files lie; by default in DIR.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) meta: Option<PathBuf>,
+    /// Write one JSON object a line (docs/formats/ckpt-json.md).
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 fn version(text: &str) -> Result<Version, String> {

@@ -8,6 +8,7 @@
 pub(crate) mod args;
 mod diff;
 mod extract;
+mod import;
 mod json;
 mod ls;
 mod progress;
@@ -36,6 +37,7 @@ pub(crate) fn run(options: &args::Ckpt) -> u8 {
         args::Command::Extract(extract) => (extract.json, extract::run(extract)),
         args::Command::Scrub(scrub) => (scrub.json, scrub::run(scrub)),
         args::Command::Prune(prune) => (prune.json, prune::run(prune)),
+        args::Command::Import(args::Import::Veloc(veloc)) => (veloc.json, import::run(veloc)),
     };
     done.unwrap_or_else(|error| {
         let (code, why) = (error.code(), error.to_string());

@@ -25,4 +25,5 @@ mod scrub;
 mod smaller;
 mod streams;
 mod trace;
+mod veloc;
 mod wrappers;

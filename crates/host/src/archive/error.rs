@@ -115,6 +115,34 @@ pub enum ArchiveError {
         /// What the system said.
         source: io::Error,
     },
+    /// There is nothing to import.
+    #[error("{path} holds no file of VELOC (NAME-RANK-VERSION.dat)")]
+    NoVeloc {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Which checkpoint is meant is not clear.
+    #[error("{path} holds the checkpoints {known}; name one with --name")]
+    Name {
+        /// The directory.
+        path: PathBuf,
+        /// Their names.
+        known: String,
+    },
+    /// Nobody can say of how many ranks the versions are.
+    #[error(
+        "{path}: the number of ranks is not clear, or above 1024; there have to be files of ranks, or --ranks"
+    )]
+    Ranks {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Versions would mix with others.
+    #[error("{path} holds files of versions already; give a new directory with --out")]
+    Holds {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Somebody wanted the end.
     #[error("ended by signal {0}; nothing is written")]
     Signal(i32),
@@ -128,6 +156,7 @@ impl ArchiveError {
             Self::Directory { .. }
             | Self::InUse { .. }
             | Self::Exists { .. }
+            | Self::Holds { .. }
             | Self::Output { .. } => exit::DIRECTORY,
             Self::Empty { .. }
             | Self::NoVersion { .. }
@@ -135,6 +164,9 @@ impl ArchiveError {
             | Self::Gone { .. }
             | Self::NoField { .. }
             | Self::NoRank { .. }
+            | Self::NoVeloc { .. }
+            | Self::Name { .. }
+            | Self::Ranks { .. }
             | Self::Apart { .. } => exit::DATA,
             Self::Signal(signal) => exit::of_signal(*signal),
         }

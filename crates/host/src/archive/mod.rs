@@ -2,14 +2,15 @@
 //!
 //! Invariants: a look takes no lock, makes nothing and changes nothing, so that it can stand beside a
 //! job; nothing that could block is opened; a version is judged from files that were all there at
-//! once, or is called changing. [`Archive::prune`] alone changes the directory, as the one who has its
-//! lock. Deliberately absent: what the findings mean; `ckpt::catalogue` decides that.
+//! once, or is called changing. [`Archive::prune`] and [`Import`] alone change a directory, as the one who has
+//! its lock. Deliberately absent: what the findings mean; `ckpt::catalogue` decides that.
 
 mod diff;
 mod error;
 mod extract;
 mod fields;
 mod file;
+mod import;
 mod prune;
 mod verify;
 
@@ -25,9 +26,11 @@ use mainstay_types::{Rank, Version};
 
 pub use self::diff::{FieldDiff, Outcome, Place, Side, diff};
 pub use self::error::ArchiveError;
+use self::extract::Tell;
 pub use self::extract::{Extracted, Request, extract};
 pub use self::fields::Fields;
 use self::file::ShardFile;
+pub use self::import::{Import, Imported};
 pub use self::prune::{Pruned, Removal};
 pub use self::verify::{Damage, Told, Verified};
 use crate::directory::LOCK;
