@@ -237,7 +237,7 @@ impl Grounds {
     fn prepare(plan: &Plan, first: Epoch) -> std::io::Result<Self> {
         let guardian = Guardian::start()?;
         sys::ignore_limits_and_stops();
-        raise_descriptor_limit();
+        sys::raise_descriptor_limit();
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let segment = Arc::new(Segment::create(plan.layout)?);
         segment.control(Control::Epoch).store(first.0.into(), std::sync::atomic::Ordering::SeqCst);
@@ -392,13 +392,4 @@ impl<'a> Supervisor<'a> {
     fn note(&mut self, text: String) {
         self.tell(&Event::Note { text });
     }
-}
-
-/// Many ranks need many descriptors; the soft limit is only a default.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    // A limit that cannot be raised shows as an error where a descriptor is refused.
-    let _as_it_was =
-        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }

@@ -110,3 +110,12 @@ pub fn thread_cpu() -> Duration {
 pub fn now() -> Duration {
     Duration::from_nanos(now_ns())
 }
+
+/// Many ranks need many descriptors; the soft limit is only a default.
+pub fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // A limit that cannot be raised shows as an error where a descriptor is refused.
+    let _as_it_was =
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
