@@ -34,6 +34,7 @@ const COMMANDS: &[&[&str]] = &[
     &["ckpt", "extract"],
     &["ckpt", "prune"],
     &["ckpt", "scrub"],
+    &["ckpt", "import", "veloc"],
 ];
 
 /// Checks all pages. Returns how many things are wrong, having printed each.
