@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use mainstay_ckpt::parse_node;
 use rustix::fs::FlockOperation;
 
 pub(crate) use self::carry::Carrier;
@@ -129,7 +130,11 @@ impl Directory {
         let list = || -> io::Result<Vec<String>> {
             let mut names = Vec::new();
             for entry in fs::read_dir(&self.path)? {
-                names.extend(entry?.file_name().into_string());
+                let Ok(name) = entry?.file_name().into_string() else { continue };
+                match node_names(&self.path, &name)? {
+                    Some(inside) => names.extend(inside),
+                    None => names.push(name),
+                }
             }
             names.sort();
             Ok(names)
@@ -186,6 +191,19 @@ impl Directory {
         let path = if name.is_empty() { self.path.clone() } else { self.path.join(name) };
         DirectoryError::Io { path, action, source, mend }
     }
+}
+
+/// The names in the directory of a node, each behind the directory's; `None` if `name` is none of them.
+pub(crate) fn node_names(path: &Path, name: &str) -> io::Result<Option<Vec<String>>> {
+    let node = path.join(name);
+    if parse_node(name).is_none() || !node.is_dir() {
+        return Ok(None);
+    }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(node)? {
+        names.push(format!("{name}/{}", entry?.file_name().to_string_lossy()));
+    }
+    Ok(Some(names))
 }
 
 /// The directories of a path that are not there yet.

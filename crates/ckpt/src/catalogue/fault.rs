@@ -10,7 +10,7 @@ use crate::format::header::{self, HEADER_BYTES};
 use crate::format::image::{Expected, Image};
 use crate::format::manifest::{Manifest, RankEntry};
 use crate::format::memory::ReadAt;
-use crate::format::{FORMAT, manifest_codec};
+use crate::format::{FORMAT, FORMAT_OF_NODES, manifest_codec};
 use crate::kernel::Residency;
 
 /// What is wrong with one file.
@@ -38,7 +38,7 @@ pub enum Fault {
     },
     /// The format number is not this build's.
     #[error(
-        "it says that it is of format {format}, and this build reads format {FORMAT}: a newer \
+        "it says that it is of format {format}, and this build reads format {FORMAT} (manifests: up to {FORMAT_OF_NODES}): a newer \
          Mainstay may read it, or the number is damaged"
     )]
     Format {
@@ -89,7 +89,7 @@ pub fn read_manifest(version: Version, bytes: &[u8]) -> Result<Manifest, Fault> 
     match Manifest::decode(bytes) {
         Ok(manifest) if manifest.version == version => Ok(manifest),
         Ok(manifest) => Err(Fault::OtherVersion { says: manifest.version }),
-        Err(error) => Err(or_format(error, bytes, manifest_codec::MAGIC)),
+        Err(error) => Err(or_format(error, bytes, manifest_codec::MAGIC, FORMAT_OF_NODES)),
     }
 }
 
@@ -123,14 +123,14 @@ pub fn open_shard<M: ReadAt + ?Sized>(
 pub fn of_image<M: ReadAt + ?Sized>(error: FormatError, memory: &M) -> Fault {
     let mut head = [0; HEADER_BYTES];
     let _short = memory.read_at(0, &mut head, Residency::Cached);
-    or_format(error, &head, &header::MAGIC)
+    or_format(error, &head, &header::MAGIC, FORMAT)
 }
 
 /// An error of bytes that may be of another format.
-fn or_format(error: FormatError, bytes: &[u8], magic: &[u8; 8]) -> Fault {
+fn or_format(error: FormatError, bytes: &[u8], magic: &[u8; 8], newest: u32) -> Fault {
     let number = bytes.strip_prefix(magic).and_then(|rest| rest.first_chunk());
     match number.map(|number| u32::from_le_bytes(*number)) {
-        Some(format) if format != FORMAT => Fault::Format { format },
+        Some(format) if !(FORMAT..=newest).contains(&format) => Fault::Format { format },
         _ => Fault::Damaged(error),
     }
 }

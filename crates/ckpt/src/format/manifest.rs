@@ -8,6 +8,7 @@ use mainstay_types::wire::Early;
 use mainstay_types::{Epoch, Incarnation, JobId, Rank, Step, Version};
 
 use super::name::shard_name;
+use super::nodes::NodeLayout;
 
 /// The program of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +140,7 @@ impl RankEntry {
         end.max(self.image_bytes)
     }
 
-    /// The name of the shard, for the rank and version it belongs to.
+    /// The name of the shard in its directory, for the rank and version it belongs to.
     #[must_use]
     pub fn shard_name(&self, version: Version, rank: Rank) -> String {
         shard_name(version, self.file_epoch, rank, self.incarnation)
@@ -161,6 +162,8 @@ pub struct Manifest {
     pub parent: Option<Version>,
     /// Every rank's part, by rank.
     pub ranks: Vec<RankEntry>,
+    /// In which nodes' directories its files lie; `None` if there are no nodes.
+    pub nodes: Option<NodeLayout>,
 }
 
 impl Manifest {
@@ -179,7 +182,6 @@ impl Manifest {
 
     /// The names of all shards, by rank.
     pub fn shard_names(&self) -> impl Iterator<Item = String> + '_ {
-        let ranks = Rank::all(self.n()).zip(&self.ranks);
-        ranks.map(|(rank, entry)| entry.shard_name(self.version, rank))
+        Rank::all(self.n()).map(|rank| self.shard_name(rank))
     }
 }

@@ -10,7 +10,8 @@ use mainstay_types::{
 
 use super::error::FormatError;
 use super::manifest::{Identity, InputEntry, Manifest, Program, RankEntry};
-use super::{FORMAT, MANIFEST_BYTES_MAX};
+use super::nodes::NodeLayout;
+use super::{FORMAT, FORMAT_OF_NODES, MANIFEST_BYTES_MAX};
 
 /// The first eight bytes of a manifest.
 pub(crate) const MAGIC: &[u8; 8] = b"MSMANIF1";
@@ -23,7 +24,7 @@ impl Manifest {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
-        w.raw(MAGIC).u32(FORMAT);
+        w.raw(MAGIC).u32(if self.nodes.is_some() { FORMAT_OF_NODES } else { FORMAT });
         self.identity.put(&mut w);
         w.u32(self.epoch.0).u64(self.version.0).u64(self.step.0);
         w.option(self.parent, |w, parent| {
@@ -32,6 +33,9 @@ impl Manifest {
         w.count(self.ranks.len());
         for rank in &self.ranks {
             rank.put(&mut w);
+        }
+        if let Some(nodes) = &self.nodes {
+            nodes.put(&mut w);
         }
         w.u32(crc32c(w.as_slice()));
         w.into_bytes()
@@ -49,7 +53,7 @@ impl Manifest {
             return Err(unknown("manifest magic", 0, 0).into());
         }
         let format = r.u32("manifest format")?;
-        if format != FORMAT {
+        if format != FORMAT && format != FORMAT_OF_NODES {
             return Err(unknown("manifest format", format.into(), 8).into());
         }
         let identity = Identity::get(&mut r)?;
@@ -63,8 +67,9 @@ impl Manifest {
         }
         let ranks = (0..n).map(|_| RankEntry::get(&mut r, n));
         let ranks = ranks.collect::<Result<_, FormatError>>()?;
+        let nodes = (format == FORMAT_OF_NODES).then(|| NodeLayout::get(&mut r, n)).transpose()?;
         r.end("manifest")?;
-        Ok(Self { identity, epoch, version, step, parent, ranks })
+        Ok(Self { identity, epoch, version, step, parent, ranks, nodes })
     }
 }
 

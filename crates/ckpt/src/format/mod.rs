@@ -12,6 +12,7 @@ pub mod manifest;
 pub mod memory;
 pub mod message;
 pub mod name;
+pub mod nodes;
 pub mod place;
 pub mod plan;
 pub mod restore;
@@ -22,6 +23,8 @@ pub(crate) mod manifest_codec;
 
 /// The format version that this code writes.
 pub const FORMAT: u32 = 1;
+/// The format version of a manifest that tells of nodes.
+pub const FORMAT_OF_NODES: u32 = 2;
 /// Alignment of fields, table and late messages.
 pub const PAGE_BYTES: u64 = 4096;
 /// Most bytes of a table.

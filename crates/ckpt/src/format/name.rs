@@ -3,8 +3,8 @@
 //! Invariants: a name has one spelling; whatever is spelled otherwise is not ours; no number in it
 //! is the last of its kind. Deliberately absent: directories and paths.
 
-use mainstay_types::limits::RANKS_MAX;
-use mainstay_types::{Epoch, Incarnation, Rank, Version};
+use mainstay_types::limits::{NODES_MAX, RANKS_MAX};
+use mainstay_types::{Epoch, Incarnation, Node, Rank, Version};
 
 /// What a file name says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +19,15 @@ pub enum FileName {
         rank: Rank,
         /// Which incarnation captured it.
         incarnation: Incarnation,
+    },
+    /// What a node holds of a version for other nodes.
+    Guard {
+        /// Which version.
+        version: Version,
+        /// Its epoch.
+        epoch: Epoch,
+        /// Which node.
+        node: Node,
     },
     /// A published manifest.
     Manifest {
@@ -37,9 +46,10 @@ impl FileName {
     #[must_use]
     pub fn version(&self) -> Version {
         match *self {
-            Self::Shard { version, .. } | Self::Manifest { version } | Self::Aside { version } => {
-                version
-            }
+            Self::Shard { version, .. }
+            | Self::Guard { version, .. }
+            | Self::Manifest { version }
+            | Self::Aside { version } => version,
         }
     }
 }
@@ -49,6 +59,9 @@ impl std::fmt::Display for FileName {
         match *self {
             Self::Shard { version, epoch, rank, incarnation } => {
                 write!(f, "v{:08}.e{epoch}.r{rank}.i{incarnation}.shard", version.0)
+            }
+            Self::Guard { version, epoch, node } => {
+                write!(f, "v{:08}.e{epoch}.n{node}.guard", version.0)
             }
             Self::Manifest { version } => write!(f, "v{:08}.manifest", version.0),
             Self::Aside { version } => write!(f, "v{:08}.manifest.aside", version.0),
@@ -61,6 +74,32 @@ impl std::fmt::Display for FileName {
 pub fn shard_name(version: Version, epoch: Epoch, rank: Rank, incarnation: Incarnation) -> String {
     let name = FileName::Shard { version, epoch, rank, incarnation };
     name.to_string()
+}
+
+/// The name of what a node holds for others.
+#[must_use]
+pub fn guard_name(version: Version, epoch: Epoch, node: Node) -> String {
+    FileName::Guard { version, epoch, node }.to_string()
+}
+
+/// The directory of a node.
+#[must_use]
+pub fn node_directory(node: Node) -> String {
+    format!("node{:02}", node.0)
+}
+
+/// The path of a file in the directory of a node.
+#[must_use]
+pub fn in_node(node: Node, name: &str) -> String {
+    format!("{}/{name}", node_directory(node))
+}
+
+/// The node whose directory has this name.
+#[must_use]
+pub fn parse_node(name: &str) -> Option<Node> {
+    let node =
+        name.strip_prefix("node")?.parse().ok().filter(|node| *node < NODES_MAX).map(Node)?;
+    (node_directory(node) == name).then_some(node)
 }
 
 /// The name of a published manifest.
@@ -78,6 +117,20 @@ pub fn aside_name(version: Version) -> String {
 /// What a name says, if it is one of ours.
 #[must_use]
 pub fn parse_name(name: &str) -> Option<FileName> {
+    let (directory, file) = name.rsplit_once('/').map_or((None, name), |(d, f)| (Some(d), f));
+    let found = parse_file(file)?;
+    let node = directory.map(parse_node);
+    // Nodes' directories hold data alone, and guard files lie nowhere else.
+    let fits = match (node, found) {
+        (None, FileName::Guard { .. }) | (Some(None), _) => false,
+        (None, _) | (Some(Some(_)), FileName::Shard { .. }) => true,
+        (Some(at), FileName::Guard { node, .. }) => at == Some(node),
+        (Some(_), _) => false,
+    };
+    fits.then_some(found)
+}
+
+fn parse_file(name: &str) -> Option<FileName> {
     let parts: Vec<&str> = name.split('.').collect();
     let version = |text| number(text, 'v').filter(|v| *v < u64::MAX).map(Version);
     let narrow = |text, letter| {
@@ -92,6 +145,11 @@ pub fn parse_name(name: &str) -> Option<FileName> {
             epoch: Epoch(narrow(e, 'e')?),
             rank: Rank(narrow(r, 'r').filter(|rank| *rank < RANKS_MAX)?),
             incarnation: Incarnation(narrow(i, 'i')?),
+        },
+        [v, e, n, "guard"] => FileName::Guard {
+            version: version(v)?,
+            epoch: Epoch(narrow(e, 'e')?),
+            node: Node(narrow(n, 'n').filter(|node| *node < NODES_MAX)?),
         },
         _ => return None,
     };
@@ -120,6 +178,7 @@ mod tests {
         assert_eq!(aside_name(Version(7)), "v00000007.manifest.aside");
         assert_eq!(manifest_name(Version(123_456_789)), "v123456789.manifest");
         for name in [
+            in_node(Node(3), &shard),
             shard,
             manifest_name(Version(u64::MAX - 1)),
             aside_name(Version(0)),
@@ -130,7 +189,8 @@ mod tests {
                 Incarnation(u32::MAX - 1),
             ),
         ] {
-            assert_eq!(parse_name(&name).map(|n| n.to_string()), Some(name));
+            let file = name.rsplit('/').next().map(str::to_owned);
+            assert_eq!(parse_name(&name).map(|n| n.to_string()), file);
         }
     }
 
@@ -157,6 +217,12 @@ mod tests {
             "v00000001.r1.e1.i0.shard",
             "v00000001.e1.r1.i0.shard2",
             "lock",
+            "node1/v00000001.e1.r0.i0.shard",
+            "node99/v00000001.e1.r0.i0.shard",
+            "a/node01/v00000001.e1.r0.i0.shard",
+            "node01/v00000001.manifest",
+            "node01/v00000001.e1.n2.guard",
+            "v00000001.e1.n2.guard",
         ] {
             assert_eq!(parse_name(name), None, "{name}");
         }

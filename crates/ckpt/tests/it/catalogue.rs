@@ -148,13 +148,13 @@ fn a_newer_format_is_named_and_a_manifest_under_another_name_is_found_out() {
     let lies = read_manifest(Version(43), &bytes);
     assert_eq!(lies, Err(Fault::OtherVersion { says: Version(42) }));
     let mut newer = bytes.clone();
-    newer[8] = 2;
+    newer[8] = 3;
     let told = |bytes: &[u8]| read_manifest(Version(42), bytes).unwrap_err().to_string();
-    assert!(told(&newer).contains("format 2"), "also if the checksum is elsewhere");
+    assert!(told(&newer).contains("format 3"), "also if the checksum is elsewhere");
     let end = newer.len() - 4;
     let crc = crc32c(&newer[..end]);
     newer[end..].copy_from_slice(&crc.to_le_bytes());
-    assert!(told(&newer).contains("format 2, and this build reads format 1"));
+    assert!(told(&newer).contains("format 3, and this build reads format 1"));
     for (i, _) in bytes.iter().enumerate() {
         let mut flipped = bytes.clone();
         flipped[i] ^= 1 << (i % 8);

@@ -64,7 +64,7 @@ pub(crate) fn capture(version: Version, epoch: Epoch, parent: Option<Version>) -
         shards.push(shard);
     }
     let (identity, step) = (identity(), Step(version.0));
-    let manifest = Manifest { identity, epoch, version, step, parent, ranks };
+    let manifest = Manifest { identity, epoch, version, step, parent, ranks, nodes: None };
     Capture { manifest, shards }
 }
 
@@ -113,7 +113,9 @@ impl Starter {
         let mut ledger = Ledger::new(RANKS, found.next, 2);
         for (name, content) in image {
             match parse_name(name) {
-                Some(FileName::Shard { epoch, .. }) => found.epoch = found.epoch.max(epoch),
+                Some(FileName::Shard { epoch, .. } | FileName::Guard { epoch, .. }) => {
+                    found.epoch = found.epoch.max(epoch);
+                }
                 Some(FileName::Manifest { version }) => {
                     let manifest = self.manifest(content);
                     let Some(manifest) = manifest.filter(|m| m.version == version) else {

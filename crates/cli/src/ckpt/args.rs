@@ -9,7 +9,7 @@ use mainstay_types::{Rank, Version};
 
 /// Look into checkpoint directories, without the job that wrote them.
 ///
-/// All but `prune` take no lock and change nothing, so that they can be used beside a running job.
+/// All but `prune` and `repair` take no lock and change nothing, so that they can be used beside a running job.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Ckpt {
@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Write a field of a version into a file that numpy reads.
     Extract(Extract),
+    /// Get back what nodes have lost, from what others hold of it.
+    Repair(Repair),
     /// Remove versions that newer ones make superfluous.
     Prune(Prune),
 }
@@ -41,6 +43,7 @@ Examples:
   mainstay ckpt diff run1 11 12
   mainstay ckpt diff run1 12 12 --other run2
   mainstay ckpt extract run1 12 heat.u -o u.npy
+  mainstay ckpt repair run1 --dry-run
   mainstay ckpt prune run1 --keep 1 --dry-run";
 
 #[derive(Debug, Args)]
@@ -116,6 +119,21 @@ pub(crate) struct Extract {
     #[arg(long)]
     pub(crate) force: bool,
     /// Write one JSON object (docs/formats/ckpt-json.md).
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Repair {
+    /// The checkpoint directory.
+    pub(crate) dir: PathBuf,
+    /// Which version; by default all.
+    #[arg(long, value_name = "V", value_parser = version)]
+    pub(crate) version: Option<Version>,
+    /// Say what would come back and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Write one JSON object a line (docs/formats/ckpt-json.md).
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -19,6 +19,7 @@ pub(super) fn version(entry: &Entry, resumed: bool) -> Value {
         "ranks": manifest.map(Manifest::n),
         "bytes": entry.bytes(),
         "recoverable": reasons.is_empty(),
+        "repairable": entry.may_be_repaired(),
         "resumed": resumed,
         "reasons": reasons.iter().map(reason).collect::<Vec<_>>(),
         "unnamed": entry.unnamed().collect::<Vec<_>>(),

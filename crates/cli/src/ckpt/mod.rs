@@ -12,6 +12,7 @@ mod json;
 mod ls;
 mod progress;
 mod prune;
+mod repair;
 mod show;
 mod table;
 mod verify;
@@ -33,6 +34,7 @@ pub(crate) fn run(options: &args::Ckpt) -> u8 {
         args::Command::Verify(verify) => (verify.json, verify::run(verify)),
         args::Command::Diff(diff) => (diff.json, diff::run(diff)),
         args::Command::Extract(extract) => (extract.json, extract::run(extract)),
+        args::Command::Repair(repair) => (repair.json, repair::run(repair)),
         args::Command::Prune(prune) => (prune.json, prune::run(prune)),
     };
     done.unwrap_or_else(|error| {

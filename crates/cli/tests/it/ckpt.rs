@@ -188,7 +188,7 @@ fn names_that_lie_foreign_files_and_what_is_no_file_are_told() {
     fs::write(at(top + 7, "manifest.aside"), b"").unwrap();
     fs::write(at(top + 8, "manifest"), b"").unwrap();
     let mut newer = fs::read(path.join(&newest)).unwrap();
-    newer[8] = 2;
+    newer[8] = 3;
     let end = newer.len() - 4;
     let crc = mainstay_types::crc32c(&newer[..end]);
     newer[end..].copy_from_slice(&crc.to_le_bytes());
@@ -203,7 +203,7 @@ fn names_that_lie_foreign_files_and_what_is_no_file_are_told() {
         (6, "no_manifest", "put it back".to_owned()),
         (7, "unpublished", "never published".to_owned()),
         (8, "damaged", "cut short".to_owned()),
-        (9, "format", "format 2, and this build reads format 1".to_owned()),
+        (9, "format", "format 3, and this build reads format 1".to_owned()),
     ] {
         let version = listed(&d, top + more);
         let reason = &version["reasons"][0];

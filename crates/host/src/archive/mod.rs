@@ -11,6 +11,7 @@ mod extract;
 mod fields;
 mod file;
 mod prune;
+mod repair;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,8 +30,10 @@ pub use self::extract::{Extracted, Request, extract};
 pub use self::fields::Fields;
 use self::file::ShardFile;
 pub use self::prune::{Pruned, Removal};
+pub(crate) use self::repair::repair;
+pub use self::repair::{Lost, Repaired};
 pub use self::verify::{Damage, Told, Verified};
-use crate::directory::LOCK;
+use crate::directory::{LOCK, node_names};
 
 /// How often versions are looked at again that changed meanwhile.
 const LOOKS: u32 = 8;
@@ -71,7 +74,11 @@ impl Archive {
         let list = || -> io::Result<Vec<String>> {
             let mut names = Vec::new();
             for entry in fs::read_dir(&self.path)? {
-                names.push(entry?.file_name().to_string_lossy().into_owned());
+                let name = entry?.file_name().to_string_lossy().into_owned();
+                match node_names(&self.path, &name)? {
+                    Some(inside) => names.extend(inside),
+                    None => names.push(name),
+                }
             }
             names.retain(|name| name != LOCK);
             names.sort();

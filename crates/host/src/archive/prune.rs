@@ -112,7 +112,9 @@ fn remove(
     let Some(version) = removal.version else {
         return directory.clean(leftovers);
     };
-    let is_shard = |name: &&String| matches!(parse_name(name), Some(FileName::Shard { .. }));
+    let is_shard = |name: &&String| {
+        matches!(parse_name(name), Some(FileName::Shard { .. } | FileName::Guard { .. }))
+    };
     let shards = removal.files.iter().filter(is_shard).cloned().collect();
     directory.prune(&Files::new(version, shards))
 }

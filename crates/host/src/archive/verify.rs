@@ -96,7 +96,7 @@ impl Archive {
 }
 
 /// What is wrong, in the words of a look.
-fn fault_of<M: ReadAt>(part: Part, error: FormatError, shard: &M) -> Fault {
+pub(super) fn fault_of<M: ReadAt>(part: Part, error: FormatError, shard: &M) -> Fault {
     match (part, error) {
         (Part::End, FormatError::Layout { found: bytes, expected, .. }) => {
             Fault::Length { bytes, expected }

@@ -5,11 +5,12 @@
 //! the error that is told is the first one. Deliberately absent: which operation comes
 //! next; `ckpt::commit` decides.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 
 use mainstay_ckpt::commit::{Fault, Files, Leftovers, Op, Outcome, Removal};
+use mainstay_ckpt::parse_node;
 use rustix::fs::{
     AtFlags, Mode, OFlags, RenameFlags, linkat, openat, renameat, renameat_with, unlinkat,
 };
@@ -41,7 +42,7 @@ impl<'a> Carrier<'a> {
         let (name, action, result) = match op {
             Op::Create(name) => (name.as_str(), "create", self.create(name)),
             Op::Sync(name) => (name.as_str(), "sync", self.sync(name)),
-            Op::SyncNames => ("", "sync", self.directory.handle.sync_all().map(|()| Outcome::Done)),
+            Op::SyncNames => ("", "sync", self.sync_names().map(|()| Outcome::Done)),
             Op::Publish { aside, manifest } => {
                 (manifest.as_str(), "publish", self.publish(aside, manifest))
             }
@@ -87,11 +88,34 @@ impl<'a> Carrier<'a> {
         if self.directory.is_in_its_place() != Some(true) {
             return Err(io::ErrorKind::NotFound.into());
         }
+        if let Some((node, _)) = name.split_once('/') {
+            // One that was lost while the job ran is made again.
+            match DirBuilder::new().mode(0o700).create(self.directory.path.join(node)) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
+            }
+        }
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
         let file = options.open(self.directory.path.join(name))?;
         self.open = Some((name.to_owned(), file));
         Ok(Outcome::Done)
+    }
+
+    /// Syncs the directories of nodes, and then the one that they lie in. One that was lost meanwhile has
+    /// no names to be made durable.
+    fn sync_names(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.directory.path)? {
+            let entry = entry?;
+            if entry.file_name().to_str().and_then(parse_node).is_none() || !entry.path().is_dir() {
+                continue;
+            }
+            match File::open(entry.path()).and_then(|node| node.sync_all()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        self.directory.handle.sync_all()
     }
 
     /// Syncs a file and lets go of it: whatever a failed sync has lost, another could not tell.

@@ -24,13 +24,14 @@ use mainstay_ckpt::{
     Commit, Content, Fault, Files, HEADER_BYTES, Image, Manifest, Next, Op, Outcome, PAGE_BYTES,
     Residency,
 };
-use mainstay_types::Version;
 use mainstay_types::limits::CRC_CHUNK_BYTES;
+use mainstay_types::{Version, crc32c_append};
 use rustix::event::{EventfdFlags, eventfd};
 
 pub(crate) use self::digest::{UNKNOWN, digest_of};
 pub(crate) use self::part::{Part, Remote, RemotePart};
 use crate::directory::{Carrier, Direct, Directory, Staging};
+use crate::guard::Sources;
 use crate::shm::{Arena, Blob};
 use crate::sys;
 
@@ -208,7 +209,7 @@ impl Worker {
         while let Ok(task) = todo.recv() {
             match task {
                 Task::Write(mut write) => match self.identify(&mut write) {
-                    Ok(()) => self.write(&write, todo),
+                    Ok(()) => self.write(&mut write, todo),
                     Err(why) => {
                         let version = write.manifest.version;
                         self.report(Report::Failed(version, why));
@@ -244,7 +245,7 @@ impl Worker {
         Ok(())
     }
 
-    fn write(&self, write: &WriteTask, todo: &Receiver<Task>) {
+    fn write(&self, write: &mut WriteTask, todo: &Receiver<Task>) {
         let version = write.manifest.version;
         let cpu = sys::thread_cpu();
         let mut commit = Commit::new(Files::of(&write.manifest));
@@ -260,6 +261,7 @@ impl Worker {
                     if ended.is_none() { Outcome::Done } else { Outcome::Failed(Fault::Other) }
                 }
                 Next::Do(Op::Write(name, content)) => carrier.fill(&name, |file| match content {
+                    Content::Part(i) if i >= write.parts.len() => self.guard(write, &name, file),
                     Content::Part(i) => self.part(write, i, Direct::new(file, &mut staging)),
                     Content::Manifest => file.write_all(&write.manifest.encode()),
                 }),
@@ -308,6 +310,27 @@ impl Worker {
             part.write_late(entry, &mut file)?;
         }
         file.finish()
+    }
+
+    /// Writes what a node holds for others, from the shards that were written before it.
+    fn guard(&self, write: &mut WriteTask, name: &str, file: &mut File) -> io::Result<()> {
+        let of_node = write.manifest.guard_names().find(|(_, guard)| guard == name);
+        let (node, _) = of_node.ok_or_else(|| io::Error::other("it is of no node"))?;
+        let ring = write.manifest.nodes.as_ref().map(|nodes| nodes.ring);
+        let ring = ring.ok_or_else(|| io::Error::other("there are no nodes"))?;
+        let fetch = ring.guard(node, &write.manifest.node_lengths());
+        let mut crc = 0;
+        let mut out = io::BufWriter::with_capacity(1 << 20, file);
+        Sources::new(self.directory.path(), &write.manifest).carry_out(fetch, &mut |bytes| {
+            self.go_on()?;
+            crc = crc32c_append(crc, bytes);
+            out.write_all(bytes)
+        })?;
+        out.flush()?;
+        if let Some(layout) = &mut write.manifest.nodes {
+            layout.guard_crcs[node.index()] = crc;
+        }
+        Ok(())
     }
 
     /// Writes an image chunk by chunk, each as it was checked.

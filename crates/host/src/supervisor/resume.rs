@@ -5,6 +5,7 @@
 //! then. Without a name the newest job is meant that this command line can go on
 //! with. Deliberately absent: the choice among versions; the ledger makes it.
 
+mod mend;
 mod others;
 mod strays;
 
@@ -44,6 +45,8 @@ pub(crate) struct Found {
     pub(crate) highest: Version,
     pub(crate) epoch: Epoch,
     pub(crate) notes: Vec<String>,
+    /// Whether what nodes have lost was got back as far as it could be.
+    mended: bool,
 }
 
 /// Whether a plan's directory could be opened, and gone on from if it is resumed.
@@ -77,6 +80,10 @@ impl Found {
         if let Some(path) = &plan.directory {
             there_if_resumed(plan, path)?;
             let directory = Directory::open(path).map_err(|error| unusable(&error))?;
+            if let Some(resume) = plan.config.resume {
+                found.notes.extend(mend::mend(&directory, resume));
+                found.mended = true;
+            }
             let names = found.look(plan, &directory)?;
             found.notes.extend(strays::remove(&directory, &names));
             found.directory = Some(directory);
@@ -97,6 +104,7 @@ impl Found {
             highest: Version(0),
             epoch: Epoch(0),
             notes: Vec::new(),
+            mended: false,
         }
     }
 
@@ -136,7 +144,9 @@ impl Found {
         let mut all = Vec::new();
         for name in names {
             match parse_name(name) {
-                Some(FileName::Shard { epoch, .. }) => self.epoch = self.epoch.max(epoch),
+                Some(FileName::Shard { epoch, .. } | FileName::Guard { epoch, .. }) => {
+                    self.epoch = self.epoch.max(epoch);
+                }
                 Some(FileName::Manifest { version }) => {
                     self.any_manifest = true;
                     let read = directory
@@ -187,7 +197,7 @@ impl Found {
         let jobs = catalogue::newest_first(all.iter().map(|m| (m.version, m.identity.job)));
         for job in jobs.into_iter().filter(|job| wanted(*job)) {
             let of_job: Vec<_> = all.iter().filter(|m| m.identity.job == job).cloned().collect();
-            match Candidate::judge(plan, of_job, directory) {
+            match Candidate::judge(plan, of_job, directory, self.mended) {
                 Ok(candidate) if candidate.has_whole() => {
                     let passed = passed.into_iter().map(|(job, why)| {
                         format!("job {job} in the directory is passed over: {why}")
@@ -248,7 +258,12 @@ struct Candidate {
 impl Candidate {
     /// Looks at a job's manifests, of which there is one at least; gives the reason why it is not
     /// meant.
-    fn judge(plan: &Plan, all: Vec<Manifest>, directory: &Directory) -> Result<Self, String> {
+    fn judge(
+        plan: &Plan,
+        all: Vec<Manifest>,
+        directory: &Directory,
+        mended: bool,
+    ) -> Result<Self, String> {
         let newest = all.iter().max_by_key(|manifest| manifest.version);
         let newest = newest.ok_or("it has no version")?;
         let was = newest.identity.clone();
@@ -263,10 +278,13 @@ impl Candidate {
                  --seed, or start without --resume"
             ));
         }
+        // Before anything is locked nothing is mended: what may come back is not held against a version.
+        let may_come_back = |manifest: &&Manifest| !mended && mend::may_help(directory, manifest);
+        let judged: Vec<_> = all.iter().filter(|manifest| !may_come_back(manifest)).collect();
         let mut bad: Vec<_> =
-            all.iter().flat_map(|manifest| bad_shards(directory, manifest)).collect();
+            judged.iter().flat_map(|manifest| bad_shards(directory, manifest)).collect();
         let mut unfit = Vec::new();
-        for manifest in all.iter().filter(|manifest| manifest.n() != plan.config.n) {
+        for manifest in judged.into_iter().filter(|manifest| manifest.n() != plan.config.n) {
             if bad.iter().any(|(version, ..)| *version == manifest.version) {
                 continue;
             }
@@ -325,7 +343,7 @@ fn told(was: &Identity, now: &Identity) -> String {
 fn bad_shards(directory: &Directory, manifest: &Manifest) -> Vec<(Version, Rank, String)> {
     let mut bad = Vec::new();
     for (rank, entry) in Rank::all(manifest.n()).zip(&manifest.ranks) {
-        let name = entry.shard_name(manifest.version, rank);
+        let name = manifest.shard_name(rank);
         let length =
             directory.open_file(&name).map_err(|error| error.to_string()).and_then(|file| {
                 file.metadata().map(|data| data.len()).map_err(|error| error.to_string())
