@@ -8,7 +8,8 @@ use crate::checkpoints::WORK;
 use crate::harness::{Ended, Run, Scratch, program, run, start};
 
 const SIX: &[&str] = &["-n", "6", "--virtual-nodes", "3", "--ckpt-every", "20steps"];
-const LONG: &[&str] = &["steps", "900", "--spin-us", "500", "--bytes", "200000"];
+/// Long enough for several losses also where each rank has a processor.
+const LONG: &[&str] = &["steps", "1200", "--spin-us", "500", "--bytes", "200000"];
 
 /// The digest of a run without nodes and without faults.
 fn digest(n: &str, work: &[&str]) -> String {
@@ -78,6 +79,10 @@ fn as_many_nodes_as_claimed_may_be_lost_at_once_and_one_after_the_other() {
     kill(&[node(&all, 0), node(&all, 2)].concat(), "KILL");
     let told = job.until("is guarded by parity");
     assert!(told.contains("node 0 got its part") && told.contains("node 2 got its part"), "{told}");
+    // A guard may be done before the last rank is where it was.
+    if !told.contains("recovered in epoch") {
+        job.until("recovered in epoch");
+    }
     // All nodes hold again what they are to hold: two more may go.
     let (up, all) = (pids(&told), all);
     let now: BTreeMap<_, _> = all.into_iter().chain(up).collect();
