@@ -21,9 +21,13 @@ fn digest(n: &str, work: &[&str]) -> String {
 
 /// A job whose versions stay in memory but for the first.
 fn job(redundancy: &str, options: &[&str]) -> Run {
+    job_of(redundancy, options, LONG)
+}
+
+fn job_of(redundancy: &str, options: &[&str], work: &[&str]) -> Run {
     let probe = program("probe");
     let rest = ["--disk-every", "1h", "--redundancy", redundancy];
-    start(&[SIX, &rest, options, &[&probe], LONG].concat())
+    start(&[SIX, &rest, options, &[&probe], work].concat())
 }
 
 /// Processes by what was told of them: `node 1` or `rank 2`.
@@ -95,10 +99,12 @@ fn as_many_nodes_as_claimed_may_be_lost_at_once_and_one_after_the_other() {
 
 #[test]
 fn one_node_more_than_claimed_costs_what_is_in_memory_and_no_more() {
-    let expected = digest("6", LONG);
+    // Lines of commits come once a second.
+    let work = ["steps", "3000", "--spin-us", "500", "--bytes", "200000"];
+    let expected = digest("6", &work);
     for (redundancy, lost) in [("none", 1), ("xor", 2), ("partner", 2)] {
         let scratch = Scratch::new();
-        let mut job = job(redundancy, &["--ckpt-dir", &scratch.join("d")]);
+        let mut job = job_of(redundancy, &["--ckpt-dir", &scratch.join("d")], &work);
         let told = job.until("published on disk");
         let all = pids(&told);
         let nodes: Vec<_> = (0..lost).flat_map(|lost| node(&all, lost)).collect();
