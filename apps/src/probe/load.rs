@@ -7,6 +7,7 @@
 
 use std::hint::black_box;
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use mainstay::{Comm, Fields, Job, Op, Protected, Result, State};
@@ -136,9 +137,19 @@ pub(super) fn go_on(
     Ok(())
 }
 
+/// The least that each such computation takes, in microseconds, for those who wait for something as
+/// slow as a disk to happen in a job of so many steps. Not an argument: those make another job.
+const LEAST_SPIN: &str = "PROBE_LEAST_SPIN_US";
+
+fn least_spin() -> Duration {
+    static LEAST: OnceLock<Duration> = OnceLock::new();
+    let given = || std::env::var(LEAST_SPIN).ok()?.parse().ok();
+    *LEAST.get_or_init(|| Duration::from_micros(given().unwrap_or(0)))
+}
+
 /// Computes for about this long without a call of Mainstay. Its result goes nowhere.
 pub(super) fn spin(time: Duration) {
-    let start = Instant::now();
+    let (time, start) = (time.max(least_spin()), Instant::now());
     let mut number = 0;
     while start.elapsed() < time {
         number = (0..100).fold(number, |number, k| black_box(rhs::word(number, 0, k)));

@@ -110,7 +110,13 @@ pub(crate) fn start_with(words: &[&str], stdin: Stdio) -> Run {
     programs();
     let mark = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let state = Scratch::new();
-    let child = Command::new(env!("CARGO_BIN_EXE_mainstay"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mainstay"));
+    let published = words.iter().any(|word| word.contains("point=published#"));
+    if published || words.contains(&"--inject") && words.contains(&"--ckpt-dir") {
+        // Versions are published before the fault and before the last step, also on a slow disk.
+        command.env("PROBE_LEAST_SPIN_US", "5000");
+    }
+    let child = command
         .arg("run")
         .args(words)
         .env(MARK, &mark)
