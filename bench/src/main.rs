@@ -21,6 +21,7 @@ mod host;
 mod idle;
 mod inputs;
 mod job;
+mod levels;
 mod messages;
 mod nodes;
 mod overhead;
@@ -29,6 +30,7 @@ mod process;
 mod recovery;
 mod report;
 mod reshape;
+mod scale;
 mod smaller;
 mod start;
 mod stats;
@@ -93,6 +95,11 @@ const SUITES: &[(&str, &str, Measure)] = &[
     ("collectives", "allreduce, barrier and alltoall beside MPI", collectives::measure),
     ("erasure", "encoding and rebuilding shards beside ISA-L", erasure::measure),
     ("idle", "the launcher's processor time while 64 ranks do nothing", idle::measure),
+    (
+        "levels",
+        "four ranks' versions in memory and on disk beside VELOC and plain files",
+        levels::measure,
+    ),
     ("messages", "ping-pong and bandwidth beside MPI and the hardware", messages::measure),
     ("overhead", "real programs with checkpoints on, off, and bare; takes long", overhead::measure),
     (
@@ -102,6 +109,7 @@ const SUITES: &[(&str, &str, Measure)] = &[
     ),
     ("recovery", "phases of a recovery, and the restore against a plain copy", recovery::measure),
     ("reshape", "a version restored by another number of ranks, beside the same", reshape::measure),
+    ("scale", "what a version costs at 10,000 ranks, by constants measured here", scale::measure),
     ("smaller", "versions compressed, or referring to older ones, beside plain", smaller::measure),
     ("start", "start and end of an empty program beside MPI", start::measure),
 ];

@@ -1,4 +1,5 @@
-//! The peers: Open MPI, MPICH and ISA-L, installed by `peers/install`, never taken from `PATH`.
+//! The peers: Open MPI, MPICH and ISA-L, installed by `peers/install`, VELOC and redset, built by
+//! `peers/install-veloc`; never taken from `PATH`.
 //!
 //! Each MPI gets the settings that make it fast on this machine, found by trying; they are printed.
 //! With a core for each rank it is bound there, which both do or recommend. With more ranks than
@@ -8,7 +9,7 @@
 //! Invariant: variables of the user's environment that steer a peer do not reach it. Deliberately
 //! absent: fault tolerance of the peers; it costs them time.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -88,13 +89,8 @@ impl Peer {
     /// # Errors
     /// A peer that is not installed, with what to do, or a program that cannot be compiled.
     pub(crate) fn with(which: Which, program: &str) -> Result<Self, Failure> {
+        let peer = Self::installed(which)?;
         let peers = root().join("bench/peers");
-        let installed = peers.join("installed");
-        let pin = installed.join(which.package()).with_extension("txt");
-        let pinned = std::fs::read_to_string(pin).unwrap_or_default();
-        let version = version(&pinned).ok_or("not installed; bench/peers/install does it")?;
-        let folder = installed.join(which.package());
-        let peer = Self { which, folder, version: version.to_owned() };
         let mut compile = Command::new(peer.folder.join("bin/mpicc"));
         steer(&mut compile);
         let source = peers.join(program).with_extension("c");
@@ -103,6 +99,15 @@ impl Peer {
             Some(failure) => Err(format!("{program}.c cannot be compiled: {failure}").into()),
             None => Ok(peer),
         }
+    }
+
+    fn installed(which: Which) -> Result<Self, Failure> {
+        let installed = root().join("bench/peers/installed");
+        let pin = installed.join(which.package()).with_extension("txt");
+        let pinned = std::fs::read_to_string(pin).unwrap_or_default();
+        let version = version(&pinned).ok_or("not installed; bench/peers/install does it")?;
+        let folder = installed.join(which.package());
+        Ok(Self { which, folder, version: version.to_owned() })
     }
 
     /// Its name and version.
@@ -120,11 +125,15 @@ impl Peer {
 
     /// A command that runs the program with so many ranks.
     pub(crate) fn command(&self, ranks: usize, program: &str) -> Command {
+        self.command_of(ranks, &self.program(program))
+    }
+
+    fn command_of(&self, ranks: usize, program: &Path) -> Command {
         let (variables, options) = self.which.settings(ranks, cores());
         let mut command = Command::new(self.folder.join("bin/mpiexec"));
         steer(&mut command);
         command.envs(variables).args(["-n", &ranks.to_string()]);
-        command.args(options.split_ascii_whitespace()).arg(self.program(program));
+        command.args(options.split_ascii_whitespace()).arg(program);
         command
     }
 
@@ -168,6 +177,52 @@ pub(crate) fn isal() -> Result<PathBuf, Failure> {
     match process::run(&mut compile, COMPILED_WITHIN)?.failure {
         Some(failure) => Err(format!("codes.c cannot be compiled: {failure}").into()),
         None => Ok(program),
+    }
+}
+
+/// VELOC and redset with the program `levels`, started by Open MPI.
+pub(crate) struct Veloc {
+    mpi: Peer,
+    program: PathBuf,
+}
+
+impl Veloc {
+    /// They, with their program compiled.
+    ///
+    /// # Errors
+    /// Libraries that are not installed, with what to do, or a program that cannot be compiled.
+    pub(crate) fn new() -> Result<Self, Failure> {
+        let mpi = Peer::installed(Which::OpenMpi)?;
+        let peers = root().join("bench/peers");
+        let folder = peers.join("installed/veloc");
+        if !folder.join("bin/veloc-backend").exists() {
+            return Err("not installed; bench/peers/install-veloc does it".into());
+        }
+        let (library, program) = (folder.join("lib"), folder.join("bench-levels"));
+        let mut compile = Command::new(mpi.folder.join("bin/mpicc"));
+        steer(&mut compile);
+        compile.args(["-O2", "-Wall", "-Wextra", "-DREDSET_ENABLE_MPI", "-o"]).arg(&program);
+        compile.arg(peers.join("levels.c")).arg("-I").arg(folder.join("include")).arg("-L");
+        compile.arg(&library).arg(format!("-Wl,-rpath,{}", library.display()));
+        compile.args(["-lveloc-client", "-lredset"]);
+        match process::run(&mut compile, COMPILED_WITHIN)?.failure {
+            Some(failure) => Err(format!("levels.c cannot be compiled: {failure}").into()),
+            None => Ok(Self { mpi, program }),
+        }
+    }
+
+    /// What stands in the tables.
+    pub(crate) const VERSIONS: &str = "VELOC 1.8, redset 0.3.0";
+
+    /// A command that runs the program with so many ranks. VELOC starts its backend by itself.
+    pub(crate) fn command(&self, ranks: usize) -> Command {
+        let mut command = self.mpi.command_of(ranks, &self.program);
+        let mut path = std::env::var_os("PATH").unwrap_or_default();
+        if let Some(folder) = self.program.parent() {
+            path = [folder.join("bin").as_os_str(), ":".as_ref(), &path].into_iter().collect();
+        }
+        command.env("PATH", path).env("LD_LIBRARY_PATH", self.program.with_file_name("lib"));
+        command
     }
 }
 

@@ -35,7 +35,7 @@ const SCAN_GBS: f64 = 5.0;
 /// A run that did not go as asked.
 pub(crate) fn measure(context: &Context) -> Result<Report, Failure> {
     let mut report = Report::default();
-    let (rounds, mib) = if context.quick { (2, 128) } else { (7, 256) };
+    let (rounds, mib) = if context.quick { (2, 64) } else { (5, 128) };
     let mut plain = Vec::new();
     let mut cases: Vec<Vec<Run>> = CASES.iter().map(|_| Vec::new()).collect();
     for round in 0..rounds {

@@ -10,6 +10,8 @@ use mainstay::{Fields, Result, State};
 
 /// Numbers of a block.
 const BLOCK: usize = 8192;
+/// The launcher gets so long to make the arenas.
+const ARENAS_WITHIN: Duration = Duration::from_millis(500);
 /// Longer is not waited for a version.
 const WITHIN: Duration = Duration::from_secs(30);
 
@@ -51,6 +53,9 @@ fn main() -> Result<()> {
         let mut partly = job.protect("partly", || Partly::new(mib))?;
         let mut sizes = Vec::new();
         let mut newest = None;
+        // The first call makes the arenas. Once they are there the launcher names the first step.
+        job.checkpoint(&mut partly)?;
+        std::thread::sleep(ARENAS_WITHIN);
         while partly.step < steps {
             partly.advance(permille);
             job.checkpoint(&mut partly)?;
