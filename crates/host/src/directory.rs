@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 
 pub(crate) use self::carry::Carrier;
-pub(crate) use self::direct::{Direct, STAGING_BYTES, Staging};
+pub(crate) use self::direct::{Direct, STAGING_BYTES, Spent, Staging};
 
 /// The lock file's name.
 pub(crate) const LOCK: &str = "LOCK";

@@ -15,7 +15,7 @@ use mainstay_comm::layout::PAGE_BYTES;
 use rustix::mm::{self, Advice, MapFlags, ProtFlags};
 
 /// Bytes of a large page. Where they are others, nothing is collapsed.
-const LARGE_PAGE_BYTES: usize = 2 << 20;
+pub(crate) const LARGE_PAGE_BYTES: usize = 2 << 20;
 /// Least length for which large pages are asked for.
 pub(super) const LARGE_BYTES_MIN: usize = 2 * LARGE_PAGE_BYTES;
 

@@ -23,4 +23,4 @@ pub use segment::{Area, Segment};
 pub use tape::Tape;
 
 pub(crate) use lane::bump;
-pub(crate) use large::prefer_large_pages;
+pub(crate) use large::{LARGE_PAGE_BYTES, prefer_large_pages};

@@ -33,11 +33,11 @@ use rustix::event::{EventfdFlags, eventfd};
 
 pub(crate) use self::digest::{UNKNOWN, digest_of};
 pub use self::pack::Storing;
-use self::pack::{Codecs, Lineage, Meter};
+use self::pack::{Codecs, Lineage};
 pub(crate) use self::part::{Part, Remote, RemotePart};
 use self::stored::{Writing, checked};
 pub(crate) use self::tend::MendTask;
-use crate::directory::{Carrier, Direct, Directory, STAGING_BYTES, Staging};
+use crate::directory::{Carrier, Direct, Directory, STAGING_BYTES, Spent, Staging};
 use crate::shm::Blob;
 use crate::sys;
 
@@ -119,7 +119,7 @@ impl Drain {
                 inputs: BTreeMap::new(),
                 lineage: None,
                 codecs: Codecs::default(),
-                target: Meter::default(),
+                target: Spent::default(),
             };
             move |todo| worker.run(&todo)
         })
@@ -247,7 +247,7 @@ struct Worker {
     lineage: Option<Lineage>,
     codecs: Codecs,
     /// What the last version took to be written.
-    target: Meter,
+    target: Spent,
 }
 
 impl Worker {
@@ -291,9 +291,9 @@ impl Worker {
         let mut commit = Commit::new(Files::of(&task.manifest));
         let directory = Arc::clone(&self.directory);
         let mut carrier = Carrier::new(&directory);
-        let mut staging = Staging::new();
-        let (manifest, meter) = (task.manifest.clone(), Meter::default());
-        let mut writing = Writing { task, manifest, maps: Vec::new(), meter };
+        let mut staging = None;
+        let (manifest, spent) = (task.manifest.clone(), Spent::default());
+        let mut writing = Writing { task, manifest, maps: Vec::new(), spent };
         self.find_base(task.base);
         let mut ended = None;
         while let Some(next) = commit.next() {
@@ -307,21 +307,27 @@ impl Worker {
                     if ended.is_none() { Outcome::Done } else { Outcome::Failed(Fault::Other) }
                 }
                 Next::Do(Op::Write(name, content)) => carrier.fill(&name, |file| match content {
-                    Content::Part(i) => self.part(&mut writing, i, Direct::new(file, &mut staging)),
+                    Content::Part(i) => {
+                        let staging = match &mut staging {
+                            Some(staging) => staging,
+                            none => none.insert(Staging::new()?),
+                        };
+                        self.part(&mut writing, i, Direct::new(file, staging))
+                    }
                     Content::Manifest => file.write_all(&writing.manifest.encode()),
                 }),
                 Next::Do(op @ Op::Sync(_)) => {
                     let since = Instant::now();
                     let outcome = carrier.carry_out(&op);
-                    writing.meter.took += since.elapsed();
+                    writing.spent.took += since.elapsed();
                     outcome
                 }
                 Next::Do(op) => carrier.carry_out(&op),
                 Next::Published => {
                     let maps = std::mem::take(&mut writing.maps);
                     self.lineage = pack::lineage(&writing.manifest, maps);
-                    self.target = writing.meter;
-                    let cpu = sys::thread_cpu().saturating_sub(cpu);
+                    self.target = writing.spent;
+                    let cpu = sys::thread_cpu().saturating_sub(cpu) + writing.spent.cpu;
                     self.report(Report::Published(version, cpu));
                     continue;
                 }

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
 
 use mainstay_ckpt::format::memory::ReadAt;
 use mainstay_ckpt::pack::tail::{Front, read_map};
@@ -20,7 +19,7 @@ use mainstay_types::limits::CRC_CHUNK_BYTES;
 use mainstay_types::{Rank, Version, crc32c};
 
 use super::stored::checked;
-use crate::directory::{Direct, Directory};
+use crate::directory::{Directory, Spent};
 use crate::rank::Shard;
 use crate::sys;
 
@@ -43,42 +42,6 @@ impl Default for Storing {
     /// Each as it is.
     fn default() -> Self {
         Self { compress: Choosing::Plain, full_every: 1 }
-    }
-}
-
-/// What was written to the target, and how long it took.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Meter {
-    pub(super) bytes: u64,
-    pub(super) took: Duration,
-}
-
-/// A file whose writes are measured.
-pub(super) struct Timed<'a> {
-    pub(super) file: Direct<'a>,
-    pub(super) meter: &'a mut Meter,
-}
-
-impl Timed<'_> {
-    pub(super) fn finish(self) -> io::Result<()> {
-        let since = Instant::now();
-        let finished = self.file.finish();
-        self.meter.took += since.elapsed();
-        finished
-    }
-}
-
-impl Write for Timed<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let since = Instant::now();
-        let written = self.file.write(bytes)?;
-        self.meter.took += since.elapsed();
-        self.meter.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
     }
 }
 
@@ -135,7 +98,7 @@ impl Codecs {
         memory: &dyn ReadAt,
         image: &Image,
         choosing: Choosing,
-        target: Meter,
+        target: Spent,
     ) -> io::Result<Vec<Codec>> {
         let version = image.header.version;
         let fields = image.table.fields.iter();

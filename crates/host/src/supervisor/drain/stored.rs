@@ -11,9 +11,9 @@ use mainstay_ckpt::{FieldEntry, Image, Manifest, RankEntry, Residency};
 use mainstay_types::Version;
 use mainstay_types::limits::CRC_CHUNK_BYTES;
 
-use super::pack::{self, Lineage, Meter, Timed};
+use super::pack::{self, Lineage};
 use super::{Worker, WriteTask, zeros};
-use crate::directory::Direct;
+use crate::directory::{Direct, Spent};
 
 /// A version while it is written.
 pub(super) struct Writing<'a> {
@@ -21,7 +21,8 @@ pub(super) struct Writing<'a> {
     /// With what is known of shards that are written.
     pub(super) manifest: Manifest,
     pub(super) maps: Vec<Option<Map>>,
-    pub(super) meter: Meter,
+    /// What writing and syncing took.
+    pub(super) spent: Spent,
 }
 
 impl Worker {
@@ -62,7 +63,7 @@ impl Worker {
         &mut self,
         writing: &mut Writing<'_>,
         i: usize,
-        file: Direct<'_>,
+        mut file: Direct<'_>,
     ) -> io::Result<()> {
         let missing = || io::Error::other("it has no arena");
         let part = writing.task.parts.get(i).ok_or_else(missing)?;
@@ -73,7 +74,6 @@ impl Worker {
         let memory = &*memory;
         let image = opened(memory, entry)?;
         let codecs = self.codecs.of(memory, &image, self.storing.compress, self.target)?;
-        let mut file = Timed { file, meter: &mut writing.meter };
         if pack::is_packed(self.storing, &codecs, &image) {
             let (image, codecs, base) = (&image, &codecs[..], self.base(i));
             let task = pack::Task { memory, image, entry, late, codecs, base };
@@ -85,7 +85,8 @@ impl Worker {
             plain_late(late, entry, &mut file)?;
             writing.maps.push(None);
         }
-        file.finish()
+        writing.spent.add(file.finish()?);
+        Ok(())
     }
 }
 
