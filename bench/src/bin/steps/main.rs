@@ -11,6 +11,7 @@
 //! so that caches and neighbours are the same for both. Deliberately absent: judging which steps
 //! were captured; the suite asks the events.
 
+use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ use measured::held::Held;
 
 /// The disk gets so long to take a version; then the round goes on without.
 const PUBLISHED_WITHIN: Duration = Duration::from_secs(20);
+/// So many versions stay on disk.
+const KEPT: usize = 2;
 /// The launcher gets so long to name the next step to capture. Too short only loses the round.
 const TARGET_WITHIN: Duration = Duration::from_millis(30);
 
@@ -165,8 +168,9 @@ fn timed(
     Ok(started.elapsed())
 }
 
-/// Waits until a version newer than `newest` is on disk, so that nothing is written during what is
-/// measured next, and until the launcher has named the next step.
+/// Waits until a version newer than `newest` is on disk and what it makes superfluous is gone, so that
+/// nothing is written or removed during what is measured next, and until the launcher has named the next
+/// step.
 fn await_published(directory: &Path, newest: &mut Option<String>) -> Result<()> {
     let started = Instant::now();
     while started.elapsed() < PUBLISHED_WITHIN {
@@ -174,9 +178,10 @@ fn await_published(directory: &Path, newest: &mut Option<String>) -> Result<()> 
         for entry in std::fs::read_dir(directory)? {
             names.push(entry?.file_name().to_string_lossy().into_owned());
         }
-        names.retain(|name| name.ends_with(".manifest"));
-        let now = names.into_iter().max();
-        if now > *newest {
+        let version = |name: &String| name.split_once('.').map(|(version, _)| version.to_owned());
+        let versions: BTreeSet<String> = names.iter().filter_map(version).collect();
+        let now = names.into_iter().filter(|name| name.ends_with(".manifest")).max();
+        if now > *newest && versions.len() <= KEPT {
             *newest = now;
             break;
         }
