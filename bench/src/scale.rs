@@ -4,7 +4,7 @@
 //! version of no bytes is durable grows with the number of ranks, which gives a part for each version and
 //! one for each file. Counted, by driving the engine that ships: files and operations of a version. The
 //! model multiplies: nodes work side by side on what is theirs, ranks of a node share its memory, and one
-//! launcher writes all files. Handbook page "What many ranks cost" has the formulas.
+//! launcher writes all files. The handbook page `many-ranks.md` has the formulas.
 //!
 //! Invariant: nothing in a prediction but these constants and the sizes in its title. Deliberately absent:
 //! a network, whose speed this machine cannot tell; between nodes the guards here move bytes through memory.
