@@ -45,8 +45,10 @@ pub use format::message::{
     Late, Message, decode_late, decode_messages, encode_late, encode_messages, messages_bytes,
 };
 pub use format::name::{
-    FileName, archive_name, aside_name, highest_version, manifest_name, parse_name, shard_name,
+    FileName, archive_name, aside_name, copy_name, highest_version, in_node, located,
+    manifest_name, node_directory, parse_name, parse_node, shard_name,
 };
+pub use format::nodes::{NodeLayout, PartFile};
 pub use format::place::{Axis, Place, Share};
 pub use format::plan::{FieldSpec, Plan};
 pub use format::table::{Cut, FieldEntry, Table};

@@ -8,6 +8,7 @@ mod carry;
 mod direct;
 mod look;
 mod mend;
+mod nodes;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -18,6 +19,7 @@ use rustix::fs::FlockOperation;
 
 pub(crate) use self::carry::Carrier;
 pub(crate) use self::direct::{Direct, STAGING_BYTES, Spent, Staging};
+pub(crate) use self::nodes::{located, node_names};
 
 /// The lock file's name.
 pub(crate) const LOCK: &str = "LOCK";
@@ -130,7 +132,11 @@ impl Directory {
         let list = || -> io::Result<Vec<String>> {
             let mut names = Vec::new();
             for entry in fs::read_dir(&self.path)? {
-                names.extend(entry?.file_name().into_string());
+                let Ok(name) = entry?.file_name().into_string() else { continue };
+                match node_names(&self.path, &name)? {
+                    Some(inside) => names.extend(inside),
+                    None => names.push(name),
+                }
             }
             names.sort();
             Ok(names)
@@ -155,12 +161,13 @@ impl Directory {
         read().map_err(|source| self.failed(name, "read", source))
     }
 
-    /// Opens a file for reading.
+    /// Opens a file for reading; a shard wherever it lies.
     ///
     /// # Errors
     /// When it is missing or unreadable.
     pub fn open_file(&self, name: &str) -> Result<File, DirectoryError> {
-        open_regular(&self.path.join(name)).map_err(|source| self.failed(name, "open", source))
+        let place = located(&self.path, name);
+        open_regular(&self.path.join(place)).map_err(|source| self.failed(name, "open", source))
     }
 
     /// Removes the directory and all in it.

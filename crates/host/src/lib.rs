@@ -9,6 +9,7 @@
 pub mod archive;
 pub mod directory;
 pub mod endpoint;
+mod guard;
 pub mod node;
 pub mod procfs;
 pub mod publish;

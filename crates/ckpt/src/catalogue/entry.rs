@@ -5,6 +5,7 @@
 //! prevents that is among the reasons, each with the file that it lies in. Deliberately absent: which
 //! version is better than another; see [`Catalogue`](super::Catalogue).
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use mainstay_types::{Rank, Version};
@@ -146,6 +147,8 @@ pub struct Entry {
     pub files: Vec<Listed>,
     /// Whether its files come or go while they are looked at.
     pub changing: bool,
+    /// Whether a node has a copy of a manifest that is lost.
+    pub copied: bool,
 }
 
 impl Entry {
@@ -172,7 +175,7 @@ impl Entry {
                 copies.push(ShardCopy { rank, name, state });
             }
         }
-        Self { version, standing, manifest, copies, files, changing: false }
+        Self { version, standing, manifest, copies, files, changing: false, copied: false }
     }
 
     /// Its manifest, if that is whole.
@@ -218,6 +221,27 @@ impl Entry {
     #[must_use]
     pub fn is_recoverable(&self) -> bool {
         self.reasons().is_empty()
+    }
+
+    /// Whether what other nodes hold may give back all that prevents its recovery. Whether they do, reading
+    /// it tells.
+    #[must_use]
+    pub fn may_be_repaired(&self) -> bool {
+        if self.copied {
+            let of_manifest =
+                |r: &Reason| matches!(r, Reason::NoManifest { .. } | Reason::Manifest { .. });
+            return self.reasons().iter().all(of_manifest);
+        }
+        let Some((manifest, layout)) = self.manifest().and_then(|m| Some((m, m.nodes.as_ref()?)))
+        else {
+            return false;
+        };
+        let lost = self.reasons().into_iter().map(|reason| match reason {
+            Reason::Shard { rank, .. } => Some(layout.node_of(rank, manifest.n())),
+            _ => None,
+        });
+        let lost: Option<BTreeSet<_>> = lost.collect();
+        lost.is_some_and(|lost| !lost.is_empty() && layout.ring.covers(&lost))
     }
 
     /// Whether a start with `--resume` takes it for whole before anything is restored.

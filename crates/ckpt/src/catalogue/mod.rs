@@ -89,12 +89,14 @@ impl Catalogue {
     }
 
     /// Which version a start with `--resume` takes, given the command line of its job: of the newest
-    /// job that has a version which looks whole, the newest that can be recovered.
+    /// job that has a version which looks whole, the newest that can be recovered, after repair if need be.
     #[must_use]
     pub fn resumed(&self) -> Option<&Entry> {
         let of = |job: JobId| self.of_jobs().filter(move |(_, j)| *j == job).map(|(e, _)| e);
         let jobs = newest_first(self.of_jobs().map(|(entry, job)| (entry.version, job)));
-        let job = jobs.into_iter().find(|job| of(*job).any(Entry::looks_whole))?;
-        of(job).filter(|entry| entry.is_recoverable()).last()
+        let job = jobs
+            .into_iter()
+            .find(|job| of(*job).any(|entry| entry.looks_whole() || entry.may_be_repaired()))?;
+        of(job).filter(|entry| entry.is_recoverable() || entry.may_be_repaired()).last()
     }
 }

@@ -38,25 +38,37 @@ impl Leftovers {
             match *what {
                 FileName::Manifest { version } => drop(manifests.insert(version)),
                 FileName::Aside { version } => drop(asides.insert(version)),
-                FileName::Shard { .. } | FileName::Archive { .. } => {}
+                FileName::Shard { .. }
+                | FileName::Guard { .. }
+                | FileName::Copy { .. }
+                | FileName::Archive { .. } => {}
             }
         }
         let mut found = Self { any: !names.is_empty(), ..Self::default() };
         for (name, what) in names {
             let version = what.version();
             match (what, manifests.contains(&version)) {
-                (FileName::Manifest { .. }, _) | (FileName::Shard { .. }, true) => {}
+                (FileName::Manifest { .. }, _)
+                | (FileName::Shard { .. } | FileName::Guard { .. } | FileName::Copy { .. }, true) =>
+                    {}
                 // A second name of the manifest, where publishing takes two steps.
                 (FileName::Aside { .. }, true) => found.files.push(name),
                 (FileName::Aside { .. }, false) => found.marks.push(name),
-                (FileName::Shard { .. } | FileName::Archive { .. }, false)
-                    if asides.contains(&version) =>
-                {
+                (
+                    FileName::Shard { .. }
+                    | FileName::Guard { .. }
+                    | FileName::Copy { .. }
+                    | FileName::Archive { .. },
+                    false,
+                ) if asides.contains(&version) => {
                     found.files.push(name);
                 }
                 // It waits for its manifest, or hurts nobody.
                 (FileName::Archive { .. }, _) => {}
-                (FileName::Shard { .. }, false) => {
+                (
+                    FileName::Shard { .. } | FileName::Guard { .. } | FileName::Copy { .. },
+                    false,
+                ) => {
                     found.bereft.push(name);
                     found.versions.insert(version);
                 }

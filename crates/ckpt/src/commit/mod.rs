@@ -31,7 +31,7 @@ pub struct Files {
     pub aside: String,
     /// Its final name.
     pub manifest: String,
-    /// The shards.
+    /// The shards, then what nodes hold for others.
     pub parts: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ impl Files {
     /// The files that a manifest names, and those of the manifest itself.
     #[must_use]
     pub fn of(manifest: &Manifest) -> Self {
-        Self::new(manifest.version, manifest.shard_names().collect())
+        Self::new(manifest.version, manifest.part_names())
     }
 }
 

@@ -10,6 +10,7 @@ use mainstay_types::wire::Early;
 use mainstay_types::{Epoch, Incarnation, JobId, Rank, Step, Version};
 
 use super::name::shard_name;
+use super::nodes::NodeLayout;
 use crate::pack::Packing;
 
 /// The program of a job.
@@ -183,6 +184,8 @@ pub struct Manifest {
     pub parent: Option<Version>,
     /// Every rank's part, by rank.
     pub ranks: Vec<RankEntry>,
+    /// In which nodes' directories its files lie; `None` if there are no nodes.
+    pub nodes: Option<NodeLayout>,
 }
 
 impl Manifest {
@@ -214,7 +217,6 @@ impl Manifest {
 
     /// The names of all shards, by rank.
     pub fn shard_names(&self) -> impl Iterator<Item = String> + '_ {
-        let ranks = Rank::all(self.n()).zip(&self.ranks);
-        ranks.map(|(rank, entry)| entry.shard_name(self.version, rank))
+        Rank::all(self.n()).map(|rank| self.shard_name(rank))
     }
 }

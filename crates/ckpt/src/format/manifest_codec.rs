@@ -10,6 +10,7 @@ use mainstay_types::{
 
 use super::error::FormatError;
 use super::manifest::{Identity, InputEntry, Manifest, Program, RankEntry};
+use super::nodes::NodeLayout;
 use super::{FORMAT, MANIFEST_BYTES_MAX};
 use crate::pack::map::Holder;
 use crate::pack::{HOLDERS_MAX, PACKED_FORMAT, Packing};
@@ -25,9 +26,11 @@ impl Manifest {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
-        // What is not packed is written as it always was, and read by whoever reads format 1.
+        // What is neither packed nor in nodes is written as it always was, and read by whoever reads
+        // format 1.
         let packed = self.ranks.iter().any(|rank| rank.packing.is_some());
-        w.raw(MAGIC).u32(if packed { PACKED_FORMAT } else { FORMAT });
+        let newer = packed || self.nodes.is_some();
+        w.raw(MAGIC).u32(if newer { PACKED_FORMAT } else { FORMAT });
         self.identity.put(&mut w);
         w.u32(self.epoch.0).u64(self.version.0).u64(self.step.0);
         w.option(self.parent, |w, parent| {
@@ -36,9 +39,12 @@ impl Manifest {
         w.count(self.ranks.len());
         for rank in &self.ranks {
             rank.put(&mut w);
-            if packed {
+            if newer {
                 w.option(rank.packing.as_ref(), put_packing);
             }
+        }
+        if newer {
+            w.option(self.nodes.as_ref(), |w, nodes| nodes.put(w));
         }
         w.u32(crc32c(w.as_slice()));
         w.into_bytes()
@@ -68,19 +74,20 @@ impl Manifest {
         if n == 0 {
             return Err(unknown("number of ranks", 0, r.at() - 4).into());
         }
+        let newer = format == PACKED_FORMAT;
         let ranks = (0..n).map(|_| {
             let entry = RankEntry::get(&mut r, n)?;
-            let packed = format == PACKED_FORMAT;
-            let packing = if packed { get_packing(&mut r, version)? } else { None };
+            let packing = if newer { get_packing(&mut r, version)? } else { None };
             Ok(RankEntry { packing, ..entry })
         });
         let ranks = ranks.collect::<Result<Vec<_>, FormatError>>()?;
+        let nodes = if newer { r.option("nodes", |r| NodeLayout::get(r, n))? } else { None };
         r.end("manifest")?;
-        if format == PACKED_FORMAT && ranks.iter().all(|rank| rank.packing.is_none()) {
-            // One spelling: without a packed shard it is of format 1.
+        if newer && nodes.is_none() && ranks.iter().all(|rank| rank.packing.is_none()) {
+            // One spelling: without a packed shard and nodes it is of format 1.
             return Err(unknown("manifest format", format.into(), 8).into());
         }
-        Ok(Self { identity, epoch, version, step, parent, ranks })
+        Ok(Self { identity, epoch, version, step, parent, ranks, nodes })
     }
 }
 

@@ -12,6 +12,7 @@ pub mod manifest;
 pub mod memory;
 pub mod message;
 pub mod name;
+pub mod nodes;
 pub mod place;
 pub mod plan;
 pub mod restore;

@@ -240,6 +240,7 @@ impl Ledger {
             step: record.step,
             parent: record.parent,
             ranks: record.parts.iter().map(|p| p.entry.clone()).collect(),
+            nodes: None,
         })
     }
 

@@ -31,7 +31,7 @@ fn published(starter: &mut Starter) -> Image {
     let mut image = Image::new();
     for version in [Version(1), Version(2)] {
         let captured = Rc::new(capture(version, Epoch(1), None));
-        for (name, bytes) in captured.manifest.shard_names().zip(&captured.shards) {
+        for (name, bytes) in captured.manifest.part_names().into_iter().zip(&captured.shards) {
             image.insert(name, Rc::new(bytes.clone()));
         }
         image.insert(manifest_name(version), Rc::new(captured.manifest.encode()));

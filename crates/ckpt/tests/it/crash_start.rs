@@ -4,12 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use mainstay_ckpt::fetch::Ring;
 use mainstay_ckpt::format::verify::verify_shard;
 use mainstay_ckpt::{
     Cut, Expected, FileName, Header, Image as Shard, ImageWriter, Input, Kind, Late, Ledger,
-    Leftovers, Manifest, Plan, RankEntry, Residency, encode_late, messages_bytes, parse_name,
+    Leftovers, Manifest, NodeLayout, Plan, RankEntry, Residency, aside_name, encode_late,
+    manifest_name, messages_bytes, parse_name,
 };
 use mainstay_types::event::Level;
+use mainstay_types::wire::node::Redundancy;
 use mainstay_types::{Determinants, Epoch, Incarnation, Rank, Step, Version, crc32c};
 
 use crate::crash_disk::Image;
@@ -64,8 +67,28 @@ pub(crate) fn capture(version: Version, epoch: Epoch, parent: Option<Version>) -
         shards.push(shard);
     }
     let (identity, step) = (identity(), Step(version.0));
-    let manifest = Manifest { identity, epoch, version, step, parent, ranks };
+    let mut manifest = Manifest { identity, epoch, version, step, parent, ranks, nodes: None };
+    if version.0.is_multiple_of(2) {
+        among_nodes(&mut manifest, &mut shards);
+    }
     Capture { manifest, shards }
+}
+
+/// Puts each rank's shard into a node of its own, beside a copy of the other's and one of the manifest.
+fn among_nodes(manifest: &mut Manifest, parts: &mut Vec<Vec<u8>>) {
+    let ring = Ring::new(RANKS, Redundancy::Partner).unwrap();
+    let guards: Vec<Vec<u8>> = parts.iter().rev().map(|shard| padded(shard)).collect();
+    let guard_crcs = guards.iter().map(|guard| crc32c(guard)).collect();
+    manifest.nodes = Some(NodeLayout { ring, guard_crcs });
+    parts.extend(guards);
+    parts.extend(manifest.copy_names().map(|_| manifest.encode()).collect::<Vec<_>>());
+    assert_eq!(manifest.part_names().len(), parts.len());
+}
+
+fn padded(shard: &[u8]) -> Vec<u8> {
+    let mut guard = shard.to_vec();
+    guard.resize(shard.len().next_multiple_of(4096), 0);
+    guard
 }
 
 /// What a start finds.
@@ -113,7 +136,9 @@ impl Starter {
         let mut ledger = Ledger::new(RANKS, found.next, 2);
         for (name, content) in image {
             match parse_name(name) {
-                Some(FileName::Shard { epoch, .. }) => found.epoch = found.epoch.max(epoch),
+                Some(FileName::Shard { epoch, .. } | FileName::Guard { epoch, .. }) => {
+                    found.epoch = found.epoch.max(epoch);
+                }
                 Some(FileName::Manifest { version }) => {
                     let manifest = self.manifest(content);
                     let Some(manifest) = manifest.filter(|m| m.version == version) else {
@@ -126,6 +151,13 @@ impl Starter {
                         found.whole.insert(version);
                     } else {
                         found.damaged.insert(version);
+                    }
+                }
+                // No copy of a manifest is ever taken for one that was lost.
+                Some(FileName::Copy { version }) => {
+                    let told = [manifest_name(version), aside_name(version)];
+                    if !told.iter().any(|name| image.contains_key(name)) {
+                        return Err(format!("{name} lies there without manifest and mark"));
                     }
                 }
                 Some(FileName::Aside { .. } | FileName::Archive { .. }) | None => {}
@@ -151,8 +183,8 @@ impl Starter {
     ) -> Result<bool, String> {
         let version = manifest.version;
         let mut all = true;
-        for (rank, entry) in Rank::all(manifest.n()).zip(&manifest.ranks) {
-            let content = image.get(&entry.shard_name(version, rank));
+        for rank in Rank::all(manifest.n()) {
+            let content = image.get(&manifest.shard_name(rank));
             let whole = content.is_some_and(|content| {
                 let key = (Rc::as_ptr(content), version, rank);
                 let read = || (Rc::clone(content), is_whole(content, manifest, rank));
@@ -166,11 +198,15 @@ impl Starter {
         }
         if all {
             let captures = self.truth.get(&version).map_or(&[][..], Vec::as_slice);
+            // What nodes hold for each other may be lost alone, and never has other bytes.
             let same = |capture: &&Rc<Capture>| {
-                let names = capture.manifest.shard_names();
-                let mut shards = names.zip(&capture.shards);
+                let names = capture.manifest.part_names().into_iter();
+                let mut parts = (0..).zip(names.zip(&capture.shards));
                 capture.manifest == *manifest
-                    && shards.all(|(name, bytes)| image.get(&name).is_some_and(|c| **c == *bytes))
+                    && parts.all(|(i, (name, bytes))| match image.get(&name) {
+                        Some(content) => **content == *bytes,
+                        None => i >= RANKS,
+                    })
             };
             captures.iter().find(same).ok_or(format!("version {version} is not as captured"))?;
         }

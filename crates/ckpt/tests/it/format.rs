@@ -120,6 +120,7 @@ pub(crate) fn manifest() -> Manifest {
         step: Step(1000),
         parent: Some(Version(41)),
         ranks: (0..3).map(entry).collect(),
+        nodes: None,
     }
 }
 
@@ -253,5 +254,35 @@ fn a_table_of_another_job_size_is_refused() {
     for (n, at) in [(2, header.table_at), (3, header.table_at + 4096)] {
         let error = mainstay_ckpt::Table::decode(table, n, at).unwrap_err();
         assert!(matches!(error, FormatError::Layout { .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_manifest_of_nodes_is_of_format_2_and_names_files_by_node() {
+    use mainstay_ckpt::NodeLayout;
+    use mainstay_ckpt::fetch::Ring;
+    use mainstay_types::Node;
+    use mainstay_types::wire::node::Redundancy;
+    for redundancy in [Redundancy::None, Redundancy::Partner, Redundancy::Parity(1)] {
+        let mut manifest = manifest();
+        let mut layout = NodeLayout::new(Ring::new(2, redundancy).unwrap());
+        if layout.is_guarded() {
+            layout.guard_crcs = vec![7, 9];
+        }
+        manifest.nodes = Some(layout);
+        let bytes = manifest.encode();
+        assert_eq!(bytes[8..12], [2, 0, 0, 0]);
+        assert_eq!(Manifest::decode(&bytes).unwrap(), manifest);
+        for cut in 0..bytes.len() {
+            assert!(Manifest::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        let names = manifest.part_names();
+        assert_eq!(names.len(), if redundancy == Redundancy::None { 4 } else { 7 });
+        assert!(names[1].starts_with("node00/") && names[2].starts_with("node01/"));
+        assert!(names.iter().all(|name| mainstay_ckpt::parse_name(name).is_some()));
+        let ranges = manifest.node_ranges(Node(0));
+        assert_eq!(ranges.len(), 2);
+        assert_eq!(ranges[0].1.end, ranges[1].1.start);
+        assert_eq!(manifest.node_lengths()[0], ranges[1].1.end);
     }
 }

@@ -110,6 +110,7 @@ pub(crate) fn old_manifest(version: u64, n: u32) -> Manifest {
         step: Step(10 * version),
         parent: None,
         ranks: vec![entry; n as usize],
+        nodes: None,
     }
 }
 

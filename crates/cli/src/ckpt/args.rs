@@ -11,7 +11,8 @@ use mainstay_types::{Rank, Version};
 
 /// Look into checkpoint directories, without the job that wrote them.
 ///
-/// All but `prune` and `import` take no lock and change nothing, so that they can be used beside a running job.
+/// All but `prune`, `import` and `repair` take no lock and change nothing, so that they can be used beside a running
+/// job.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Ckpt {
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Write a field of a version into a file that numpy reads.
     Extract(Extract),
+    /// Get back what nodes have lost, from what others hold of it.
+    Repair(Repair),
     /// Read all versions, once or again and again, and name what has rotted; exit code 65 if anything has.
     Scrub(Scrub),
     /// Remove versions that newer ones make superfluous.
@@ -49,6 +52,7 @@ Examples:
   mainstay ckpt diff run1 12 12 --other run2
   mainstay ckpt scrub run1 --every 6h
   mainstay ckpt extract run1 12 heat.u -o u.npy
+  mainstay ckpt repair run1 --dry-run
   mainstay ckpt prune run1 --keep 1 --dry-run
   mainstay ckpt import veloc /scratch/ckpt --out run3 --field '0=u:f64[1024,512]'";
 
@@ -139,6 +143,21 @@ pub(crate) struct Scrub {
     /// End after so many times.
     #[arg(long, value_name = "N", requires = "every", value_parser = passes)]
     pub(crate) passes: Option<u64>,
+    /// Write one JSON object a line (docs/formats/ckpt-json.md).
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Repair {
+    /// The checkpoint directory.
+    pub(crate) dir: PathBuf,
+    /// Which version; by default all.
+    #[arg(long, value_name = "V", value_parser = version)]
+    pub(crate) version: Option<Version>,
+    /// Say what would come back and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Write one JSON object a line (docs/formats/ckpt-json.md).
     #[arg(long)]
     pub(crate) json: bool,

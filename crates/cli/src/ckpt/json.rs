@@ -5,6 +5,7 @@
 use mainstay_ckpt::catalogue::{Entry, Reason};
 use mainstay_ckpt::pack::lossy::Bound;
 use mainstay_ckpt::{FieldEntry, Manifest, Place};
+use mainstay_types::wire::node::Redundancy;
 use serde_json::{Value, json};
 
 /// What is known of a version at a look.
@@ -21,6 +22,7 @@ pub(super) fn version(entry: &Entry, resumed: bool) -> Value {
         "bytes": entry.bytes(),
         "archived": entry.is_archived(),
         "recoverable": reasons.is_empty(),
+        "repairable": entry.may_be_repaired(),
         "resumed": resumed,
         "reasons": reasons.iter().map(reason).collect::<Vec<_>>(),
         "unnamed": entry.unnamed().collect::<Vec<_>>(),
@@ -60,4 +62,13 @@ pub(super) fn field(field: &FieldEntry, extent: Option<&[u64]>) -> Value {
 /// Bytes in hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// How nodes guard each other, as the option of that name has it.
+pub(super) fn redundancy(redundancy: Redundancy) -> String {
+    match redundancy {
+        Redundancy::None => "none".to_owned(),
+        Redundancy::Partner => "partner".to_owned(),
+        Redundancy::Parity(parity) => format!("parity:{parity}"),
+    }
 }

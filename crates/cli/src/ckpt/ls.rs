@@ -77,6 +77,7 @@ pub(super) fn recoverable(entry: &Entry) -> String {
     let reasons = entry.reasons();
     match reasons.as_slice() {
         [] => "yes".to_owned(),
+        [first, ..] if entry.may_be_repaired() => format!("after repair: {first}"),
         [one] => format!("no: {one}"),
         [first, rest @ ..] => {
             format!("no: {first} (and {})", counted(rest.len() as u64, "more reason"))

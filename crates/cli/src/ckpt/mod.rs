@@ -13,6 +13,7 @@ mod json;
 mod ls;
 mod progress;
 mod prune;
+mod repair;
 mod scrub;
 mod show;
 pub(crate) mod table;
@@ -35,6 +36,7 @@ pub(crate) fn run(options: &args::Ckpt) -> u8 {
         args::Command::Verify(verify) => (verify.json, verify::run(verify)),
         args::Command::Diff(diff) => (diff.json, diff::run(diff)),
         args::Command::Extract(extract) => (extract.json, extract::run(extract)),
+        args::Command::Repair(repair) => (repair.json, repair::run(repair)),
         args::Command::Scrub(scrub) => (scrub.json, scrub::run(scrub)),
         args::Command::Prune(prune) => (prune.json, prune::run(prune)),
         args::Command::Import(args::Import::Veloc(veloc)) => (veloc.json, import::run(veloc)),

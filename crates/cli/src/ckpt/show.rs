@@ -64,6 +64,10 @@ fn facts(manifest: &Manifest) {
     if !refers_to.is_empty() {
         fact("refers to", &refers_to.join(", "));
     }
+    if let Some(layout) = &manifest.nodes {
+        let (nodes, guard) = (layout.ring.nodes(), objects::redundancy(layout.ring.redundancy()));
+        fact("nodes", &format!("{nodes}, with redundancy {guard}"));
+    }
     fact("job", &format!("{}, launch {}", identity.job, identity.launch));
     let sha256 = objects::hex(&identity.program.sha256);
     fact("program", &format!("{} (SHA-256 {sha256})", identity.program.path));
@@ -179,8 +183,8 @@ fn body(catalogue: &Catalogue, entry: &Entry, images: &Images) -> Value {
     let more = match entry.manifest() {
         Some(manifest) => of_manifest(entry, manifest, images),
         None => {
-            json!({"epoch": null, "parent": null, "refers_to": null, "program": null, "arguments": null,
-                       "seed": null, "inputs": null, "parts": null})
+            json!({"epoch": null, "parent": null, "refers_to": null, "nodes": null, "program": null,
+                   "arguments": null, "seed": null, "inputs": null, "parts": null})
         }
     };
     if let (Value::Object(body), Value::Object(more)) = (&mut body, more) {
@@ -206,6 +210,10 @@ fn of_manifest(entry: &Entry, manifest: &Manifest, images: &Images) -> Value {
         "epoch": manifest.epoch.0,
         "parent": manifest.parent.map(|parent| parent.0),
         "refers_to": manifest.refers_to().iter().map(|version| version.0).collect::<Vec<_>>(),
+        "nodes": manifest.nodes.as_ref().map(|layout| json!({
+            "count": layout.ring.nodes(),
+            "redundancy": objects::redundancy(layout.ring.redundancy()),
+        })),
         "program": {"path": identity.program.path, "sha256": objects::hex(&identity.program.sha256)},
         "arguments": args.collect::<Vec<_>>(),
         "seed": identity.seed,

@@ -1,7 +1,7 @@
 //! `mainstay ckpt verify`: every byte of versions against what covers it.
 
 use mainstay_ckpt::catalogue::{Catalogue, Entry, Standing};
-use mainstay_host::archive::{Archive, ArchiveError, Damage, Told};
+use mainstay_host::archive::{Archive, ArchiveError, Damage, Told, Verified};
 use serde_json::json;
 
 use super::progress::Progress;
@@ -84,13 +84,14 @@ fn verify(archive: &Archive, entry: &Entry, json: bool) -> Result<bool, ArchiveE
         let more = counted(shown - SHOWN_MAX, "more damage");
         line(&format!("version {version}: and {more}; --json shows all"));
     }
-    told(entry, Some(verified.damages), json);
+    told(entry, Some(&verified), json);
     Ok(verified.damages == 0)
 }
 
-/// What a version came to, of which so many damages were found if it was read.
-pub(super) fn told(entry: &Entry, damages: Option<u64>, json: bool) {
-    let version = entry.version;
+/// What a version came to, and what was found if it was read.
+pub(super) fn told(entry: &Entry, found: Option<&Verified>, json: bool) {
+    let (version, damages) = (entry.version, found.map(|found| found.damages));
+    let spares_alone = found.is_some_and(|found| found.bad.is_empty());
     if json {
         let reasons = if damages.is_none() { entry.reasons() } else { Vec::new() };
         let body = json!({
@@ -109,6 +110,11 @@ pub(super) fn told(entry: &Entry, damages: Option<u64>, json: bool) {
             let shards = counted(entry.copies.len() as u64, "shard");
             format!("version {version}: whole ({shards}, {size})")
         }
+        Some(count) if spares_alone => format!(
+            "version {version}: all shards are whole, but not what nodes hold for each other ({}): \
+             mainstay ckpt repair makes it again",
+            counted(count, "damage")
+        ),
         Some(count) => format!("version {version}: unusable ({})", counted(count, "damage")),
         None => match entry.reasons().first() {
             Some(reason) if entry.standing == Standing::Aside => {
@@ -122,15 +128,16 @@ pub(super) fn told(entry: &Entry, damages: Option<u64>, json: bool) {
 
 pub(super) fn sentence(entry: &Entry, damage: &Damage) -> String {
     let Damage { rank, name, place, fault } = damage;
+    let rank = rank.map_or_else(String::new, |rank| format!(", rank {rank}"));
     let version = entry.version;
     match place {
         Some((part, at, _)) => format!(
-            "version {version}, rank {rank}: {name}: bytes {}..{} ({}): {fault}",
+            "version {version}{rank}: {name}: bytes {}..{} ({}): {fault}",
             at.start,
             at.end,
             part.name()
         ),
-        None => format!("version {version}, rank {rank}: {name}: {fault}"),
+        None => format!("version {version}{rank}: {name}: {fault}"),
     }
 }
 
@@ -143,7 +150,7 @@ pub(super) fn body(entry: &Entry, damage: &Damage) -> serde_json::Value {
     };
     json!({
         "version": entry.version.0,
-        "rank": rank.0,
+        "rank": rank.map(|rank| rank.0),
         "file": name,
         "part": place.as_ref().map(|(part, ..)| part.name()),
         "from": place.as_ref().map(|(_, at, _)| at.start),

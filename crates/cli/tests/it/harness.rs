@@ -60,6 +60,18 @@ impl Scratch {
         Self(path)
     }
 
+    /// One in memory, where there is a place for that: syncs cost nothing there.
+    pub(crate) fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        let of_disk = Self::new();
+        if !memory.is_dir() {
+            return of_disk;
+        }
+        let path = memory.join(of_disk.0.file_name().unwrap());
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }

@@ -12,6 +12,7 @@ mod ckpt_damage;
 mod ckpt_data;
 mod communicators;
 mod contracts;
+mod domains;
 mod harness;
 mod heat;
 mod hygiene;

@@ -31,7 +31,7 @@ fn job_of(redundancy: &str, options: &[&str], work: &[&str]) -> Run {
 }
 
 /// Processes by what was told of them: `node 1` or `rank 2`.
-fn pids(told: &str) -> BTreeMap<String, i32> {
+pub(crate) fn pids(told: &str) -> BTreeMap<String, i32> {
     let up = told.lines().filter_map(|line| {
         let (_, line) = line.split_once(" s  ")?;
         let (who, _) = line.split_once(" is up")?;
@@ -41,7 +41,7 @@ fn pids(told: &str) -> BTreeMap<String, i32> {
     up.collect()
 }
 
-fn kill(pids: &[i32], signal: &str) {
+pub(crate) fn kill(pids: &[i32], signal: &str) {
     let mut command = std::process::Command::new("kill");
     command.arg(format!("-{signal}")).args(pids.iter().map(ToString::to_string));
     // A rank whose node is killed first may be gone already.

@@ -145,6 +145,7 @@ impl Import<'_> {
             step: Step(version.0),
             parent,
             ranks: vec![entry; n as usize],
+            nodes: None,
         };
         let (mut commit, mut carrier) =
             (Commit::new(Files::of(&manifest)), Carrier::new(directory));

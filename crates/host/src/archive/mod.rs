@@ -12,6 +12,7 @@ mod fields;
 mod file;
 mod import;
 mod prune;
+mod repair;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use mainstay_ckpt::catalogue::{self, Catalogue, Entry, Fault, Listed};
 use mainstay_ckpt::format::MANIFEST_BYTES_MAX;
-use mainstay_ckpt::{Image, Manifest, RankEntry, Stored, manifest_name};
+use mainstay_ckpt::{FileName, Image, Manifest, RankEntry, Stored, manifest_name, parse_name};
 use mainstay_types::{Rank, Version};
 
 pub use self::diff::{FieldDiff, Outcome, Place, Side, diff};
@@ -32,8 +33,10 @@ pub use self::fields::Fields;
 use self::file::ShardFile;
 pub use self::import::{Import, Imported};
 pub use self::prune::{Pruned, Removal};
+pub use self::repair::{Held, Lost, Repaired};
+pub(crate) use self::repair::{UNTIL_WHOLE, Wanted, wanted};
 pub use self::verify::{Damage, Told, Verified};
-use crate::directory::LOCK;
+use crate::directory::{LOCK, located, node_names};
 
 /// How often versions are looked at again that changed meanwhile.
 const LOOKS: u32 = 8;
@@ -74,7 +77,11 @@ impl Archive {
         let list = || -> io::Result<Vec<String>> {
             let mut names = Vec::new();
             for entry in fs::read_dir(&self.path)? {
-                names.push(entry?.file_name().to_string_lossy().into_owned());
+                let name = entry?.file_name().to_string_lossy().into_owned();
+                match node_names(&self.path, &name)? {
+                    Some(inside) => names.extend(inside),
+                    None => names.push(name),
+                }
             }
             names.retain(|name| name != LOCK);
             names.sort();
@@ -124,15 +131,22 @@ impl Archive {
             Listed { name: name.clone(), bytes: data.map(|data| data.len()) }
         };
         let published = names.contains(&manifest_name(version));
-        let manifest = published.then(|| self.manifest(version));
-        Entry::new(version, names.iter().map(listed).collect(), manifest, |manifest, rank, name| {
+        let manifest = published.then(|| self.read_manifest(&manifest_name(version), version));
+        let of_copy = |name: &String| {
+            let is_copy = matches!(parse_name(name), Some(FileName::Copy { .. }));
+            is_copy && self.read_manifest(name, version).is_ok()
+        };
+        let copied = !matches!(manifest, Some(Ok(_))) && names.iter().any(of_copy);
+        let files = names.iter().map(listed).collect();
+        let entry = Entry::new(version, files, manifest, |manifest, rank, name| {
             let shard = self.stored(name, &manifest.ranks[rank.index()])?;
             catalogue::open_shard(&shard, manifest, rank).map(drop)
-        })
+        });
+        Entry { copied, ..entry }
     }
 
-    fn manifest(&self, version: Version) -> Result<Manifest, Fault> {
-        let file = self.shard(&manifest_name(version))?;
+    fn read_manifest(&self, name: &str, version: Version) -> Result<Manifest, Fault> {
+        let file = self.shard(name)?;
         catalogue::read_manifest(version, &file.all(MANIFEST_BYTES_MAX as u64)?)
     }
 
@@ -143,7 +157,7 @@ impl Archive {
     }
 
     fn shard(&self, name: &str) -> Result<ShardFile, Fault> {
-        ShardFile::open(&self.path.join(name))
+        ShardFile::open(&self.path.join(located(&self.path, name)))
     }
 
     /// Header and table of each rank's shard, or why they cannot be had.

@@ -116,7 +116,8 @@ fn remove(
         return directory.clean(leftovers);
     };
     let goes = |name: &&String| {
-        matches!(parse_name(name), Some(FileName::Shard { .. } | FileName::Archive { .. }))
+        let what = parse_name(name);
+        !matches!(what, None | Some(FileName::Manifest { .. } | FileName::Aside { .. }))
     };
     let shards = removal.files.iter().filter(goes).cloned().collect();
     directory.prune(&Files::new(version, shards))

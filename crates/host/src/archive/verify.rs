@@ -13,11 +13,11 @@ use mainstay_types::{Rank, Version};
 
 use super::{Archive, ArchiveError};
 
-/// Something wrong with a rank's shard.
+/// Something wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// Whose.
-    pub rank: Rank,
+    /// Whose shard it is; `None` of what nodes hold for others and of copies of the manifest.
+    pub rank: Option<Rank>,
     /// The file's name.
     pub name: String,
     /// The part of the file, its bytes, and the field that they are of; `None` if the file as such
@@ -48,7 +48,8 @@ pub struct Verified {
 }
 
 impl Archive {
-    /// Reads all shards of a version and tells of what is wrong with them.
+    /// Reads all shards of a version, what nodes hold for each other and copies of the manifest, and tells
+    /// of what is wrong with them.
     ///
     /// # Errors
     /// [`ArchiveError::Gone`] when a job removes the version meanwhile.
@@ -67,7 +68,7 @@ impl Archive {
             let mut damage = |place, fault: Fault, tell: &mut dyn FnMut(Told)| {
                 verified.damages += 1;
                 first.get_or_insert(fault.clone());
-                let (rank, name) = (copy.rank, copy.name.clone());
+                let (rank, name) = (Some(copy.rank), copy.name.clone());
                 tell(Told::Damage(Damage { rank, name, place, fault }));
             };
             match self.stored(&copy.name, of_rank) {
@@ -94,12 +95,20 @@ impl Archive {
             }
             verified.bad.extend(first.map(|fault| (copy.rank, fault)));
         }
+        for lost in self.lost_spares(manifest, &mut |bytes| tell(Told::Bytes(bytes))) {
+            if lost.fault == Fault::Missing && !self.is_there(version) {
+                return Err(ArchiveError::Gone { version });
+            }
+            verified.damages += 1;
+            let (name, fault) = (lost.name, lost.fault);
+            tell(Told::Damage(Damage { rank: None, name, place: None, fault }));
+        }
         Ok(verified)
     }
 }
 
 /// What is wrong, in the words of a look.
-fn fault_of<M: ReadAt>(part: Part, error: FormatError, shard: &M) -> Fault {
+pub(super) fn fault_of<M: ReadAt>(part: Part, error: FormatError, shard: &M) -> Fault {
     match (part, error) {
         (Part::End, FormatError::Layout { found: bytes, expected, .. }) => {
             Fault::Length { bytes, expected }

@@ -42,7 +42,7 @@ impl<'a> Carrier<'a> {
         let (name, action, result) = match op {
             Op::Create(name) => (name.as_str(), "create", self.create(name)),
             Op::Sync(name) => (name.as_str(), "sync", self.sync(name)),
-            Op::SyncNames => ("", "sync", self.directory.handle.sync_all().map(|()| Outcome::Done)),
+            Op::SyncNames => ("", "sync", self.directory.sync_names().map(|()| Outcome::Done)),
             Op::Publish { aside, manifest } => {
                 (manifest.as_str(), "publish", self.publish(aside, manifest))
             }
@@ -88,6 +88,7 @@ impl<'a> Carrier<'a> {
         if self.directory.is_in_its_place() != Some(true) {
             return Err(io::ErrorKind::NotFound.into());
         }
+        self.directory.make_place(name)?;
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
         let file = options.open(self.directory.path.join(name))?;

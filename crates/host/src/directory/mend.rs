@@ -113,6 +113,7 @@ impl Directory {
             if self.is_in_its_place() != Some(true) {
                 return Err(io::ErrorKind::NotFound.into());
             }
+            self.make_place(name)?;
             let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
             let there = openat(&self.handle, name, flags, Mode::empty());
             let (file, is_new) = match there {
@@ -130,7 +131,7 @@ impl Directory {
             let mut mender = Mender { file: &file, bad, at: 0, buffer };
             fill(&mut mender)?;
             mender.finish()?;
-            if is_new { self.handle.sync_all() } else { Ok(()) }
+            if is_new { self.sync_names() } else { Ok(()) }
         };
         mend().map_err(|source| self.failed(name, "mend", source))
     }

@@ -13,11 +13,11 @@ use mainstay_ckpt::format::image::{Expected, Image, read_late};
 use mainstay_ckpt::format::memory::{ReadAt, Unreadable};
 use mainstay_ckpt::format::message::Late;
 use mainstay_ckpt::kernel::Residency;
-use mainstay_ckpt::{Cut, FieldSpec, FormatError, Stored};
+use mainstay_ckpt::{Cut, FieldSpec, FormatError, Stored, located};
 use mainstay_types::event::Level;
 use mainstay_types::wire::Restore;
 use mainstay_types::{Point, Rank, Version};
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{Access, AtFlags, Mode, OFlags, accessat, openat};
 
 use super::arenas::Arenas;
 use super::error::RankError;
@@ -63,7 +63,9 @@ pub(crate) fn open_stored(shard: Shard, directory: &OwnedFd) -> Result<Stored<Sh
 /// Opens a file that images are read from, and nothing that could block.
 pub(crate) fn open_at(directory: &OwnedFd, name: &str) -> Result<Shard, String> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let fd = openat(directory, name, flags, Mode::empty()).map_err(|error| error.to_string())?;
+    let there = |place: &str| accessat(directory, place, Access::EXISTS, AtFlags::empty()).is_ok();
+    let place = located(name, there);
+    let fd = openat(directory, place, flags, Mode::empty()).map_err(|error| error.to_string())?;
     Shard::new(fd).map_err(|error| error.to_string())
 }
 

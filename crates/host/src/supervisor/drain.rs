@@ -37,7 +37,7 @@ use self::pack::{Codecs, Lineage};
 pub(crate) use self::part::{Part, Remote, RemotePart};
 use self::stored::{Writing, checked};
 pub(crate) use self::tend::MendTask;
-use crate::directory::{Carrier, Direct, Directory, STAGING_BYTES, Spent, Staging};
+use crate::directory::{Carrier, Directory, STAGING_BYTES, Spent};
 use crate::shm::Blob;
 use crate::sys;
 
@@ -307,13 +307,7 @@ impl Worker {
                     if ended.is_none() { Outcome::Done } else { Outcome::Failed(Fault::Other) }
                 }
                 Next::Do(Op::Write(name, content)) => carrier.fill(&name, |file| match content {
-                    Content::Part(i) => {
-                        let staging = match &mut staging {
-                            Some(staging) => staging,
-                            none => none.insert(Staging::new()?),
-                        };
-                        self.part(&mut writing, i, Direct::new(file, staging))
-                    }
+                    Content::Part(i) => self.fill(&mut writing, i, file, &mut staging),
                     Content::Manifest => file.write_all(&writing.manifest.encode()),
                 }),
                 Next::Do(op @ Op::Sync(_)) => {

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fmt, io};
 
+use mainstay_ckpt::NodeLayout;
 use mainstay_ckpt::fetch::Ring;
 use mainstay_types::limits::NODES_MAX;
 use mainstay_types::wire::node::{FromNode, Redundancy, ToNode};
@@ -200,6 +201,12 @@ impl Nodes {
             self.end(node, guardian);
         }
         self.members.clear();
+    }
+
+    /// How nodes guard each other on disk.
+    pub(crate) fn layout(&self) -> Option<NodeLayout> {
+        let ring = Ring::new(self.domains.nodes, self.domains.redundancy).ok()?;
+        Some(NodeLayout::new(ring))
     }
 
     pub(crate) fn redundancy(&self) -> Redundancy {

@@ -5,7 +5,9 @@
 //! then. Without a name the newest job is meant that this command line can go on
 //! with. Deliberately absent: the choice among versions; the ledger makes it.
 
+mod mend;
 mod others;
+mod shards;
 mod strays;
 
 use std::fs::File;
@@ -14,10 +16,11 @@ use std::path::Path;
 
 use mainstay_ckpt::format::MANIFEST_BYTES_MAX;
 use mainstay_ckpt::{
-    FileName, Identity, Manifest, Program, RankEntry, catalogue, highest_version, parse_name,
+    FileName, Identity, Manifest, Program, catalogue, highest_version, parse_name,
 };
 use mainstay_types::{Epoch, JobId, Rank, Version, exit};
 
+use self::shards::bad_shards;
 use super::config::{Plan, Refusal, Resume};
 use super::drain::digest_of;
 use crate::directory::{Directory, DirectoryError};
@@ -46,6 +49,8 @@ pub(crate) struct Found {
     pub(crate) highest: Version,
     pub(crate) epoch: Epoch,
     pub(crate) notes: Vec<String>,
+    /// Whether what nodes have lost was got back as far as it could be.
+    mended: bool,
 }
 
 /// Whether a plan's directory could be opened, and gone on from if it is resumed.
@@ -79,6 +84,10 @@ impl Found {
         if let Some(path) = &plan.directory {
             there_if_resumed(plan, path)?;
             let directory = Directory::open(path).map_err(|error| unusable(&error))?;
+            if let Some(resume) = plan.config.resume {
+                found.notes.extend(mend::mend(&directory, resume));
+                found.mended = true;
+            }
             let names = found.look(plan, &directory)?;
             found.notes.extend(strays::remove(&directory, &names));
             found.directory = Some(directory);
@@ -100,6 +109,7 @@ impl Found {
             highest: Version(0),
             epoch: Epoch(0),
             notes: Vec::new(),
+            mended: false,
         }
     }
 
@@ -139,7 +149,9 @@ impl Found {
         let mut all = Vec::new();
         for name in names {
             match parse_name(name) {
-                Some(FileName::Shard { epoch, .. }) => self.epoch = self.epoch.max(epoch),
+                Some(FileName::Shard { epoch, .. } | FileName::Guard { epoch, .. }) => {
+                    self.epoch = self.epoch.max(epoch);
+                }
                 Some(FileName::Manifest { version }) => {
                     self.any_manifest = true;
                     let read = directory
@@ -160,8 +172,14 @@ impl Found {
                     }
                 }
                 Some(FileName::Archive { version }) => self.archived.push(version),
-                Some(FileName::Aside { .. }) | None => {}
+                Some(FileName::Aside { .. } | FileName::Copy { .. }) | None => {}
             }
+        }
+        if !self.mended {
+            // What a repair would put back.
+            let lost = mend::lost_manifests(directory);
+            self.any_manifest |= !lost.is_empty();
+            all.extend(lost);
         }
         all
     }
@@ -191,7 +209,7 @@ impl Found {
         let jobs = catalogue::newest_first(all.iter().map(|m| (m.version, m.identity.job)));
         for job in jobs.into_iter().filter(|job| wanted(*job)) {
             let of_job: Vec<_> = all.iter().filter(|m| m.identity.job == job).cloned().collect();
-            match Candidate::judge(plan, of_job, directory) {
+            match Candidate::judge(plan, of_job, directory, self.mended) {
                 Ok(candidate) if candidate.has_whole() => {
                     let passed = passed.into_iter().map(|(job, why)| {
                         format!("job {job} in the directory is passed over: {why}")
@@ -252,7 +270,12 @@ struct Candidate {
 impl Candidate {
     /// Looks at a job's manifests, of which there is one at least; gives the reason why it is not
     /// meant.
-    fn judge(plan: &Plan, all: Vec<Manifest>, directory: &Directory) -> Result<Self, String> {
+    fn judge(
+        plan: &Plan,
+        all: Vec<Manifest>,
+        directory: &Directory,
+        mended: bool,
+    ) -> Result<Self, String> {
         let newest = all.iter().max_by_key(|manifest| manifest.version);
         let newest = newest.ok_or("it has no version")?;
         let was = newest.identity.clone();
@@ -267,10 +290,13 @@ impl Candidate {
                  --seed, or start without --resume"
             ));
         }
+        // Before anything is locked nothing is mended: what may come back is not held against a version.
+        let may_come_back = |manifest: &&Manifest| !mended && mend::may_help(directory, manifest);
+        let judged: Vec<_> = all.iter().filter(|manifest| !may_come_back(manifest)).collect();
         let mut bad: Vec<_> =
-            all.iter().flat_map(|manifest| bad_shards(directory, manifest)).collect();
+            judged.iter().flat_map(|manifest| bad_shards(directory, manifest)).collect();
         let mut unfit = Vec::new();
-        for manifest in all.iter().filter(|manifest| manifest.n() != plan.config.n) {
+        for manifest in judged.into_iter().filter(|manifest| manifest.n() != plan.config.n) {
             if bad.iter().any(|(version, ..)| *version == manifest.version) {
                 continue;
             }
@@ -321,50 +347,6 @@ fn told(was: &Identity, now: &Identity) -> String {
     let first = (0..most).find(|i| was.args.get(*i) != now.args.get(*i));
     first.map_or_else(String::new, |i| {
         format!(" ({} then, {} now)", show(was.args.get(i)), show(now.args.get(i)))
-    })
-}
-
-/// Shards of a version that are missing or have another length; their content is checked when they
-/// are restored.
-fn bad_shards(directory: &Directory, manifest: &Manifest) -> Vec<(Version, Rank, String)> {
-    let mut bad = Vec::new();
-    for (rank, entry) in Rank::all(manifest.n()).zip(&manifest.ranks) {
-        let name = entry.shard_name(manifest.version, rank);
-        let length =
-            directory.open_file(&name).map_err(|error| error.to_string()).and_then(|file| {
-                file.metadata().map(|data| data.len()).map_err(|error| error.to_string())
-            });
-        let why = match length {
-            Ok(bytes) => match catalogue::check_length(entry, bytes) {
-                Ok(()) => match bad_holder(directory, rank, entry) {
-                    None => continue,
-                    Some(why) => format!("{name}: {why}"),
-                },
-                Err(fault) => format!("{name}: {fault}"),
-            },
-            Err(why) => why,
-        };
-        bad.push((manifest.version, rank, why));
-    }
-    bad
-}
-
-/// What is wrong with the first file of an older version that a shard refers to and cannot have.
-fn bad_holder(directory: &Directory, rank: Rank, entry: &RankEntry) -> Option<String> {
-    let holders = entry.packing.iter().flat_map(|packing| &packing.holders);
-    holders.into_iter().find_map(|holder| {
-        let name = holder.name(rank);
-        let length = directory.open_file(&name).map_err(|error| error.to_string());
-        let length = length.and_then(|file| file.metadata().map_err(|error| error.to_string()));
-        match length {
-            Ok(data) if data.len() == holder.file_bytes => None,
-            Ok(data) => {
-                let (bytes, expected) = (data.len(), holder.file_bytes);
-                let why = format!("it has {bytes} bytes where {expected} were written");
-                Some(format!("{name}, which it refers to: {why}"))
-            }
-            Err(why) => Some(format!("it refers to a file that is gone: {why}")),
-        }
     })
 }
 

@@ -109,7 +109,7 @@ impl Versions {
         ledger.step(Input::EpochRaised(first), &mut Vec::new());
         let mut files = BTreeMap::new();
         for manifest in found.manifests {
-            files.insert(manifest.version, manifest.shard_names().collect());
+            files.insert(manifest.version, manifest.part_names());
             let fits = !found.unfit.contains(&manifest.version);
             let (other, manifest) = (manifest.n() != config.n, Box::new(manifest));
             let input = match other {

@@ -3,17 +3,19 @@
 //! Invariant: no byte is written that was not checked against the CRC taken from live memory.
 //! Deliberately absent: the order of files, which `ckpt::commit` decides.
 
+use std::fs::File;
 use std::io::{self, Write};
 
 use mainstay_ckpt::format::memory::ReadAt;
 use mainstay_ckpt::pack::{Base, Map};
-use mainstay_ckpt::{FieldEntry, Image, Manifest, RankEntry, Residency};
-use mainstay_types::Version;
+use mainstay_ckpt::{FieldEntry, Image, Manifest, PartFile, RankEntry, Residency};
 use mainstay_types::limits::CRC_CHUNK_BYTES;
+use mainstay_types::{Node, Version, crc32c_append};
 
 use super::pack::{self, Lineage};
 use super::{Worker, WriteTask, zeros};
-use crate::directory::{Direct, Spent};
+use crate::directory::{Direct, Spent, Staging};
+use crate::guard::Sources;
 
 /// A version while it is written.
 pub(super) struct Writing<'a> {
@@ -58,8 +60,53 @@ impl Worker {
         plain_late(part.late(entry)?.as_deref(), entry, file)
     }
 
+    /// Writes the file with this number.
+    pub(super) fn fill(
+        &mut self,
+        writing: &mut Writing<'_>,
+        number: usize,
+        file: &mut File,
+        staging: &mut Option<Staging>,
+    ) -> io::Result<()> {
+        match writing.manifest.part(number) {
+            PartFile::Shard(rank) => {
+                let staging = match staging {
+                    Some(staging) => staging,
+                    none => none.insert(Staging::new()?),
+                };
+                self.part(writing, rank, Direct::new(file, staging))
+            }
+            PartFile::Guard(node) => {
+                let staging = match staging {
+                    Some(staging) => staging,
+                    none => none.insert(Staging::new()?),
+                };
+                self.guard(writing, node, Direct::new(file, staging))
+            }
+            PartFile::Copy => file.write_all(&writing.manifest.encode()),
+        }
+    }
+
+    /// Writes what a node holds for others, from the shards that were written before it.
+    fn guard(&self, writing: &mut Writing<'_>, node: Node, mut file: Direct<'_>) -> io::Result<()> {
+        let ring = writing.manifest.nodes.as_ref().map(|nodes| nodes.ring);
+        let ring = ring.ok_or_else(|| io::Error::other("there are no nodes"))?;
+        let fetch = ring.guard(node, &writing.manifest.node_lengths());
+        let mut crc = 0;
+        Sources::new(self.directory.path(), &writing.manifest).carry_out(fetch, &mut |bytes| {
+            self.go_on()?;
+            crc = crc32c_append(crc, bytes);
+            file.write_all(bytes)
+        })?;
+        writing.spent.add(file.finish()?);
+        if let Some(layout) = &mut writing.manifest.nodes {
+            layout.guard_crcs[node.index()] = crc;
+        }
+        Ok(())
+    }
+
     /// Writes a rank's image and its late messages.
-    pub(super) fn part(
+    fn part(
         &mut self,
         writing: &mut Writing<'_>,
         i: usize,

@@ -31,8 +31,7 @@ pub(super) fn look(directory: &Directory, manifest: &Manifest) -> Result<(), Unf
 }
 
 fn table(directory: &Directory, manifest: &Manifest, rank: Rank) -> Result<Table, String> {
-    let entry = &manifest.ranks[rank.index()];
-    let name = entry.shard_name(manifest.version, rank);
+    let name = manifest.shard_name(rank);
     let open = |name: &str| {
         let file = directory.open_file(name).map_err(|error| error.to_string())?;
         Shard::new(file.into()).map_err(|error| error.to_string())

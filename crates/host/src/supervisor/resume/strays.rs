@@ -2,8 +2,9 @@
 //!
 //! Deliberately absent: what is a leftover, and in which order it goes; `ckpt::commit` decides.
 
-use mainstay_ckpt::Leftovers;
+use mainstay_ckpt::{Leftovers, parse_name};
 
+use crate::archive::UNTIL_WHOLE;
 use crate::directory::Directory;
 
 /// Removes what nobody can want; gives what to tell of it and of the rest.
@@ -20,6 +21,11 @@ pub(super) fn remove(directory: &Directory, names: &[String]) -> Vec<String> {
         Err(error) if found.is_empty() => notes.push(error.to_string()),
         Err(error) => notes.push(format!("{what} not removed: {error}")),
     }
+    for name in names.iter().filter(|name| is_until_whole(name)) {
+        if let Err(error) = std::fs::remove_file(directory.path().join(name)) {
+            notes.push(format!("{name}, which a repair has left, is not removed: {error}"));
+        }
+    }
     if !found.bereft.is_empty() {
         let versions: Vec<_> = found.versions.iter().map(ToString::to_string).collect();
         notes.push(format!(
@@ -31,4 +37,9 @@ pub(super) fn remove(directory: &Directory, names: &[String]) -> Vec<String> {
         ));
     }
     notes
+}
+
+/// Whether it is what a repair was writing when it ended.
+fn is_until_whole(name: &str) -> bool {
+    name.strip_suffix(UNTIL_WHOLE).and_then(parse_name).is_some()
 }

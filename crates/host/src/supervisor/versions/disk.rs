@@ -19,6 +19,7 @@ use super::archives::unmarked;
 use super::writer::Overdue;
 use crate::supervisor::Supervisor;
 use crate::supervisor::drain::{Drain, Part, RemotePart, Report, WriteTask};
+use crate::supervisor::nodes::Nodes;
 use crate::sys;
 
 /// How long a failed job waits for its newest version to reach the disk.
@@ -53,8 +54,9 @@ impl Versions {
 
     pub(super) fn task(&mut self, version: Version) -> Result<WriteTask, String> {
         let manifest = self.ledger.manifest(version, self.identity.clone());
-        let manifest: Manifest = manifest.ok_or("it is not committed")?;
-        self.files.insert(version, manifest.shard_names().collect());
+        let mut manifest: Manifest = manifest.ok_or("it is not committed")?;
+        manifest.nodes = self.nodes.as_ref().and_then(Nodes::layout);
+        self.files.insert(version, manifest.part_names());
         let memory = self.memory.get(&version).ok_or("its memory is gone")?;
         let slot = self.ledger.record(version).and_then(Record::slot);
         let part = |rank: Rank| match &self.nodes {
