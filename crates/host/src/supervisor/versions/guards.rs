@@ -14,6 +14,7 @@ use mainstay_types::{Node, Rank, Version, exit};
 
 use super::Versions;
 use crate::supervisor::config::{Config, Refusal};
+use crate::sys;
 
 /// The ledger of a job whose nodes guard each other, if it has any.
 pub(super) fn guarded(ledger: Ledger, config: &Config) -> Result<Ledger, Refusal> {
@@ -128,6 +129,14 @@ impl Versions {
                 nodes.hand(*rank, slot, choice.version, source.late_bytes > 0);
             }
         }
+    }
+
+    /// Kills nodes that are stopped for too long, so that nobody waits for bytes of theirs.
+    pub(super) fn end_stopped_nodes(&mut self) -> Option<Event> {
+        let nodes = self.nodes.as_mut()?;
+        let (node, why) = nodes.stopped(sys::now())?;
+        nodes.kill(node);
+        Some(Event::Note { text: format!("node {node} is killed: {why}") })
     }
 
     /// The epoch that was to open does not.
