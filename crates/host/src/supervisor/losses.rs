@@ -179,6 +179,9 @@ impl Supervisor<'_> {
         if let Some((node, why)) = nodes.overdue(now) {
             nodes.kill(node);
             self.note(format!("node {node} is killed: {why}"));
+        } else if !nodes.owe_an_opening() {
+            // Nobody would answer: an order has failed, or what it was for is void.
+            self.open_otherwise();
         }
     }
 }

@@ -86,11 +86,13 @@ impl Versions {
         choice: &Choice,
         lost: &BTreeMap<Node, Vec<Rank>>,
     ) -> Vec<Event> {
-        // Nodes carry out one order at a time.
-        let given_up = self.ledger.guarding().map(|(version, attempt)| {
+        // Nodes carry out one order at a time: neither the guard under way nor the one that waits for
+        // its end would ever be answered.
+        let mut events = Vec::new();
+        while let Some((version, attempt)) = self.ledger.guarding() {
             let why = "what is lost is rebuilt first".to_owned();
-            self.input(Input::GuardFailed { version, attempt, why })
-        });
+            events.extend(self.input(Input::GuardFailed { version, attempt, why }));
+        }
         let record = self.ledger.record(choice.version);
         let (left, slot) = match record {
             Some(record) => (self.ledger.left(choice.version), record.slot()),
@@ -99,7 +101,7 @@ impl Versions {
         if let (Some(nodes), Some(slot)) = (&mut self.nodes, slot) {
             nodes.rebuild(choice, slot, lost, &left);
         }
-        given_up.unwrap_or_default()
+        events
     }
 
     /// A node has its ranks' parts of a version again.
