@@ -12,8 +12,8 @@ use mainstay_types::wire::ToRank;
 use mainstay_types::wire::node::FromNode;
 use mainstay_types::{Node, Rank, exit};
 
-use super::{Config, Supervisor};
 use super::nodes::{Answer, Nodes, Of};
+use super::{Config, Supervisor};
 use crate::sys;
 
 /// Messages of one node that are taken in one turn.

@@ -4,6 +4,7 @@
 //! lost nothing is kept but its number; a node that does not answer in time is lost. Deliberately absent:
 //! which version is guarded or rebuilt, which `ckpt::ledger` decides; what a node does, see `crate::node`.
 
+mod ends;
 mod orders;
 
 use std::collections::BTreeMap;
@@ -17,11 +18,10 @@ use mainstay_ckpt::fetch::Ring;
 use mainstay_types::limits::NODES_MAX;
 use mainstay_types::wire::node::{FromNode, Redundancy, ToNode};
 use mainstay_types::{Incarnation, Node, Rank, exit};
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 
 pub(crate) use self::orders::{Answer, Of};
 use crate::node::link::{self, End, Link};
-use crate::procfs;
 use crate::socket::Connection;
 use crate::supervisor::config::Refusal;
 use crate::supervisor::drain::Remote;
@@ -178,7 +178,8 @@ impl Nodes {
         let (one, other) = link::ends(self.domains.nodes)?;
         let ours_to_drain = Link::of(one, true, self.domains.nodes)?;
         let drain = Remote { node, link: Mutex::new((ours_to_drain, 0)), failed: Mutex::new(None) };
-        let member = Member { spawned, line: ours, drain: Arc::new(drain), stopped: None, ended: false };
+        let member =
+            Member { spawned, line: ours, drain: Arc::new(drain), stopped: None, ended: false };
         let Domains { nodes, redundancy, .. } = self.domains;
         member.say(&ToNode::Begin { node, nodes, ranks: self.n, redundancy }, &[])?;
         member.link(None, false, &other)?;
@@ -192,46 +193,6 @@ impl Nodes {
         let _gone = self.members[one.index()].link(Some(other), true, &first);
         let _gone = self.members[other.index()].link(Some(one), false, &second);
         Ok(())
-    }
-
-    /// Ends the process of a node; whether it is gone. One that the kernel, or a debugger, does not let
-    /// go runs no more, and nobody listens to it: it is not waited for.
-    fn end(&mut self, node: Node, guardian: &mut Guardian) -> bool {
-        let member = &mut self.members[node.index()];
-        if member.ended {
-            return true;
-        }
-        let pid = member.spawned.child.id();
-        // Its group is its own; before it is reaped its number cannot be another's.
-        if let Some(pid) = Pid::from_raw(pid.cast_signed()) {
-            let _gone = rustix::process::kill_process_group(pid, Signal::KILL);
-        }
-        sys::wait_readable([member.spawned.pidfd.as_fd()].into_iter(), ENDS_WITHIN);
-        member.ended = !matches!(member.spawned.child.try_wait(), Ok(None));
-        if member.ended {
-            guardian.remove(pid);
-        }
-        member.ended
-    }
-
-    /// Ends all; those that are still there.
-    pub(crate) fn end_all(&mut self, guardian: &mut Guardian) -> Vec<u32> {
-        for member in &self.members {
-            member.kill();
-        }
-        let mut stay = Vec::new();
-        for node in Node::all(self.domains.nodes) {
-            if self.members.get(node.index()).is_some() && !self.end(node, guardian) {
-                stay.extend(self.pid(node));
-            }
-        }
-        self.members.clear();
-        stay
-    }
-
-    /// Kills all, as nobody reads of them any more.
-    pub(crate) fn kill_all(&self) {
-        self.members.iter().for_each(Member::kill);
     }
 
     pub(crate) fn redundancy(&self) -> Redundancy {
@@ -291,13 +252,6 @@ impl Nodes {
         }
     }
 
-    /// Kills a node, which is then found to be gone.
-    pub(crate) fn kill(&self, node: Node) {
-        if let Some(member) = self.members.get(node.index()) {
-            member.kill();
-        }
-    }
-
     /// Asks for a rank's arena.
     pub(crate) fn arena(&mut self, (rank, incarnation): (Rank, Incarnation), slot: u8, bytes: u64) {
         self.arenas.insert((rank, slot), (incarnation, bytes, sys::now()));
@@ -350,24 +304,6 @@ impl Nodes {
         self.holders.get(&rank) == Some(&incarnation)
     }
 
-    /// The node that has been stopped for too long, and why it is killed.
-    pub(crate) fn stopped(&mut self, now: Duration) -> Option<(Node, String)> {
-        for (node, member) in (0..).map(Node).zip(&mut self.members) {
-            let state = procfs::stat(member.spawned.child.id()).map(|stat| stat.state);
-            let since = match state {
-                Some('T') => *member.stopped.get_or_insert(now),
-                _ => {
-                    member.stopped = None;
-                    continue;
-                }
-            };
-            if now.saturating_sub(since) >= self.lost_after {
-                return Some((node, "it was stopped for longer than --lost-after".to_owned()));
-            }
-        }
-        None
-    }
-
     /// The node that has been stopped, or has not answered, for too long, and why it is killed.
     pub(crate) fn overdue(&mut self, now: Duration) -> Option<(Node, String)> {
         if let Some(stopped) = self.stopped(now) {
@@ -394,8 +330,6 @@ impl Nodes {
 }
 
 const ENDED: &str = "its process ended";
-/// The end of a process that was killed is waited for so long.
-const ENDS_WITHIN: Duration = Duration::from_secs(2);
 /// A question that needs no more than memory is answered within this time.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 

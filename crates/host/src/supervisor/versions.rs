@@ -354,7 +354,7 @@ impl Versions {
     fn unwritten(&mut self, version: Version, why: &str) -> Option<Event> {
         self.unwritten += 1;
         let goes_on = match self.unread.take_if(|unread| *unread == version) {
-            Some(_) => "the next one is written again",
+            Some(_) => "later ones are written as before",
             None => "the job goes on with versions in memory alone",
         };
         let count = match self.unwritten {
@@ -362,9 +362,7 @@ impl Versions {
             count => format!(", as {} before it are not", count - 1),
         };
         self.unwritten.is_power_of_two().then(|| Event::Note {
-            text: format!(
-                "version {version} is not on disk{count}: {why}; {goes_on}"
-            ),
+            text: format!("version {version} is not on disk{count}: {why}; {goes_on}"),
         })
     }
 

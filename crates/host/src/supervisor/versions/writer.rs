@@ -95,9 +95,8 @@ impl Writer {
 
     /// Takes note of a report.
     pub(super) fn heard(&mut self, report: &Report) {
-        let (Report::Published(ended, _)
-        | Report::Failed(ended, _)
-        | Report::Unread(ended, _)) = report
+        let (Report::Published(ended, _) | Report::Failed(ended, _) | Report::Unread(ended, _)) =
+            report
         else {
             return;
         };
