@@ -50,7 +50,8 @@ impl Layout {
     #[must_use]
     pub fn range(&self, rank: Rank) -> Option<Range<u64>> {
         let (at, part) = self.parts.iter().find(|(_, part)| part.rank == rank)?;
-        Some(*at..at + up(part.image_bytes) + up(part.late_bytes))
+        let bytes = up(part.image_bytes).saturating_add(up(part.late_bytes));
+        Some(*at..at.saturating_add(bytes))
     }
 
     /// What lies in a range: of what, from which of its bytes, at which place of the range. The rest are
@@ -59,7 +60,7 @@ impl Layout {
     pub fn within(&self, range: Range<u64>) -> Vec<(Of, Range<u64>, usize)> {
         let mut found = Vec::new();
         let mut add = |of, at: u64, bytes: u64| {
-            let (from, to) = (range.start.max(at), range.end.min(at + bytes));
+            let (from, to) = (range.start.max(at), range.end.min(at.saturating_add(bytes)));
             if from < to {
                 let place = usize::try_from(from - range.start).unwrap_or(usize::MAX);
                 found.push((of, from - at..to - at, place));
@@ -67,7 +68,8 @@ impl Layout {
         };
         for (at, part) in &self.parts {
             add(Of::Image(part.rank, part.slot), *at, part.image_bytes);
-            add(Of::Late(part.rank), at + up(part.image_bytes), part.late_bytes);
+            let late = at.saturating_add(up(part.image_bytes));
+            add(Of::Late(part.rank), late, part.late_bytes);
         }
         found
     }

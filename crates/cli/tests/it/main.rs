@@ -18,6 +18,7 @@ mod heat;
 mod hygiene;
 mod interval;
 mod nodes;
+mod nodes_hostile;
 mod recovery;
 mod reshape;
 mod resume;

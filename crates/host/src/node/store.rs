@@ -27,14 +27,20 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// The arena of a slot with at least so many bytes, made if there is none.
+    /// The arena of a slot with at least so many bytes, made if there is none. One that grows keeps what
+    /// lies in it: a version that was rebuilt lies in an arena that is no larger than it.
     pub(crate) fn arena(&mut self, rank: Rank, slot: u8, bytes: u64) -> Result<&Arena, String> {
-        let fits = |arena: &Arena| arena.bytes() >= bytes;
-        if !self.arenas.get(&(rank, slot)).is_some_and(fits) {
-            let made = allocate_arena(bytes);
-            let arena = made.and_then(|(fd, bytes)| Arena::readable(fd, bytes));
-            let why = |error| format!("no arena of {bytes} bytes for rank {rank}: {error}");
-            self.arenas.insert((rank, slot), arena.map_err(why)?);
+        let why = |error| format!("no arena of {bytes} bytes for rank {rank}: {error}");
+        let there = self.arenas.get(&(rank, slot));
+        if there.is_none_or(|arena| arena.bytes() < bytes) {
+            let (fd, room) = allocate_arena(bytes).map_err(why)?;
+            if let Some(smaller) = there {
+                let to = fd.try_clone().and_then(|fd| Arena::writable(fd, room)).map_err(why)?;
+                let all = usize::try_from(smaller.bytes()).map_err(|error| error.to_string())?;
+                smaller.copy_to(0, (&to, 0), all, 0).map_err(|error| error.to_string())?;
+            }
+            let arena = Arena::readable(fd, room).map_err(why)?;
+            self.arenas.insert((rank, slot), arena);
         }
         Ok(&self.arenas[&(rank, slot)])
     }
@@ -236,4 +242,26 @@ fn zeros(bytes: usize) -> Result<Vec<u8>, String> {
     reserved.map_err(|_| format!("there is no memory for {bytes} bytes"))?;
     zeros.resize(bytes, 0);
     Ok(zeros)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arena_that_grows_keeps_what_lies_in_it() {
+        let mut store = Store::default();
+        let image = vec![7; 5000];
+        {
+            let small = store.arena(Rank(0), 1, 5000).unwrap();
+            let fd = small.as_fd().try_clone_to_owned().unwrap();
+            let mut small: &Arena = &Arena::writable(fd, small.bytes()).unwrap();
+            small.write_at(0, &image, Residency::Cached);
+        }
+        let large = store.arena(Rank(0), 1, 70_000).unwrap();
+        assert!(large.bytes() >= 70_000);
+        let mut read = vec![0; 5000];
+        large.read_at(0, &mut read, Residency::Cached).unwrap();
+        assert_eq!(read, image);
+    }
 }

@@ -85,6 +85,8 @@ pub(crate) enum Report {
     Published(Version, Duration),
     /// It is not on disk, and why not.
     Failed(Version, String),
+    /// It is not on disk, as a node that it is read from gives no bytes.
+    Unread(Version, String),
     /// The digest of the program's file.
     Program([u8; 32]),
     /// The digest of an input.
@@ -328,7 +330,11 @@ impl Worker {
                 Next::Failed(_) => {
                     let error = carrier.take_error().map(|error| error.to_string());
                     let why = ended.take().map(str::to_owned).or(error).unwrap_or_default();
-                    self.report(Report::Failed(version, why));
+                    let unread = task.parts.iter().find_map(Part::failed);
+                    self.report(match unread {
+                        Some(why) => Report::Unread(version, why),
+                        None => Report::Failed(version, why),
+                    });
                     continue;
                 }
             };

@@ -12,8 +12,8 @@ use mainstay_types::wire::ToRank;
 use mainstay_types::wire::node::FromNode;
 use mainstay_types::{Node, Rank, exit};
 
-use super::Supervisor;
 use super::nodes::{Answer, Nodes, Of};
+use super::{Config, Supervisor};
 use crate::sys;
 
 /// Messages of one node that are taken in one turn.
@@ -26,7 +26,8 @@ impl Supervisor<'_> {
         if self.versions.path().is_none() {
             return;
         }
-        match Nodes::start(domains, self.plan.config.n, &mut self.guardian) {
+        let Config { n, lost_after, .. } = self.plan.config;
+        match Nodes::start(domains, n, lost_after, &mut self.guardian) {
             Ok(nodes) => {
                 self.versions.nodes = Some(nodes);
                 let count = self.plan.config.domains.as_ref().map_or(0, |domains| domains.nodes);
@@ -65,15 +66,15 @@ impl Supervisor<'_> {
         let Some(nodes) = &mut self.versions.nodes else { return };
         match message {
             FromNode::Arena { rank, slot, bytes } => {
-                nodes.has_arena(rank, slot, bytes);
-                if self.waits_for_arena(node, rank, slot)
+                nodes.has_arena(node, (rank, slot), bytes);
+                if self.waits_for_arena(node, (rank, slot), Some(bytes))
                     && let Some(fd) = fds.first()
                 {
                     self.answer_with(rank, &ToRank::Arena { slot, bytes }, &[fd.as_fd()]);
                 }
             }
             FromNode::NoArena { rank, slot, why } => {
-                if self.waits_for_arena(node, rank, slot) {
+                if self.waits_for_arena(node, (rank, slot), None) {
                     self.answer(rank, &ToRank::Refused { why });
                 }
             }
@@ -85,10 +86,15 @@ impl Supervisor<'_> {
     }
 
     /// Whether this rank of the node waits for the arena, in the incarnation that asked for it.
-    fn waits_for_arena(&mut self, node: Node, rank: Rank, slot: u8) -> bool {
+    fn waits_for_arena(
+        &mut self,
+        node: Node,
+        (rank, slot): (Rank, u8),
+        bytes: Option<u64>,
+    ) -> bool {
         let member = self.members.get(rank.index());
         let (Some(nodes), Some(member)) = (&mut self.versions.nodes, member) else { return false };
-        nodes.node_of(rank) == node && nodes.awaited(rank, slot, member.incarnation)
+        nodes.node_of(rank) == node && nodes.awaited((rank, slot), member.incarnation, bytes)
     }
 
     fn node_answers(&mut self, answer: Answer) {
@@ -156,18 +162,26 @@ impl Supervisor<'_> {
 
     /// Ends the nodes.
     pub(super) fn close_nodes(&mut self) {
-        if let Some(mut nodes) = self.versions.nodes.take() {
-            nodes.end_all(&mut self.guardian);
+        let Some(mut nodes) = self.versions.nodes.take() else { return };
+        let stay = nodes.end_all(&mut self.guardian);
+        if !stay.is_empty() {
+            let pids: Vec<_> = stay.iter().map(u32::to_string).collect();
+            self.note(format!(
+                "left behind: processes of nodes that were killed and are still there: {}",
+                pids.join(", ")
+            ));
         }
     }
 
     /// Kills nodes that are stopped, or do not answer.
     pub(super) fn look_at_nodes(&mut self, now: Duration) {
-        let lost_after = self.plan.config.lost_after;
         let Some(nodes) = &mut self.versions.nodes else { return };
-        if let Some((node, why)) = nodes.overdue(now, lost_after) {
+        if let Some((node, why)) = nodes.overdue(now) {
             nodes.kill(node);
             self.note(format!("node {node} is killed: {why}"));
+        } else if !nodes.owe_an_opening() {
+            // Nobody would answer: an order has failed, or what it was for is void.
+            self.open_otherwise();
         }
     }
 }

@@ -4,6 +4,7 @@
 //! lost nothing is kept but its number; a node that does not answer in time is lost. Deliberately absent:
 //! which version is guarded or rebuilt, which `ckpt::ledger` decides; what a node does, see `crate::node`.
 
+mod ends;
 mod orders;
 
 use std::collections::BTreeMap;
@@ -18,11 +19,10 @@ use mainstay_ckpt::fetch::Ring;
 use mainstay_types::limits::NODES_MAX;
 use mainstay_types::wire::node::{FromNode, Redundancy, ToNode};
 use mainstay_types::{Incarnation, Node, Rank, exit};
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 
 pub(crate) use self::orders::{Answer, Of};
 use crate::node::link::{self, End, Link};
-use crate::procfs;
 use crate::socket::Connection;
 use crate::supervisor::config::Refusal;
 use crate::supervisor::drain::Remote;
@@ -108,6 +108,8 @@ struct Member {
     drain: Arc<Remote>,
     /// Since when it is stopped.
     stopped: Option<Duration>,
+    /// It was killed and reaped.
+    ended: bool,
 }
 
 /// All of them.
@@ -115,6 +117,8 @@ struct Member {
 pub(crate) struct Nodes {
     domains: Domains,
     n: u32,
+    /// One that is stopped for so long is killed.
+    lost_after: Duration,
     members: Vec<Member>,
     /// Ranks that wait for an arena of so many bytes, each with its incarnation, and since when.
     arenas: BTreeMap<(Rank, u8), (Incarnation, u64, Duration)>,
@@ -127,11 +131,16 @@ pub(crate) struct Nodes {
 
 impl Nodes {
     /// Starts them.
-    pub(crate) fn start(domains: Domains, n: u32, guardian: &mut Guardian) -> io::Result<Self> {
+    pub(crate) fn start(
+        domains: Domains,
+        n: u32,
+        lost_after: Duration,
+        guardian: &mut Guardian,
+    ) -> io::Result<Self> {
         let members = Vec::new();
         let (arenas, holders) = (BTreeMap::new(), BTreeMap::new());
         let (sizes, orders) = (BTreeMap::new(), orders::Orders::default());
-        let mut nodes = Self { domains, n, members, arenas, sizes, holders, orders };
+        let mut nodes = Self { domains, n, lost_after, members, arenas, sizes, holders, orders };
         for node in Node::all(nodes.domains.nodes) {
             let member = nodes.spawn(node, guardian)?;
             nodes.members.push(member);
@@ -149,14 +158,17 @@ impl Nodes {
         for peer in Node::all(self.domains.nodes).filter(|peer| *peer != node) {
             self.link(node, peer)?;
         }
-        // What was asked of the one before is asked of this one.
+        // What was asked of the one before is asked of this one, which has its own time to answer.
         let lost: Vec<_> = self.ranks(node).collect();
         self.sizes.retain(|rank, _| !lost.contains(rank));
-        let of_node = |rank: Rank| self.node_of(rank) == node;
-        let asked = self.arenas.iter().filter(|((rank, _), _)| of_node(*rank));
-        for (&(rank, slot), &(_, bytes, _)) in asked {
-            self.say(node, &ToNode::Arena { rank, slot, bytes }, &[]);
+        let now = sys::now();
+        let asked = self.arenas.iter_mut().filter(|((rank, _), _)| lost.contains(rank));
+        let mut again = Vec::new();
+        for (&(rank, slot), (_, bytes, since)) in asked {
+            *since = now;
+            again.push(ToNode::Arena { rank, slot, bytes: *bytes });
         }
+        again.iter().for_each(|message| self.say(node, message, &[]));
         Ok(())
     }
 
@@ -166,8 +178,9 @@ impl Nodes {
         guardian.add(spawned.child.id())?;
         let (one, other) = link::ends(self.domains.nodes)?;
         let ours_to_drain = Link::of(one, true, self.domains.nodes)?;
-        let drain = Arc::new(Remote { node, link: Mutex::new((ours_to_drain, 0)) });
-        let member = Member { spawned, line: ours, drain, stopped: None };
+        let drain = Remote { node, link: Mutex::new((ours_to_drain, 0)), failed: Mutex::new(None) };
+        let member =
+            Member { spawned, line: ours, drain: Arc::new(drain), stopped: None, ended: false };
         let Domains { nodes, redundancy, .. } = self.domains;
         member.say(&ToNode::Begin { node, nodes, ranks: self.n, redundancy }, &[])?;
         member.link(None, false, &other)?;
@@ -181,26 +194,6 @@ impl Nodes {
         let _gone = self.members[one.index()].link(Some(other), true, &first);
         let _gone = self.members[other.index()].link(Some(one), false, &second);
         Ok(())
-    }
-
-    /// Ends the process of a node and waits for its end.
-    fn end(&mut self, node: Node, guardian: &mut Guardian) {
-        let member = &mut self.members[node.index()];
-        let pid = member.spawned.child.id();
-        // Its group is its own; before it is reaped its number cannot be another's.
-        if let Some(pid) = Pid::from_raw(pid.cast_signed()) {
-            let _gone = rustix::process::kill_process_group(pid, Signal::KILL);
-        }
-        let _reaped = member.spawned.child.wait();
-        guardian.remove(pid);
-    }
-
-    /// Ends all.
-    pub(crate) fn end_all(&mut self, guardian: &mut Guardian) {
-        for node in Node::all(self.domains.nodes) {
-            self.end(node, guardian);
-        }
-        self.members.clear();
     }
 
     /// How nodes guard each other on disk.
@@ -266,13 +259,6 @@ impl Nodes {
         }
     }
 
-    /// Kills a node, which is then found to be gone.
-    pub(crate) fn kill(&self, node: Node) {
-        if let Some(member) = self.members.get(node.index()) {
-            member.kill();
-        }
-    }
-
     /// Asks for a rank's arena.
     pub(crate) fn arena(&mut self, (rank, incarnation): (Rank, Incarnation), slot: u8, bytes: u64) {
         self.arenas.insert((rank, slot), (incarnation, bytes, sys::now()));
@@ -284,15 +270,29 @@ impl Nodes {
         self.sizes.get(&rank).copied().unwrap_or_default()
     }
 
-    /// The arena of a slot has so many bytes.
-    pub(crate) fn has_arena(&mut self, rank: Rank, slot: u8, bytes: u64) {
+    /// A node says that the arena of a slot has so many bytes.
+    pub(crate) fn has_arena(&mut self, node: Node, (rank, slot): (Rank, u8), bytes: u64) {
+        if rank.0 >= self.n || self.node_of(rank) != node {
+            return;
+        }
         if let Some(size) = self.sizes.entry(rank).or_default().get_mut(usize::from(slot)) {
             *size = Some(bytes);
         }
     }
 
-    /// Whether this incarnation waits for the arena that has come.
-    pub(crate) fn awaited(&mut self, rank: Rank, slot: u8, incarnation: Incarnation) -> bool {
+    /// Whether this incarnation waits for the arena that has come, or for the reason why none has: then
+    /// it has no `bytes`.
+    pub(crate) fn awaited(
+        &mut self,
+        (rank, slot): (Rank, u8),
+        incarnation: Incarnation,
+        bytes: Option<u64>,
+    ) -> bool {
+        // A smaller one is the answer to an incarnation before; the larger one takes its place.
+        let asked = self.arenas.get(&(rank, slot)).map(|(_, asked, _)| *asked);
+        if bytes.zip(asked).is_some_and(|(bytes, asked)| bytes < asked) {
+            return false;
+        }
         let asked = self.arenas.remove(&(rank, slot));
         let same = asked.is_some_and(|(asked, ..)| asked == incarnation);
         if same {
@@ -312,23 +312,9 @@ impl Nodes {
     }
 
     /// The node that has been stopped, or has not answered, for too long, and why it is killed.
-    pub(crate) fn overdue(
-        &mut self,
-        now: Duration,
-        lost_after: Duration,
-    ) -> Option<(Node, String)> {
-        for (node, member) in (0..).map(Node).zip(&mut self.members) {
-            let state = procfs::stat(member.spawned.child.id()).map(|stat| stat.state);
-            let since = match state {
-                Some('T') => *member.stopped.get_or_insert(now),
-                _ => {
-                    member.stopped = None;
-                    continue;
-                }
-            };
-            if now.saturating_sub(since) >= lost_after {
-                return Some((node, "it was stopped for longer than --lost-after".to_owned()));
-            }
+    pub(crate) fn overdue(&mut self, now: Duration) -> Option<(Node, String)> {
+        if let Some(stopped) = self.stopped(now) {
+            return Some(stopped);
         }
         let late = |since: Duration| now.saturating_sub(since) > ANSWERS_WITHIN;
         let arena = self.arenas.iter().find(|(_, (.., since))| late(*since));

@@ -83,6 +83,8 @@ impl Supervisor<'_> {
     /// What an epoch was to open with cannot be had, which the ledger knows by now.
     pub(super) fn open_otherwise(&mut self) {
         if let Some(Opening { epoch, .. }) = self.opening.take() {
+            // What was asked for belongs to another choice.
+            self.versions.forget_opening();
             self.open(epoch);
         }
     }

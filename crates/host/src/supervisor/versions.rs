@@ -94,6 +94,8 @@ pub(crate) struct Versions {
     files: BTreeMap<Version, Vec<String>>,
     /// Versions in a row that could not be written.
     unwritten: u64,
+    /// The last one that is not on disk as a node did not give its bytes.
+    unread: Option<Version>,
     /// Versions that could not be removed.
     unpruned: u64,
     notes: Vec<String>,
@@ -162,6 +164,7 @@ impl Versions {
             told: BTreeMap::new(),
             files,
             unwritten: 0,
+            unread: None,
             unpruned: 0,
             notes: found.notes,
         };
@@ -350,15 +353,16 @@ impl Versions {
     /// A version could not be written: told the first time, and again as their number doubles.
     fn unwritten(&mut self, version: Version, why: &str) -> Option<Event> {
         self.unwritten += 1;
+        let goes_on = match self.unread.take_if(|unread| *unread == version) {
+            Some(_) => "later ones are written as before",
+            None => "the job goes on with versions in memory alone",
+        };
         let count = match self.unwritten {
             1 => String::new(),
             count => format!(", as {} before it are not", count - 1),
         };
         self.unwritten.is_power_of_two().then(|| Event::Note {
-            text: format!(
-                "version {version} is not on disk{count}: {why}; the job goes on with versions in \
-                 memory alone"
-            ),
+            text: format!("version {version} is not on disk{count}: {why}; {goes_on}"),
         })
     }
 

@@ -33,6 +33,8 @@ pub(crate) enum Part {
 pub(crate) struct Remote {
     pub(crate) node: Node,
     pub(crate) link: Mutex<(Link, u32)>,
+    /// Why it gave no bytes when it was asked last.
+    pub(crate) failed: Mutex<Option<String>>,
 }
 
 /// A part in a node.
@@ -71,6 +73,12 @@ impl Part {
         })
     }
 
+    /// Why its node gave no bytes, if it did not: that is no fault of what is written to.
+    pub(crate) fn failed(&self) -> Option<String> {
+        let Self::There(part) = self else { return None };
+        part.remote.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The late messages, if there are any; from a node, compared with their checksum.
     pub(crate) fn late(&self, entry: &RankEntry) -> io::Result<Option<Late<'_>>> {
         if entry.late_bytes == 0 {
@@ -100,8 +108,12 @@ impl RemotePart {
             *number = number.wrapping_add(1);
             let fetched = link.fetch(*number, (self.version, what), at, piece, PIECE_WITHIN);
             let node = self.remote.node;
-            let why = |error| io::Error::other(format!("node {node} gives no bytes: {error}"));
-            fetched.map_err(why)?;
+            let failed = fetched.err().map(|error| format!("node {node} gives no bytes: {error}"));
+            let mut last = self.remote.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            last.clone_from(&failed);
+            if let Some(why) = failed {
+                return Err(io::Error::other(why));
+            }
             at += piece.len() as u64;
         }
         Ok(())

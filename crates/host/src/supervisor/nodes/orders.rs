@@ -176,6 +176,12 @@ impl Nodes {
         self.orders.current.take_if(|current| current.of == Of::Rebuild);
     }
 
+    /// Whether an answer is to come that an epoch may wait for.
+    pub(crate) fn owe_an_opening(&self) -> bool {
+        let rebuilds = |current: &Current| current.of == Of::Rebuild;
+        self.orders.current.as_ref().is_some_and(rebuilds) || !self.orders.hands.is_empty()
+    }
+
     /// Gives late messages of a rank to its node.
     pub(crate) fn keep_late(&self, rank: Rank, version: Version, blob: &Blob) {
         let message = ToNode::Late { rank, version, bytes: blob.len() as u64 };

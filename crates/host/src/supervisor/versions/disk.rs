@@ -121,6 +121,10 @@ impl Versions {
                 events.extend(self.input(Input::Published { version }));
                 events
             }
+            Report::Unread(version, why) => {
+                self.unread = Some(version);
+                self.report(Report::Failed(version, why))
+            }
             Report::Failed(version, why) => {
                 // Undone as far as that goes. What is left is the next start's.
                 self.files.remove(&version);
@@ -192,7 +196,8 @@ impl Versions {
             };
             match drain.wait(left.min(sys::LOOK)) {
                 Ok(report) => events.extend(self.report(report)),
-                Err(RecvTimeoutError::Timeout) => {}
+                // The main loop, which looks at nodes, is over.
+                Err(RecvTimeoutError::Timeout) => events.extend(self.end_stopped_nodes()),
                 Err(RecvTimeoutError::Disconnected) => return false,
             }
         }
@@ -204,6 +209,10 @@ impl Versions {
     pub(crate) fn end(&mut self, success: bool, pressed: &mut dyn FnMut() -> bool) -> Ended {
         let mut events = if success { Vec::new() } else { self.keep_newest() };
         let haste = !success && self.wait_for_last(&mut events, pressed);
+        // What is read of nodes from now on is of no use: a node that is stopped holds nobody up.
+        if let Some(nodes) = &self.nodes {
+            nodes.kill_all();
+        }
         // What it reads changes nothing, so it holds nobody up.
         let _hangs = self.scrubbing.end(if haste { LAST_LOOK / 20 } else { LAST_LOOK });
         if !self.writer.end(haste, pressed) {

@@ -14,6 +14,7 @@ use mainstay_types::{Node, Rank, Version, exit};
 
 use super::Versions;
 use crate::supervisor::config::{Config, Refusal};
+use crate::sys;
 
 /// The ledger of a job whose nodes guard each other, if it has any.
 pub(super) fn guarded(ledger: Ledger, config: &Config) -> Result<Ledger, Refusal> {
@@ -85,11 +86,13 @@ impl Versions {
         choice: &Choice,
         lost: &BTreeMap<Node, Vec<Rank>>,
     ) -> Vec<Event> {
-        // Nodes carry out one order at a time.
-        let given_up = self.ledger.guarding().map(|(version, attempt)| {
+        // Nodes carry out one order at a time: neither the guard under way nor the one that waits for
+        // its end would ever be answered.
+        let mut events = Vec::new();
+        while let Some((version, attempt)) = self.ledger.guarding() {
             let why = "what is lost is rebuilt first".to_owned();
-            self.input(Input::GuardFailed { version, attempt, why })
-        });
+            events.extend(self.input(Input::GuardFailed { version, attempt, why }));
+        }
         let record = self.ledger.record(choice.version);
         let (left, slot) = match record {
             Some(record) => (self.ledger.left(choice.version), record.slot()),
@@ -98,7 +101,7 @@ impl Versions {
         if let (Some(nodes), Some(slot)) = (&mut self.nodes, slot) {
             nodes.rebuild(choice, slot, lost, &left);
         }
-        given_up.unwrap_or_default()
+        events
     }
 
     /// A node has its ranks' parts of a version again.
@@ -128,6 +131,14 @@ impl Versions {
                 nodes.hand(*rank, slot, choice.version, source.late_bytes > 0);
             }
         }
+    }
+
+    /// Kills nodes that are stopped for too long, so that nobody waits for bytes of theirs.
+    pub(super) fn end_stopped_nodes(&mut self) -> Option<Event> {
+        let nodes = self.nodes.as_mut()?;
+        let (node, why) = nodes.stopped(sys::now())?;
+        nodes.kill(node);
+        Some(Event::Note { text: format!("node {node} is killed: {why}") })
     }
 
     /// The epoch that was to open does not.

@@ -95,7 +95,9 @@ impl Writer {
 
     /// Takes note of a report.
     pub(super) fn heard(&mut self, report: &Report) {
-        let (Report::Published(ended, _) | Report::Failed(ended, _)) = report else {
+        let (Report::Published(ended, _) | Report::Failed(ended, _) | Report::Unread(ended, _)) =
+            report
+        else {
             return;
         };
         if self.busy.as_ref().is_some_and(|busy| busy.version == *ended) {
