@@ -26,4 +26,5 @@ mod smaller;
 mod streams;
 mod trace;
 mod veloc;
+mod veloc_hostile;
 mod wrappers;
