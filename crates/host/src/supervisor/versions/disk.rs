@@ -86,7 +86,11 @@ impl Versions {
                     took.as_secs()
                 ),
             }],
-            Some(Overdue::GivenUp(version, why)) => self.input(Input::WriteFailed { version, why }),
+            Some(Overdue::GivenUp(version, why)) => {
+                let mut events = self.no_writer(&why);
+                events.extend(self.input(Input::WriteFailed { version, why }));
+                events
+            }
         }
     }
 
