@@ -23,6 +23,7 @@ mod resume;
 mod retention;
 mod scrub;
 mod smaller;
+mod smaller_hostile;
 mod streams;
 mod trace;
 mod veloc;
