@@ -136,6 +136,14 @@ impl Ledger {
         Ok(())
     }
 
+    /// A publication that failed has left nothing: the version can be written again.
+    pub(super) fn undone(&mut self, version: Version) -> Result<(), Stale> {
+        let record = self.records.get_mut(&version).filter(|r| r.disk == Disk::Uncertain);
+        record.ok_or(Stale::Version)?.disk = Disk::None;
+        self.forget(version);
+        Ok(())
+    }
+
     pub(super) fn copy_bad(
         &mut self,
         version: Version,

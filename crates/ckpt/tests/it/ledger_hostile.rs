@@ -1,11 +1,11 @@
 //! What the ledger keeps when copies rot at the worst moment, one story a test.
 
 use mainstay_ckpt::pack::{Holder, Packing};
-use mainstay_ckpt::{Effect, Input, Ledger};
+use mainstay_ckpt::{Disk, Effect, Input, Ledger, Stale};
 use mainstay_types::event::Level;
 use mainstay_types::{Epoch, Incarnation, Version};
 
-use crate::script::{bad, commit, ledger, publish, tell};
+use crate::script::{bad, commit, dropped, failed, ledger, publish, tell, written};
 
 /// Commits and publishes a version whose first shard refers to those of other versions.
 fn refers(l: &mut Ledger, version: u64, to: &[u64]) -> Vec<Effect> {
@@ -69,4 +69,27 @@ fn what_is_referred_to_goes_after_what_refers_to_it() {
     }
     // A launcher may be killed between any two: no manifest is to name a file that is gone.
     assert_eq!(refers(&mut l, 4, &[]), published(4, &[3, 2, 1]));
+}
+
+#[test]
+fn with_one_slot_a_publication_that_was_undone_is_tried_again() {
+    let mut l = ledger(2, 1).with_slots(1);
+    commit(&mut l);
+    let undone = Input::Undone { version: Version(1) };
+    assert_eq!(tell(&mut l, undone.clone()), dropped(Stale::Version), "it is being written");
+    tell(&mut l, written(1));
+    tell(&mut l, failed(1));
+    // Its manifest may be there: nobody writes over it, nor captures over what memory has.
+    assert_eq!((l.needs_disk(), l.may_propose()), (None, false));
+    assert_eq!(tell(&mut l, undone), []);
+    assert_eq!(
+        (l.needs_disk(), l.record(Version(1)).unwrap().disk()),
+        (Some(Version(1)), Disk::None)
+    );
+    let again = Effect::Drain { version: Version(1) };
+    assert_eq!(tell(&mut l, Input::Keep { version: Version(1) }), [again]);
+    let expected =
+        [Effect::Published { version: Version(1) }, Effect::DiskAgain { version: Version(1) }];
+    assert_eq!(publish(&mut l, 1), expected);
+    assert!(l.may_propose());
 }

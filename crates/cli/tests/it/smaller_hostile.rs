@@ -83,5 +83,8 @@ fn a_shard_that_claims_to_be_endless_holds_nobody_up() {
     assert!(told.contains(&format!("version {newest}: unusable")), "{told}");
     // What is needed of it is there, and has its checksums.
     let summary = resumed(&scratch);
-    assert_eq!((&summary["bit_identical"], &summary["resumed_from"]), (&true.into(), &newest.into()));
+    assert_eq!(
+        (&summary["bit_identical"], &summary["resumed_from"]),
+        (&true.into(), &newest.into())
+    );
 }

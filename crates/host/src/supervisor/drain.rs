@@ -85,6 +85,8 @@ pub(crate) enum Report {
     Published(Version, Duration),
     /// It is not on disk, and why not.
     Failed(Version, String),
+    /// Nothing is left of one that failed when it was to be published.
+    Undone(Version),
     /// The digest of the program's file.
     Program([u8; 32]),
     /// The digest of an input.
@@ -295,13 +297,14 @@ impl Worker {
         let (manifest, meter) = (task.manifest.clone(), Meter::default());
         let mut writing = Writing { task, manifest, maps: Vec::new(), meter };
         self.find_base(task.base);
-        let mut ended = None;
+        let (mut ended, mut asked) = (None, false);
         while let Some(next) = commit.next() {
             let outcome = match next {
                 Next::Do(Op::Ask) => {
                     let ranks = writing.manifest.ranks.iter();
                     let packings = ranks.map(|rank| rank.packing.clone()).collect();
                     self.report(Report::Aside(version, packings));
+                    asked = true;
                     let word = self.word(todo);
                     ended = word.err();
                     if ended.is_none() { Outcome::Done } else { Outcome::Failed(Fault::Other) }
@@ -325,10 +328,14 @@ impl Worker {
                     self.report(Report::Published(version, cpu));
                     continue;
                 }
-                Next::Failed(_) => {
+                Next::Failed(failure) => {
                     let error = carrier.take_error().map(|error| error.to_string());
                     let why = ended.take().map(str::to_owned).or(error).unwrap_or_default();
                     self.report(Report::Failed(version, why));
+                    // What a failed sync of names leaves, nobody can tell for sure.
+                    if asked && failure.clean && failure.op != Op::SyncNames {
+                        self.report(Report::Undone(version));
+                    }
                     continue;
                 }
             };

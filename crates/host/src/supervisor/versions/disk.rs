@@ -128,6 +128,7 @@ impl Versions {
                 self.files.remove(&version);
                 self.input(Input::WriteFailed { version, why })
             }
+            Report::Undone(version) => self.input(Input::Undone { version }),
             Report::Program(sha256) => {
                 self.identity.program.sha256 = sha256;
                 self.program_known = true;
