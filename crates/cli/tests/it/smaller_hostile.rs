@@ -25,7 +25,10 @@ fn left(scratch: &Scratch) -> u64 {
     while !refers(versions.last().unwrap()) {
         // It is whole: without it the one before is the newest.
         let last = versions.pop().unwrap();
-        fs::remove_file(scratch.path().join(format!("d/v{last:08}.manifest"))).unwrap();
+        let is_of_it = |name: &String| name.starts_with(&format!("v{last:08}."));
+        for name in scratch.files("d").into_iter().filter(is_of_it) {
+            fs::remove_file(scratch.path().join("d").join(name)).unwrap();
+        }
     }
     *versions.last().unwrap()
 }
