@@ -16,6 +16,7 @@ mod ring;
 mod source;
 mod text;
 mod trace;
+mod veloc;
 mod wire;
 
 pub use image::{image, plan};
@@ -27,6 +28,7 @@ pub use raster::raster;
 pub use ring::ring;
 pub use text::{inject, names};
 pub use trace::{page, tape};
+pub use veloc::veloc;
 pub use wire::{frame, wire};
 
 /// A target's name and its function.
@@ -48,5 +50,6 @@ pub const TARGETS: &[Target] = &[
     ("ring", ring),
     ("tape", tape),
     ("vector", vector),
+    ("veloc", veloc),
     ("wire", wire),
 ];

@@ -136,6 +136,14 @@ impl Ledger {
         Ok(())
     }
 
+    /// A publication that failed has left nothing: the version can be written again.
+    pub(super) fn undone(&mut self, version: Version) -> Result<(), Stale> {
+        let record = self.records.get_mut(&version).filter(|r| r.disk == Disk::Uncertain);
+        record.ok_or(Stale::Version)?.disk = Disk::None;
+        self.forget(version);
+        Ok(())
+    }
+
     pub(super) fn copy_bad(
         &mut self,
         version: Version,
@@ -199,9 +207,10 @@ impl Ledger {
         }
     }
 
-    /// Removes what is older than the newest versions that are to be kept.
+    /// Removes what is older than the newest versions that are to be kept, the newest first: a version
+    /// goes before what it refers to, so that no manifest ever names a file that is gone.
     fn prune(&mut self, effects: &mut Vec<Effect>) {
-        let whole = || self.records.values().rev().filter(|r| r.is_whole_on_disk());
+        let whole = || self.records.values().rev().filter(|r| self.is_sound_on_disk(r));
         let Some(oldest_kept) = whole().nth(self.keep - 1).map(Record::version) else {
             return;
         };
@@ -216,11 +225,18 @@ impl Ledger {
         let gone = older.filter(|(_, r)| matches!(r.disk, Disk::Published | Disk::Uncertain));
         let gone = gone.filter(|(_, r)| !r.archived);
         let gone: Vec<Version> = gone.map(|(version, _)| *version).collect();
-        for version in gone {
+        for version in gone.into_iter().rev() {
             self.set_disk(version, Disk::None);
             effects.push(Effect::Prune { version });
             self.forget(version);
         }
+    }
+
+    /// Whether a later launch could restore a version for all that is known: neither its own files nor
+    /// those that it refers to are bad.
+    pub(super) fn is_sound_on_disk(&self, record: &Record) -> bool {
+        let whole = |version| self.records.get(&version).is_none_or(Record::is_whole_on_disk);
+        record.is_whole_on_disk() && record.refers_to().into_iter().all(whole)
     }
 
     pub(super) fn adopt(&mut self, manifest: Manifest) -> Result<(), Stale> {

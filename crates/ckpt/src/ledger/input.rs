@@ -103,6 +103,11 @@ pub enum Input {
         /// The reason, for people.
         why: String,
     },
+    /// Nothing of a version is on disk whose publication had failed: it was undone, durably.
+    Undone {
+        /// Which.
+        version: Version,
+    },
     /// A copy is torn, missing or rotten.
     CopyBad {
         /// Which version.

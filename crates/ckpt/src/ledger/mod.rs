@@ -131,6 +131,7 @@ impl Ledger {
             Input::Written { version } => self.written(version, effects),
             Input::Published { version } => self.published(version, effects),
             Input::WriteFailed { version, why } => self.write_failed(version, why, effects),
+            Input::Undone { version } => self.undone(version),
             Input::CopyBad { version, rank, level, why } => {
                 self.copy_bad(version, (rank, level), why, effects)
             }

@@ -66,6 +66,12 @@ impl FromStr for Mapping {
 /// Why a region is not what a mapping says.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeError {
+    /// Two mappings say what it is.
+    #[error("region {id} is given two names")]
+    Twice {
+        /// Its id.
+        id: i32,
+    },
     /// No rank has the region.
     #[error("no rank has a region {id}")]
     NoRegion {
@@ -129,7 +135,10 @@ impl Mapping {
         };
         let mut fields: Fields =
             ranks.iter().map(|regions| regions.iter().map(opaque).collect()).collect();
-        for mapping in mappings {
+        for (i, mapping) in mappings.iter().enumerate() {
+            if mappings[..i].iter().any(|other| other.id == mapping.id) {
+                return Err(ShapeError::Twice { id: mapping.id });
+            }
             mapping.apply(ranks, &mut fields)?;
         }
         Ok(fields)

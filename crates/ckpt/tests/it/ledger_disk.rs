@@ -166,7 +166,7 @@ fn versions_of_earlier_launches_are_restored_from_disk() {
     tell(&mut l, Input::EpochRaised(Epoch(1)));
     commit(&mut l);
     assert_eq!(l.record(Version(8)).unwrap().parent(), Some(Version(5)));
-    let expected = [5, 7].map(|version| Effect::Prune { version: Version(version) });
+    let expected = [7, 5].map(|version| Effect::Prune { version: Version(version) });
     assert_eq!(publish(&mut l, 8)[1..], expected);
 }
 
@@ -193,7 +193,7 @@ fn versions_of_other_numbers_of_ranks_are_chosen_if_they_fit_and_pruned_like_all
     commit(&mut l);
     assert_eq!(l.choose().map(|choice| choice.n()), Some(2));
     // Version 6 is whole, and counts among the two that are kept; 5 is damaged.
-    let expected = [4, 5].map(|version| Effect::Prune { version: Version(version) });
+    let expected = [5, 4].map(|version| Effect::Prune { version: Version(version) });
     assert_eq!(publish(&mut l, 7)[1..], expected);
 }
 
@@ -246,7 +246,7 @@ fn what_a_kept_version_refers_to_is_pruned_only_after_it() {
         let mut expected = vec![Effect::Published { version: Version(version) }];
         if version == 4 {
             // 3 is older, and so is 2, to which nobody refers any more.
-            expected.extend([V2, V3].map(|version| Effect::Prune { version }));
+            expected.extend([V3, V2].map(|version| Effect::Prune { version }));
         }
         assert_eq!(effects, expected, "version {version}");
     }
@@ -254,8 +254,8 @@ fn what_a_kept_version_refers_to_is_pruned_only_after_it() {
     commit(&mut l);
     let expected = [
         Effect::Published { version: Version(5) },
-        Effect::Prune { version: V1 },
         Effect::Prune { version: Version(4) },
+        Effect::Prune { version: V1 },
     ];
     assert_eq!(publish(&mut l, 5), expected);
 }

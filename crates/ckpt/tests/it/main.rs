@@ -22,6 +22,7 @@ mod kernel;
 mod ledger;
 mod ledger_disk;
 mod ledger_guard;
+mod ledger_hostile;
 mod ledger_retention;
 mod orders;
 mod pack;

@@ -146,6 +146,19 @@ pub enum ArchiveError {
     /// Somebody wanted the end.
     #[error("ended by signal {0}; nothing is written")]
     Signal(i32),
+    /// Somebody wanted the end of an import.
+    #[error(
+        "ended by signal {signal}: {path} holds the {imported} versions that were whole by then, and \
+         nothing of others; remove it before another import"
+    )]
+    Stopped {
+        /// Which signal.
+        signal: i32,
+        /// Our directory.
+        path: PathBuf,
+        /// Versions that are imported.
+        imported: usize,
+    },
 }
 
 impl ArchiveError {
@@ -168,7 +181,7 @@ impl ArchiveError {
             | Self::Name { .. }
             | Self::Ranks { .. }
             | Self::Apart { .. } => exit::DATA,
-            Self::Signal(signal) => exit::of_signal(*signal),
+            Self::Signal(signal) | Self::Stopped { signal, .. } => exit::of_signal(*signal),
         }
     }
 }

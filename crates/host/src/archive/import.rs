@@ -1,16 +1,16 @@
 //! Versions of VELOC, written into a checkpoint directory of their own.
 //!
 //! Invariants: a version is imported whole or not at all, by the operations of a commit; the source is
-//! only read; a file that changed while it was read is not believed; bytes are held a chunk at a time.
+//! only read, a file at a time, and what could block, as a pipe would, not at all; a file that changed
+//! while it was read is not believed; bytes are held a chunk at a time.
 //! Deliberately absent: which files belong together and what regions become, which `ckpt::veloc`
 //! decides; and going on from a version that no program of ours wrote.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use mainstay_ckpt::commit::{Content, Failure, Fault, Next, Op, Outcome};
 use mainstay_ckpt::format::MANIFEST_BYTES_MAX;
@@ -54,11 +54,24 @@ pub struct Imported {
     pub versions: Vec<(Version, Result<u64, String>)>,
 }
 
+/// Why a rank's file is not copied.
+enum Uncopied {
+    /// It is not what it has to be.
+    Refused(String),
+    /// Ours cannot be written.
+    Target(io::Error),
+    /// Somebody wants the end.
+    Signal(i32),
+}
+
+/// What is another when a file is, or when somebody writes it: device, inode, bytes, and the times of
+/// its last changes.
+type State = (u64, u64, u64, [i64; 4]);
+
 /// A rank's file, its header read.
 struct Source {
     path: PathBuf,
-    file: File,
-    was: (u64, Option<SystemTime>),
+    was: State,
     /// The header's bytes.
     header: Vec<u8>,
     regions: Vec<Region>,
@@ -73,11 +86,15 @@ impl Import<'_> {
     /// Whatever concerns all versions: a directory, a name, a signal. What is wrong with one
     /// version is told in its place.
     pub fn run(&self, tell: &mut Tell<'_>) -> Result<Imported, ArchiveError> {
-        let failed = |source| ArchiveError::Directory {
-            path: self.from.to_owned(),
-            action: "look at the directory of VELOC",
-            source,
+        let unseen = |path: &Path, source| {
+            let (path, action) = (path.to_owned(), "look at the directory of VELOC");
+            ArchiveError::Directory { path, action, source }
         };
+        let failed = |source| unseen(self.from, source);
+        if let Some(meta) = self.meta {
+            // Without it no checksum would be found, and nobody would know.
+            fs::read_dir(meta).map_err(|source| unseen(meta, source))?;
+        }
         let mut files = Vec::new();
         for entry in fs::read_dir(self.from).map_err(failed)? {
             files.extend(entry.map_err(failed)?.file_name().into_string());
@@ -99,21 +116,27 @@ impl Import<'_> {
         if highest_version(held.iter().map(String::as_str)).is_some() {
             return Err(ArchiveError::Holds { path: directory.path().to_owned() });
         }
-        let (mut versions, mut parent) = (Vec::new(), None);
+        let (mut versions, mut parent, mut imported) = (Vec::new(), None, 0);
         for (version, whole) in found.versions {
             let done = match whole {
                 Err(refusal) => Err(refusal.to_string()),
-                Ok(()) => self.version(&directory, name, found.ranks, (version, parent), tell)?,
+                Ok(()) => self
+                    .version(&directory, name, found.ranks, (version, parent), tell)
+                    .map_err(|signal| {
+                        let path = directory.path().to_owned();
+                        ArchiveError::Stopped { signal, path, imported }
+                    })?,
             };
             if done.is_ok() {
-                parent = Some(version);
+                (parent, imported) = (Some(version), imported + 1);
             }
             versions.push((version, done));
         }
         Ok(Imported { name: name.to_owned(), ranks: found.ranks, versions })
     }
 
-    /// Imports a version; gives the bytes of its data.
+    /// Imports a version; gives the bytes of its data, or why it is not imported. Fails with the signal
+    /// that ended it.
     fn version(
         &self,
         directory: &Directory,
@@ -121,9 +144,9 @@ impl Import<'_> {
         n: u32,
         (version, parent): (Version, Option<Version>),
         tell: &mut Tell<'_>,
-    ) -> Result<Result<u64, String>, ArchiveError> {
+    ) -> Result<Result<u64, String>, i32> {
         let sources = Rank::all(n).map(|rank| self.source(&veloc_name(name, rank, version)));
-        let mut sources = match sources.collect::<Result<Vec<_>, _>>() {
+        let sources = match sources.collect::<Result<Vec<_>, _>>() {
             Ok(sources) => sources,
             Err(why) => return Ok(Err(why)),
         };
@@ -149,22 +172,22 @@ impl Import<'_> {
         };
         let (mut commit, mut carrier) =
             (Commit::new(Files::of(&manifest)), Carrier::new(directory));
-        let (mut ended, mut signal) = (Ok(()), None);
+        let (mut ended, mut uncopied) = (Ok(()), None);
         while let Some(next) = commit.next() {
             let outcome = match next {
                 Next::Do(Op::Ask) => Outcome::Done,
                 Next::Do(Op::Write(file, Content::Part(i))) => carrier.fill(&file, |file| {
                     let header = Header::of(rank(i), n, Epoch(1), Incarnation(0));
                     let header = header.at(version, Step(version.0));
-                    let mut tell = |count| match tell(count) {
-                        ControlFlow::Continue(()) => Ok(()),
-                        ControlFlow::Break(number) => {
-                            signal = Some(number);
-                            Err(io::Error::other("ended by a signal"))
+                    let part = sources[i].copy(&fields[i], header, file, tell);
+                    let (bytes, crc) = part.map_err(|why| match why {
+                        Uncopied::Target(error) => error,
+                        other => {
+                            uncopied = Some(other);
+                            io::ErrorKind::Other.into()
                         }
-                    };
-                    let part = sources[i].copy(&fields[i], header, file, &mut tell)?;
-                    (manifest.ranks[i].image_bytes, manifest.ranks[i].table_crc) = part;
+                    })?;
+                    (manifest.ranks[i].image_bytes, manifest.ranks[i].table_crc) = (bytes, crc);
                     Ok(())
                 }),
                 Next::Do(Op::Write(file, Content::Manifest)) => {
@@ -184,8 +207,10 @@ impl Import<'_> {
             };
             commit.done(outcome);
         }
-        if let Some(signal) = signal {
-            return Err(ArchiveError::Signal(signal));
+        match uncopied {
+            Some(Uncopied::Signal(signal)) => return Err(signal),
+            Some(Uncopied::Refused(why)) => return Ok(Err(why)),
+            Some(Uncopied::Target(_)) | None => {}
         }
         Ok(ended.map(|()| regions.iter().flatten().map(|region| region.bytes).sum()))
     }
@@ -195,88 +220,99 @@ impl Import<'_> {
         let path = self.from.join(name);
         let sums = self.meta.unwrap_or(self.from).join(format!("{name}.chksum"));
         let open = || -> io::Result<Source> {
-            let mut file = File::open(&path)?;
-            let was = state(&file)?;
-            let mut header = vec![0; veloc::COUNT_BYTES.min(was.0 as usize)];
+            let (mut file, data) = regular(&path)?;
+            let bytes = data.len();
+            let mut header = vec![0; veloc::COUNT_BYTES.min(bytes as usize)];
             file.read_exact(&mut header)?;
             if let Some(start) = header.first_chunk() {
                 let needed = veloc::header_bytes(*start).map_err(io::Error::other)? as u64;
-                header.resize(needed.min(was.0) as usize, 0);
+                header.resize(needed.min(bytes) as usize, 0);
                 file.read_exact(&mut header[veloc::COUNT_BYTES..])?;
             }
-            let regions = veloc::regions(&header, was.0).map_err(io::Error::other)?;
-            let sha256 = match File::open(&sums) {
+            let regions = veloc::regions(&header, bytes).map_err(io::Error::other)?;
+            let sha256 = match regular(&sums) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                Err(error) => return Err(error),
-                Ok(file) => {
+                Err(error) => return Err(io::Error::other(format!("its .chksum file: {error}"))),
+                Ok((file, _)) => {
                     let mut sum = Vec::new();
                     file.take(33).read_to_end(&mut sum)?;
                     Some(sum)
                 }
             };
-            Ok(Source { path: path.clone(), file, was, header, regions, sha256 })
+            Ok(Source { path: path.clone(), was: state(&data), header, regions, sha256 })
         };
-        // A pipe would be waited for.
-        match fs::metadata(&path) {
-            Ok(data) if !data.is_file() => Err(format!("{name}: it is not a regular file")),
-            _ => open().map_err(|why| format!("{name}: {why}")),
-        }
+        open().map_err(|why| format!("{name}: {why}"))
     }
 }
 
 impl Source {
     /// Writes the file's data as an image; gives its bytes and the checksum of its table.
     fn copy(
-        &mut self,
+        &self,
         specs: &[FieldSpec],
         header: Header,
         file: &mut File,
-        tell: &mut dyn FnMut(u64) -> io::Result<()>,
-    ) -> io::Result<(u64, u32)> {
-        let plan = Plan::new(specs).map_err(io::Error::other)?;
+        tell: &mut Tell<'_>,
+    ) -> Result<(u64, u32), Uncopied> {
+        let refused = |why: &dyn std::fmt::Display| {
+            Uncopied::Refused(format!("{}: {why}", self.path.display()))
+        };
+        let unread = |error: io::Error| refused(&error);
+        let plan = Plan::new(specs).map_err(|error| refused(&error))?;
         let n = header.n as usize;
         let (sent, delivered) = (vec![0; n], vec![0; n]);
         let cut = Cut { sent, delivered, ..Cut::default() };
         let mut table = Table { fields: Vec::with_capacity(specs.len()), cut };
         let (mut sum, mut buffer) = (Sha256::new(), vec![0; CRC_CHUNK_BYTES]);
         sum.update(&self.header);
-        self.file.seek(SeekFrom::Start(self.header.len() as u64))?;
+        let (mut from, _) = regular(&self.path).map_err(unread)?;
+        from.seek(SeekFrom::Start(self.header.len() as u64)).map_err(unread)?;
         for (i, spec) in specs.iter().enumerate() {
             let (mut at, mut left) = (plan.at(i), plan.field_bytes(i));
             let mut crcs = Vec::new();
             while left > 0 {
                 let count = left.min(CRC_CHUNK_BYTES as u64);
                 let chunk = &mut buffer[..count as usize];
-                self.file.read_exact(chunk)?;
+                from.read_exact(chunk).map_err(unread)?;
                 sum.update(&*chunk);
                 crcs.push(crc32c(chunk));
-                file.write_all_at(chunk, at)?;
+                file.write_all_at(chunk, at).map_err(Uncopied::Target)?;
                 (at, left) = (at + count, left - count);
-                tell(count)?;
+                if let ControlFlow::Break(signal) = tell(count) {
+                    return Err(Uncopied::Signal(signal));
+                }
             }
             table.fields.push(FieldEntry { spec: spec.clone(), at: plan.at(i), crcs });
         }
-        let named = |why: &str| io::Error::other(format!("{}: {why}", self.path.display()));
-        if state(&self.file)? != self.was {
-            return Err(named("it changed while it was read; wait for the end of its job"));
+        if state(&from.metadata().map_err(unread)?) != self.was {
+            return Err(refused(&"it changed while it was read; wait for the end of its job"));
         }
         if self.sha256.as_ref().is_some_and(|stored| stored[..] != sum.finalize()[..]) {
-            return Err(named("its bytes do not have the SHA-256 of its .chksum file"));
+            return Err(refused(&"its bytes do not have the SHA-256 of its .chksum file"));
         }
         let bytes = table.encode();
         let (table_at, table_crc) = (plan.table_at(), crc32c(&bytes));
-        file.write_all_at(&bytes, table_at)?;
+        file.write_all_at(&bytes, table_at).map_err(Uncopied::Target)?;
         let table_bytes = bytes.len() as u64;
         let header = Header { table_at, table_bytes, table_crc, ..header };
-        file.write_all_at(&header.encode(), 0)?;
+        file.write_all_at(&header.encode(), 0).map_err(Uncopied::Target)?;
         Ok((table_at + table_bytes, table_crc))
     }
 }
 
-/// What changes when somebody writes a file.
-fn state(file: &File) -> io::Result<(u64, Option<SystemTime>)> {
+/// Opens a file that reading cannot wait for.
+fn regular(path: &Path) -> io::Result<(File, Metadata)> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let data = file.metadata()?;
-    Ok((data.len(), data.modified().ok()))
+    match data.is_file() {
+        true => Ok((file, data)),
+        false => Err(io::Error::other("it is not a regular file")),
+    }
+}
+
+fn state(data: &Metadata) -> State {
+    let times = [data.mtime(), data.mtime_nsec(), data.ctime(), data.ctime_nsec()];
+    (data.dev(), data.ino(), data.len(), times)
 }
 
 fn rank(i: usize) -> Rank {

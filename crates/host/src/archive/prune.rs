@@ -56,7 +56,8 @@ impl Archive {
         let mut catalogue = archive.look()?;
         let plan = archive.proved(&mut catalogue, (keep, archives_too), tell)?;
         let mut removals = Vec::new();
-        for version in &plan.removed {
+        // The newest first: a version goes before what it refers to.
+        for version in plan.removed.iter().rev() {
             let files = catalogue.get(*version).map(|entry| entry.files.clone());
             let files: Vec<String> =
                 files.unwrap_or_default().into_iter().map(|f| f.name).collect();

@@ -72,7 +72,8 @@ impl Archive {
                 tell(Told::Damage(Damage { rank, name, place, fault }));
             };
             match self.stored(&copy.name, of_rank) {
-                Err(Fault::Missing) if !self.is_there(version) => {
+                // Its own files or those that it refers to, which go after it.
+                Err(_) if !self.is_there(version) => {
                     return Err(ArchiveError::Gone { version });
                 }
                 Err(fault) => damage(None, fault, tell),

@@ -87,6 +87,8 @@ pub(crate) enum Report {
     Failed(Version, String),
     /// It is not on disk, as a node that it is read from gives no bytes.
     Unread(Version, String),
+    /// Nothing is left of one that failed when it was to be published.
+    Undone(Version),
     /// The digest of the program's file.
     Program([u8; 32]),
     /// The digest of an input.
@@ -297,13 +299,14 @@ impl Worker {
         let (manifest, spent) = (task.manifest.clone(), Spent::default());
         let mut writing = Writing { task, manifest, maps: Vec::new(), spent };
         self.find_base(task.base);
-        let mut ended = None;
+        let (mut ended, mut asked) = (None, false);
         while let Some(next) = commit.next() {
             let outcome = match next {
                 Next::Do(Op::Ask) => {
                     let ranks = writing.manifest.ranks.iter();
                     let packings = ranks.map(|rank| rank.packing.clone()).collect();
                     self.report(Report::Aside(version, packings));
+                    asked = true;
                     let word = self.word(todo);
                     ended = word.err();
                     if ended.is_none() { Outcome::Done } else { Outcome::Failed(Fault::Other) }
@@ -327,7 +330,7 @@ impl Worker {
                     self.report(Report::Published(version, cpu));
                     continue;
                 }
-                Next::Failed(_) => {
+                Next::Failed(failure) => {
                     let error = carrier.take_error().map(|error| error.to_string());
                     let why = ended.take().map(str::to_owned).or(error).unwrap_or_default();
                     let unread = task.parts.iter().find_map(Part::failed);
@@ -335,6 +338,10 @@ impl Worker {
                         Some(why) => Report::Unread(version, why),
                         None => Report::Failed(version, why),
                     });
+                    // What a failed sync of names leaves, nobody can tell for sure.
+                    if asked && failure.clean && failure.op != Op::SyncNames {
+                        self.report(Report::Undone(version));
+                    }
                     continue;
                 }
             };

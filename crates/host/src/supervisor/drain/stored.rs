@@ -40,7 +40,8 @@ impl Worker {
     /// The shard that a rank's may refer to, unless it is time for a whole version.
     fn base(&self, rank: usize) -> Option<Base<'_>> {
         let lineage = self.lineage.as_ref();
-        let fits = |lineage: &&Lineage| lineage.generation() + 1 < self.storing.full_every;
+        let fits =
+            |lineage: &&Lineage| lineage.generation().saturating_add(1) < self.storing.full_every;
         lineage.filter(fits)?.base(rank)
     }
 

@@ -88,7 +88,11 @@ impl Versions {
                     took.as_secs()
                 ),
             }],
-            Some(Overdue::GivenUp(version, why)) => self.input(Input::WriteFailed { version, why }),
+            Some(Overdue::GivenUp(version, why)) => {
+                let mut events = self.no_writer(&why);
+                events.extend(self.input(Input::WriteFailed { version, why }));
+                events
+            }
         }
     }
 
@@ -130,6 +134,7 @@ impl Versions {
                 self.files.remove(&version);
                 self.input(Input::WriteFailed { version, why })
             }
+            Report::Undone(version) => self.input(Input::Undone { version }),
             Report::Program(sha256) => {
                 self.identity.program.sha256 = sha256;
                 self.program_known = true;

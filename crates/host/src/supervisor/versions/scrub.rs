@@ -25,6 +25,9 @@ use crate::supervisor::drain::MendTask;
 use crate::supervisor::scrub::{Checked, Found, Object, Place, Scrubber, Work};
 use crate::sys;
 
+#[cfg(test)]
+mod tests;
+
 /// How often a copy is read and mended before it is given up: without its header nothing is known of the
 /// table, and without that nothing of the rest.
 const ROUNDS: u32 = 4;
@@ -180,6 +183,7 @@ impl Versions {
         totals.cpu += cpu;
         // An arena that was given away meanwhile holds something else by right.
         if self.object(copy).is_none() {
+            self.scrubbing.mending = None;
             self.done_with(Some(copy));
             return Vec::new();
         }
@@ -318,6 +322,15 @@ impl Versions {
                 Vec::new()
             }
             (Err(why), _) => self.given_up(copy, &why),
+        }
+    }
+
+    /// The thread that writes is given up, and what it was to mend with it.
+    pub(super) fn no_writer(&mut self, why: &str) -> Vec<Event> {
+        let waits = self.scrubbing.mending.as_ref().filter(|m| m.copy.level == Level::Disk);
+        match waits.map(|mending| mending.copy) {
+            Some(copy) => self.given_up(copy, why),
+            None => Vec::new(),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::supervisor::config::Config;
 use crate::supervisor::drain::{Drain, Report};
 use crate::sys;
 
-fn seconds(seconds: u64) -> Duration {
+pub(super) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
@@ -55,12 +55,12 @@ fn plan(directory: PathBuf) -> Plan {
     plan
 }
 
-fn versions(name: &str) -> Versions {
+pub(super) fn versions(name: &str) -> Versions {
     Versions::open(&plan(scratch(name))).unwrap().0
 }
 
 /// Versions whose drain hangs until the sender is dropped.
-fn hanging(name: &str) -> (Versions, Sender<()>) {
+pub(super) fn hanging(name: &str) -> (Versions, Sender<()>) {
     let (release, released) = channel();
     let mut versions = versions(name);
     versions.writer = Writer::with(Drain::hanging(released).unwrap());
@@ -68,7 +68,7 @@ fn hanging(name: &str) -> (Versions, Sender<()>) {
 }
 
 /// Commits the version of a step, whose arena holds nothing; gives what is told.
-fn commit(versions: &mut Versions, step: u64) -> (Version, Vec<Event>) {
+pub(super) fn commit(versions: &mut Versions, step: u64) -> (Version, Vec<Event>) {
     let (epoch, step) = (versions.epoch, Step(step));
     let mut effects = Vec::new();
     versions.ledger.step(Input::Propose { epoch, step, durable: true }, &mut effects);
@@ -93,7 +93,7 @@ fn commit(versions: &mut Versions, step: u64) -> (Version, Vec<Event>) {
     (version, versions.captured(capture, &[Some(arena.clone()), Some(arena)]))
 }
 
-fn says(events: &[Event], part: &str) -> bool {
+pub(super) fn says(events: &[Event], part: &str) -> bool {
     events.iter().any(|event| matches!(event, Event::Note { text } if text.contains(part)))
 }
 
