@@ -33,6 +33,7 @@ const COMMANDS: &[&[&str]] = &[
     &["ckpt", "diff"],
     &["ckpt", "extract"],
     &["ckpt", "prune"],
+    &["ckpt", "repair"],
     &["ckpt", "scrub"],
     &["ckpt", "import", "veloc"],
 ];

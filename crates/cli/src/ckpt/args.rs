@@ -153,7 +153,7 @@ pub(crate) struct Repair {
     /// The checkpoint directory.
     pub(crate) dir: PathBuf,
     /// Which version; by default all.
-    #[arg(long, value_name = "V", value_parser = version)]
+    #[arg(value_parser = version)]
     pub(crate) version: Option<Version>,
     /// Say what would come back and change nothing.
     #[arg(long)]
