@@ -8,7 +8,6 @@
 const POLY: u32 = 0x82F6_3B78;
 
 /// x^n modulo the polynomial.
-#[cfg(any(test, target_arch = "x86_64"))]
 pub(super) const fn x_to(n: usize) -> u32 {
     let mut power = 1 << 31;
     let mut i = 0;
@@ -61,12 +60,30 @@ static SQUARES: [u32; usize::BITS as usize] = {
     squares
 };
 
+/// Bytes of a stride, and how many of them have a power of their own.
+const STRIDE_BYTES: usize = 4096;
+const STRIDES: usize = 256;
+/// x^(8 · STRIDE_BYTES · k) for each k.
+static BY_STRIDES: [u32; STRIDES] = {
+    let stride = x_to(8 * STRIDE_BYTES);
+    let mut powers = [1 << 31; STRIDES];
+    let mut k = 1;
+    while k < STRIDES {
+        powers[k] = times(powers[k - 1], stride);
+        k += 1;
+    }
+    powers
+};
+
 /// A register after so many zero bytes.
 pub(super) fn followed(register: u32, bytes: usize) -> u32 {
+    let strides = bytes / STRIDE_BYTES % STRIDES;
+    let rest = bytes - strides * STRIDE_BYTES;
     // A byte is eight bits: the powers begin at the third.
     let powers = SQUARES.iter().skip(3).enumerate();
-    let set = powers.filter(|(k, _)| bytes >> k & 1 == 1);
-    set.fold(register, |register, (_, power)| times(register, *power))
+    let set = powers.take_while(|(k, _)| rest >> k > 0).filter(|(k, _)| rest >> k & 1 == 1);
+    let register = set.fold(register, |register, (_, power)| times(register, *power));
+    if strides == 0 { register } else { times(register, BY_STRIDES[strides]) }
 }
 
 const fn times_x(a: u32) -> u32 {
@@ -106,7 +123,7 @@ mod tests {
             assert_eq!(shift(&table, start), zeros);
         }
         assert_eq!(times(x_to(20), x_to(50)), x_to(70));
-        for bytes in [0, 1, 2, 77, 4096, 100_000] {
+        for bytes in [0, 1, 2, 77, 4095, 4096, 100_000, 1 << 20, (1 << 20) + 4097] {
             let zeros = !mainstay_types::crc32c_append(!0xDEAD_BEEF, &vec![0; bytes]);
             assert_eq!(followed(0xDEAD_BEEF, bytes), zeros);
         }
