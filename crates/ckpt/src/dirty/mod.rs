@@ -21,7 +21,7 @@ use mainstay_types::limits::CRC_CHUNK_BYTES;
 use crate::format::plan::Plan;
 
 pub use self::blocks::Blocks;
-pub use self::worth::{SHARE_MAX, Worth};
+pub use self::worth::{PAUSE_MAX, Worth};
 
 pub(crate) use self::copy::copy;
 

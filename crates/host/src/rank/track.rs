@@ -130,15 +130,16 @@ impl Written {
         };
         if before == Some(place) {
             let inside = |at: usize| at - place.0;
-            let mut sum = 0;
+            let (mut sum, mut runs) = (0, 0);
             let asked = watcher.written(&pages, |part| {
                 sum += part.len();
+                runs += 1;
                 held.changed(i, inside(part.start)..inside(part.end));
             });
             if asked.is_ok() {
                 held.changed(i, 0..inside(pages.start));
                 held.changed(i, inside(pages.end)..place.1);
-                let pays = self.tracking != Tracking::Auto || field.worth.saw(sum, pages.len());
+                let pays = self.tracking != Tracking::Auto || field.worth.saw(sum, runs, pages.len());
                 // What is not watched any more is copied whole at the next capture. Pages that stay
                 // protected cost a fault each, and hide nothing.
                 let _costs = if pays { Ok(()) } else { watcher.release(&pages) };
