@@ -226,7 +226,11 @@ fn shape(text: &str) -> Result<Shape, String> {
         "text" | "bytes" => Shape::Lengthy,
         "bytes without a length" => Shape::Payload,
         name if name.chars().all(|c| c.is_ascii_lowercase()) => Shape::Named(name.to_owned()),
-        _ => return Err(format!("the type `{text}` is not known; teach xtask/src/disasters/tables.rs")),
+        _ => {
+            return Err(format!(
+                "the type `{text}` is not known; teach xtask/src/disasters/tables.rs"
+            ));
+        }
     })
 }
 
@@ -261,7 +265,8 @@ mod tests {
 
     #[test]
     fn a_new_row_is_a_new_field_and_an_unknown_type_is_named() {
-        let page = "# Things\n\n| type | what |\n|---|---|\n| u32 | one, of many |\n| text | two |\n";
+        let page =
+            "# Things\n\n| type | what |\n|---|---|\n| u32 | one, of many |\n| text | two |\n";
         let mut tables = Tables::default();
         tables.read(page).unwrap();
         let one = Row { name: "one".into(), shape: Shape::Fixed(4), packed_only: false };

@@ -60,7 +60,11 @@ pub(crate) fn manifest(tables: &Tables, bytes: &[u8]) -> Result<Walked, String> 
 /// The tables do not fit it.
 pub(crate) fn shard(tables: &Tables, bytes: &[u8]) -> Result<Walked, String> {
     let mut walk = Walk::new(tables, bytes);
-    if bytes.starts_with(b"MSPACKED") { walk.packed()? } else { walk.plain()? }
+    if bytes.starts_with(b"MSPACKED") {
+        walk.packed()?
+    } else {
+        walk.plain()?
+    }
     walk.done()
 }
 
@@ -229,7 +233,11 @@ impl<'a> Walk<'a> {
             return Err(format!("the table ends at {}, not {}", self.at, table_at + table_bytes));
         }
         let fields: Vec<_> = self.all("offset of the data in the image");
-        let sizes: Vec<_> = self.all("bytes of an element").into_iter().zip(self.all("number of elements")).collect();
+        let sizes: Vec<_> = self
+            .all("bytes of an element")
+            .into_iter()
+            .zip(self.all("number of elements"))
+            .collect();
         self.at = 64;
         for (i, (at, (bytes, count))) in fields.into_iter().zip(sizes).enumerate() {
             self.gap(at.max(self.at), &format!("gap/before field[{i}]"))?;

@@ -39,12 +39,12 @@ pub(crate) struct Ended {
 
 impl Ended {
     /// The events of that name, or `ckpt` objects of that kind.
-    pub(crate) fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Value> {
+    pub(crate) fn named(&self, name: &'static str) -> impl Iterator<Item = &Value> {
         self.events.iter().filter(move |event| event["event"] == name || event["kind"] == name)
     }
 
     /// The last of them, or null.
-    pub(crate) fn last(&self, name: &str) -> &Value {
+    pub(crate) fn last(&self, name: &'static str) -> &Value {
         self.named(name).last().unwrap_or(&Value::Null)
     }
 
