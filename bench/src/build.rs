@@ -32,6 +32,8 @@ pub(crate) struct Built {
     pub(crate) quiet: PathBuf,
     /// The program `steps`.
     pub(crate) steps: PathBuf,
+    /// The program `touched`.
+    pub(crate) touched: PathBuf,
 }
 
 /// The root of the repository.
@@ -58,6 +60,7 @@ impl Built {
             partly: build(&bench, &["--bin", "partly"], "partly")?,
             quiet: build(&bench, &["--bin", "quiet"], "quiet")?,
             steps: build(&bench, &["--bin", "steps"], "steps")?,
+            touched: build(&bench, &["--bin", "touched"], "touched")?,
         })
     }
 }

@@ -16,6 +16,7 @@ mod build;
 mod checkpoint;
 mod collectives;
 mod contest;
+mod dirty;
 mod erasure;
 mod host;
 mod idle;
@@ -93,6 +94,7 @@ const SUITES: &[(&str, &str, Measure)] = &[
         checkpoint::measure,
     ),
     ("collectives", "allreduce, barrier and alltoall beside MPI", collectives::measure),
+    ("dirty", "captures that copy what was written, beside a plain copy of all", dirty::measure),
     ("erasure", "encoding and rebuilding shards beside ISA-L", erasure::measure),
     ("idle", "the launcher's processor time while 64 ranks do nothing", idle::measure),
     (

@@ -22,6 +22,7 @@
 pub mod catalogue;
 pub mod commit;
 pub mod compare;
+pub mod dirty;
 pub mod erasure;
 pub mod fetch;
 pub mod format;

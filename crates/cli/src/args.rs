@@ -13,7 +13,7 @@ use mainstay_control::{DiskMode, Policy};
 use mainstay_host::supervisor::{Every, KeepEvery, Resume};
 use mainstay_types::limits::{TRACE_RECORDS_MAX, TRACE_RECORDS_MIN};
 use mainstay_types::wire::node::Redundancy;
-use mainstay_types::{duration, inject};
+use mainstay_types::{Tracking, duration, inject};
 
 use crate::ckpt::args as ckpt;
 use crate::limit::{self, TimeLimit};
@@ -118,6 +118,11 @@ pub(crate) struct Run {
     #[arg(long, value_name = "1x|2x|BYTES|SHARE", default_value = "2x",
           value_parser = options::ckpt_memory)]
     pub(crate) ckpt_memory: CkptMemory,
+    /// Whether captures copy only what was written since: `auto` where the system can tell and it pays,
+    /// `on` wherever it can tell, `check` to compare the rest all the same.
+    #[arg(long, value_name = "auto|on|off|check", default_value = "off",
+          value_parser = options::tracking)]
+    pub(crate) track_writes: Tracking,
     /// How often each version that is kept is read and compared with its checksums, in memory and on
     /// disk, and mended from its other copy; `off` for never.
     #[arg(long, value_name = "T|off", default_value = "10m", value_parser = options::scrub_every)]

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use mainstay_ckpt::Choosing;
 use mainstay_host::supervisor::{KeepEvery, MemoryLimit, Storage};
-use mainstay_types::duration;
 use mainstay_types::limits::NODES_MAX;
 use mainstay_types::wire::node::Redundancy;
+use mainstay_types::{Tracking, duration};
 
 use crate::args::Run;
 
@@ -32,7 +32,12 @@ pub(crate) fn storage(options: &Run) -> Storage {
         arenas: options.ckpt_memory.arenas,
         limit: options.ckpt_memory.limit,
         scrub_every: options.scrub_every.0,
+        tracking: options.track_writes,
     }
+}
+
+pub(crate) fn tracking(text: &str) -> Result<Tracking, String> {
+    text.parse()
 }
 
 /// A number of steps, with its unit; `None` if it is something else.

@@ -282,6 +282,8 @@ pub struct Checkpoint {
     pub bytes: u64,
     /// The longest time that a rank was blocked.
     pub blocked_max: Duration,
+    /// Bytes of fields that captures copied, and that there are, if they were not simply all copied.
+    pub copied: Option<(u64, u64)>,
     /// From the commit in memory to the published manifest.
     pub durable: Option<Duration>,
     /// Processor time of writing it.

@@ -19,6 +19,7 @@ pub mod message;
 pub mod point;
 pub mod report;
 pub mod trace;
+pub mod tracking;
 pub mod wait;
 pub mod wire;
 
@@ -28,6 +29,7 @@ pub use codec::{DecodeError, Reader, Writer};
 pub use ids::{Epoch, Incarnation, JobId, Node, Rank, Step, Version};
 pub use message::Message;
 pub use point::Point;
+pub use tracking::{Tracked, Tracking};
 pub use wait::WaitKind;
 
 /// CRC-32C (Castagnoli) of `bytes`, the checksum of every frame, chunk, table and manifest.

@@ -17,7 +17,7 @@ pub use to_rank::{Reshape, Restore, ToRank};
 pub use to_supervisor::ToSupervisor;
 
 /// The version of these messages; a rank and a supervisor that differ refuse each other.
-pub const PROTOCOL: u32 = 5;
+pub const PROTOCOL: u32 = 6;
 /// A set of ranks that agree on something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Group {
@@ -103,7 +103,7 @@ fn cut(text: &str) -> &str {
 mod tests {
     use super::*;
     use crate::event::Level;
-    use crate::{Epoch, Incarnation, JobId, Step, Version, inject};
+    use crate::{Epoch, Incarnation, JobId, Step, Tracked, Tracking, Version, inject};
 
     const GROUP: Group = Group { context: 3, lowest: Rank(1), members: 4 };
 
@@ -129,6 +129,12 @@ mod tests {
                 sent: vec![1, 2],
                 delivered: vec![3, 4],
                 early: vec![Early { peer: Rank(1), sequence: 2, hash: 3 }],
+                tracked: Some(Tracked {
+                    copied_bytes: 9,
+                    bytes: 10,
+                    missed: 11,
+                    why: "pinned".into(),
+                }),
             },
             ToSupervisor::Late { epoch, version: Version(1), bytes: 2, crc: 3 },
             ToSupervisor::Restored { epoch, took_ns: 1 },
@@ -175,6 +181,7 @@ mod tests {
                 checks: true,
                 seed: 9,
                 one_arena: true,
+                tracking: Tracking::Check,
                 tape: 1 << 18,
                 injections: injections.into_iter().zip(0..).map(|(i, k)| (k, i)).collect(),
             },

@@ -15,6 +15,7 @@ use super::message::{Late, decode_late, messages_bytes};
 use super::plan::Plan;
 use super::table::{Cut, FieldEntry, Table};
 use super::{PAGE_BYTES, TABLE_BYTES_MAX, align};
+use crate::dirty::{self, Held};
 use crate::kernel::Residency;
 
 const ZEROS: [u8; PAGE_BYTES as usize] = [0; PAGE_BYTES as usize];
@@ -75,14 +76,46 @@ impl<'a, M: WriteAt + ?Sized> ImageWriter<'a, M> {
     /// # Panics
     /// When all planned fields are written, or the length is not the planned one.
     pub fn field(&mut self, bytes: &[u8], after_chunk: &mut dyn FnMut()) {
+        self.put(bytes, after_chunk, |memory, (at, hint), _, chunk| {
+            memory.write_at(at, chunk, hint)
+        });
+    }
+
+    /// As [`field`](ImageWriter::field), of a slot that may hold some of the field from an earlier
+    /// capture: only what it does not hold is copied.
+    ///
+    /// # Panics
+    /// As there; and when no capture into the slot [began](Held::begin) with this plan.
+    pub fn field_held(
+        &mut self,
+        bytes: &[u8],
+        (held, slot): (&mut Held, u8),
+        after_chunk: &mut dyn FnMut(),
+    ) {
+        let field = self.table.fields.len();
+        self.put(bytes, after_chunk, |memory, place, i, chunk| {
+            let decision = held.decide(slot, field, i);
+            let known = held.crc(slot, field, i);
+            let done = dirty::copy(memory, place, chunk, &decision, known);
+            held.put((slot, field, i), done.crc, done.bytes, done.missed);
+            done.crc
+        });
+    }
+
+    fn put(
+        &mut self,
+        bytes: &[u8],
+        after_chunk: &mut dyn FnMut(),
+        mut copy: impl FnMut(&mut M, (u64, Residency), usize, &[u8]) -> u32,
+    ) {
         let i = self.table.fields.len();
         let at = self.plan.at(i);
         let planned = self.plan.field_bytes(i);
         assert_eq!(bytes.len() as u64, planned, "a field is as long as planned");
         let mut crcs = Vec::with_capacity(bytes.len().div_ceil(CRC_CHUNK_BYTES));
         let mut end = at;
-        for chunk in bytes.chunks(CRC_CHUNK_BYTES) {
-            crcs.push(self.memory.write_at(end, chunk, self.hint));
+        for (n, chunk) in bytes.chunks(CRC_CHUNK_BYTES).enumerate() {
+            crcs.push(copy(self.memory, (end, self.hint), n, chunk));
             end += chunk.len() as u64;
             after_chunk();
         }

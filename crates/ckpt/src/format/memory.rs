@@ -40,6 +40,12 @@ pub trait WriteAt {
     /// # Panics
     /// When it does not fit: writers ask for [`room`](WriteAt::room) first.
     fn write_at(&mut self, at: u64, from: &[u8], hint: Residency) -> u32;
+
+    /// The CRC-32C of what lies there.
+    ///
+    /// # Panics
+    /// When so many bytes do not.
+    fn sum_at(&self, at: u64, bytes: usize) -> u32;
 }
 
 impl ReadAt for [u8] {
@@ -63,6 +69,11 @@ impl WriteAt for [u8] {
     fn write_at(&mut self, at: u64, from: &[u8], hint: Residency) -> u32 {
         let start = usize::try_from(at).expect("writers stay within the room");
         copy_crc(&mut self[start..start + from.len()], from, 0, hint)
+    }
+
+    fn sum_at(&self, at: u64, bytes: usize) -> u32 {
+        let start = usize::try_from(at).expect("writers stay within the room");
+        mainstay_types::crc32c(&self[start..start + bytes])
     }
 }
 

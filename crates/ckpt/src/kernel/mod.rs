@@ -4,7 +4,6 @@
 //! kernels agree with the `crc32c` crate, bit by bit. Memory shared with another process is only
 //! touched through raw pointers. Deliberately absent: threads, and any choice of what is copied.
 
-#[cfg(target_arch = "x86_64")]
 mod poly;
 mod portable;
 #[cfg(target_arch = "x86_64")]
@@ -160,6 +159,21 @@ pub fn crc_of<const N: usize>(bytes: &[u8; N]) -> u32 {
         return unsafe { sse42::sum(bytes) };
     }
     mainstay_types::crc32c(bytes)
+}
+
+/// The CRC-32C of bytes whose sum is `crc`, once some of them whose sum is `old` are replaced by as many
+/// whose sum is `new`, with `after` bytes behind them.
+///
+/// # Examples
+/// ```
+/// use mainstay_ckpt::kernel::crc_replaced;
+/// let crc = |bytes: &[u8]| mainstay_types::crc32c(bytes);
+/// let replaced = crc_replaced(crc(b"one two three"), crc(b"two"), crc(b"TWO"), 6);
+/// assert_eq!(replaced, crc(b"one TWO three"));
+/// ```
+#[must_use]
+pub fn crc_replaced(crc: u32, old: u32, new: u32, after: usize) -> u32 {
+    crc ^ poly::followed(old ^ new, after)
 }
 
 /// [`copy_crc`] between memory that may be shared with another process.

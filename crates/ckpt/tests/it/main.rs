@@ -11,6 +11,7 @@ mod crash_disk;
 mod crash_mend;
 mod crash_start;
 mod crash_world;
+mod dirty;
 mod erasure;
 mod fetch;
 mod format;

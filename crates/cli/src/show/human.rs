@@ -256,6 +256,7 @@ mod tests {
                 level: Level::Memory,
                 bytes: 1,
                 blocked_max: Duration::ZERO,
+                copied: None,
                 durable: None,
                 drain_cpu: None,
                 why,

@@ -182,6 +182,8 @@ fn version(checkpoint: &Checkpoint) -> Value {
         "level": checkpoint.level.name(),
         "bytes": checkpoint.bytes,
         "blocked_ms_max": ms(checkpoint.blocked_max),
+        "copied_bytes": checkpoint.copied.map(|(copied, _)| copied),
+        "fields_bytes": checkpoint.copied.map(|(_, all)| all),
         "durable_ms": some_ms(checkpoint.durable),
         "drain_cpu_ms": some_ms(checkpoint.drain_cpu),
         "archived": checkpoint.archived,

@@ -55,10 +55,20 @@ fn versions(summary: &Summary) -> String {
         summary.checkpoints.iter().filter(|c| c.state == VersionState::Published).count();
     let committed = summary.checkpoints.iter().filter(|c| c.state != VersionState::Void).count();
     let blocked = summary.checkpoints.iter().map(|c| c.blocked_max).max().unwrap_or_default();
-    format!(
+    let mut text = format!(
         "checkpoints: {committed} committed, {published} of them published, blocked at most {}\n",
         format(blocked)
-    )
+    );
+    let tracked = summary.checkpoints.iter().filter_map(|c| c.copied);
+    let (copied, all) = tracked.fold((0, 0), |(a, b): (u64, u64), (copied, all)| {
+        (a.saturating_add(copied), b.saturating_add(all))
+    });
+    if all > 0 {
+        let percent = 100 - u128::from(copied.min(all)) * 100 / u128::from(all);
+        let _infallible =
+            writeln!(text, "written since: {copied} of {all} bytes copied, {percent} % left alone");
+    }
+    text
 }
 
 fn lost(summary: &Summary) -> String {

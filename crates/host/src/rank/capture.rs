@@ -1,7 +1,7 @@
 //! A step: is a capture due, and if so, the blocking part of it.
 //!
 //! Invariants: a version is captured at exactly the step that the target names; the program is
-//! blocked for one pass over its fields and for nothing else. Deliberately absent: clocks; no rank
+//! blocked for one pass over its fields, or what of them was written, and for nothing else. Deliberately absent: clocks; no rank
 //! decides when.
 
 use std::rc::Rc;
@@ -18,6 +18,7 @@ use mainstay_types::trace::What;
 use mainstay_types::wire::{ToRank, ToSupervisor};
 use mainstay_types::{Point, Version};
 
+use super::track::Written;
 use super::{Rank, RankError};
 use crate::shm::{Arena, Blob, prefer_large_pages};
 use crate::sys;
@@ -180,18 +181,30 @@ impl Rank {
         let mut writer = ImageWriter::new(&mut memory, &plan, cut, Residency::Streaming)
             .map_err(RankError::Capture)?;
         let (mut next, mut changed) = (0, false);
+        let (written, injector) = (&mut self.written, &self.injector);
+        if let Some(written) = written {
+            written.begin(due.slot, &arena, &plan);
+        }
         fill(&mut |bytes| {
             let fits = next < specs.len() && plan.field_bytes(next) == bytes.len() as u64;
             changed |= !fits;
-            if !changed {
-                writer.field(bytes, &mut || self.injector.pass(Point::CaptureMid));
-                next += 1;
+            if changed {
+                return;
             }
+            let pass = &mut || injector.pass(Point::CaptureMid);
+            match written {
+                None => writer.field(bytes, pass),
+                Some(written) => {
+                    writer.field_held(bytes, (written.look(next, bytes), due.slot), pass);
+                }
+            }
+            next += 1;
         });
         if changed || next != specs.len() {
             let why = "`State::fields` names other fields than a moment before".to_owned();
             return Err(RankError::Mismatch { version: due.version.0, why });
         }
+        let tracked = self.written.as_mut().map(Written::end);
         let header = Header::of(self.id, self.n, self.epoch, self.incarnation);
         let captured = writer.finish(header.at(due.version, self.step));
         let (version, bytes) = (due.version, captured.image_bytes);
@@ -207,6 +220,7 @@ impl Rank {
             sent: state.sent,
             delivered: state.delivered,
             early: state.early,
+            tracked,
         })?;
         self.injector.pass(Point::Prepared);
         Ok(())

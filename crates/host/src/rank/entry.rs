@@ -68,6 +68,9 @@ impl Rank {
         self.told_ready = false;
         self.agreements.clear();
         self.hashes.clear();
+        if let Some(written) = &mut self.written {
+            written.forget();
+        }
     }
 
     /// One epoch from its acknowledgement to its opening; `false` when its version is unusable.

@@ -15,6 +15,7 @@ mod image;
 mod inject;
 mod link;
 mod restore;
+mod track;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -28,6 +29,7 @@ use mainstay_types::{Epoch, Incarnation, Point, Rank as RankId, Step, Version, W
 use self::arenas::Arenas;
 use self::inject::Injector;
 use self::link::{Invitation, Link};
+use self::track::Written;
 use crate::endpoint::{Endpoint, EndpointConfig, Tracer};
 use crate::shm::{Segment, Tape, futex};
 
@@ -53,6 +55,8 @@ pub struct Rank {
     endpoint: Endpoint,
     injector: Rc<Injector>,
     arenas: Arenas,
+    /// What of the fields was written, where that is asked.
+    written: Option<Written>,
     /// `None` without a launcher.
     link: Option<Rc<Link>>,
     audit: bool,
@@ -101,7 +105,8 @@ impl Rank {
 
     fn join_launcher(invitation: &Invitation) -> Result<Self, RankError> {
         let (link, welcome, fds) = Link::join(invitation)?;
-        let (n, ring_bytes, flags, (seed, one_arena), places, injections) = match welcome {
+        let (n, ring_bytes, flags, (seed, one_arena, tracking), places, injections) = match welcome
+        {
             ToRank::Welcome {
                 n,
                 ring_bytes,
@@ -110,10 +115,14 @@ impl Rank {
                 checks,
                 seed,
                 one_arena,
+                tracking,
                 tape,
                 injections,
                 ..
-            } => (n, ring_bytes, (may_spin, audit, checks), (seed, one_arena), tape, injections),
+            } => {
+                let versions = (seed, one_arena, tracking);
+                (n, ring_bytes, (may_spin, audit, checks), versions, tape, injections)
+            }
             ToRank::Refused { why } => return Err(RankError::Join(why)),
             _ => return Err(RankError::Join("the launcher does not welcome".to_owned())),
         };
@@ -143,6 +152,7 @@ impl Rank {
         );
         rank.seed = seed;
         rank.arenas = Arenas::new(if one_arena { 1 } else { 2 });
+        rank.written = Written::new(tracking, rank.arenas.slots());
         // A rank that cannot record what it does does it all the same.
         let tape = fds.next().filter(|_| places > 0).map(|fd| Tape::join(fd, places));
         if let Some(Ok(tape)) = tape {
@@ -193,6 +203,7 @@ impl Rank {
             endpoint,
             injector,
             arenas: Arenas::new(2),
+            written: None,
             link,
             audit,
             seed: 0,

@@ -127,6 +127,18 @@ impl WriteAt for &Arena {
     fn write_at(&mut self, at: u64, from: &[u8], hint: Residency) -> u32 {
         self.memory.copy_in(offset(at), from, 0, hint)
     }
+
+    fn sum_at(&self, at: u64, bytes: usize) -> u32 {
+        // Shared bytes are never borrowed: they are summed as they are copied, to a place that stays
+        // in the nearest cache.
+        let mut piece = [0; PAGE_BYTES];
+        let mut sum = 0;
+        for start in (0..bytes).step_by(PAGE_BYTES) {
+            let piece = &mut piece[..(bytes - start).min(PAGE_BYTES)];
+            sum = self.memory.copy_out(offset(at) + start, piece, sum, Residency::Cached);
+        }
+        sum
+    }
 }
 
 fn offset(at: u64) -> usize {

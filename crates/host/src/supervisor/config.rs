@@ -163,6 +163,9 @@ impl Plan {
             };
             return refuse(exit::USAGE, why);
         }
+        if let Some(why) = config.storage.refusal() {
+            return refuse(exit::USAGE, why);
+        }
         let memory_available = procfs::memory_available();
         let ring_bytes = ring_bytes(n);
         let tape_bytes = config.trace_records.saturating_mul(TRACE_RECORD_BYTES as u64);
@@ -319,6 +322,7 @@ impl Plan {
             ("on disk", disk),
             ("kept there", config.storage.retention()),
             ("arenas", config.storage.memory(self.arenas_limit)),
+            ("captures copy", config.storage.copying()),
             ("late messages", self.late_messages()),
             ("drain", drain::memory()),
             ("read again", config.storage.scrub()),

@@ -84,6 +84,7 @@ impl Supervisor<'_> {
             checks: self.plan.config.message_checks,
             seed: self.plan.config.seed,
             one_arena: self.plan.config.storage.arenas == 1,
+            tracking: self.plan.config.storage.tracking,
             tape: self.plan.config.trace_records,
             injections: self.faults.of(rank),
         };
@@ -223,6 +224,7 @@ impl Supervisor<'_> {
             sent,
             delivered,
             early,
+            tracked,
         } = message
         else {
             return;
@@ -248,6 +250,7 @@ impl Supervisor<'_> {
             delivered,
             early,
             any_chooses,
+            tracked,
         };
         let arenas = member.arenas.clone();
         let events = self.versions.captured(capture, &arenas);

@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
-use mainstay_types::duration;
+use mainstay_types::{Tracking, duration};
 
 use super::config::mib;
+use crate::sys::Watcher;
 
 /// Of what one version is kept for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +40,20 @@ pub struct Storage {
     pub limit: Option<MemoryLimit>,
     /// How often each copy is read and compared with its checksums.
     pub scrub_every: Option<Duration>,
+    /// Whether captures copy only what was written.
+    pub tracking: Tracking,
 }
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { keep: 2, keep_every: None, arenas: 2, limit: None, scrub_every: None }
+        Self {
+            keep: 2,
+            keep_every: None,
+            arenas: 2,
+            limit: None,
+            scrub_every: None,
+            tracking: Tracking::Off,
+        }
     }
 }
 
@@ -70,6 +80,30 @@ impl Storage {
         self.scrub_every.map_or("never".to_owned(), |every| {
             format!("each copy once in {}, with 1 MiB of memory", duration::format(every))
         })
+    }
+
+    /// What captures copy, for people.
+    pub(super) fn copying(&self) -> String {
+        let what = match self.tracking {
+            Tracking::Off => return "all of the protected state".to_owned(),
+            Tracking::Auto => "what was written, of fields from 8 MiB where it pays",
+            Tracking::On => "what was written, of fields from 1 MiB",
+            Tracking::Check => "what was written, of fields from 1 MiB, the rest compared",
+        };
+        match Watcher::open() {
+            Ok(_) => what.to_owned(),
+            Err(why) => format!("all of the protected state: {why}"),
+        }
+    }
+
+    /// Why captures cannot be what they must be.
+    pub(super) fn refusal(&self) -> Option<String> {
+        if !matches!(self.tracking, Tracking::On | Tracking::Check) {
+            return None;
+        }
+        let why = Watcher::open().err()?;
+        let name = self.tracking.name();
+        Some(format!("--track-writes {name} cannot be had: {why}; give `auto`, or leave it out"))
     }
 
     /// The limit on arenas in bytes, of what is available.

@@ -14,6 +14,7 @@ mod room;
 mod scrub;
 #[cfg(test)]
 mod tests;
+mod tracked;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +34,7 @@ pub(crate) use self::choose::Source;
 use self::intervals::Told;
 use self::room::Room;
 use self::scrub::Scrubbing;
+use self::tracked::CopyingAll;
 use self::writer::Writer;
 use super::config::{Every, Plan, Refusal};
 use super::member::ArenaMemory;
@@ -47,6 +49,8 @@ struct Memory {
     arenas: BTreeMap<Rank, ArenaMemory>,
     lates: BTreeMap<Rank, Arc<Blob>>,
     committed_at: Option<Duration>,
+    /// Bytes of fields that were copied, of how many, if not simply all were.
+    copied: Option<(u64, u64)>,
 }
 
 #[derive(Debug)]
@@ -72,6 +76,7 @@ pub(crate) struct Versions {
     period: Option<Period>,
     /// The intervals and reasons that were told.
     told_intervals: Told,
+    copying_all: CopyingAll,
     /// Why the version in capture was proposed.
     why: Why,
     /// When the job last stood still, from and until. A capture that was interrupted twice keeps the
@@ -150,6 +155,7 @@ impl Versions {
             room: Room::default(),
             scrubbing: Scrubbing::new(config.storage.scrub_every),
             told_intervals: Told::default(),
+            copying_all: CopyingAll::default(),
             why: Why::default(),
             pause: None,
             commits: Vec::new(),

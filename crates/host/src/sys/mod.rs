@@ -6,10 +6,12 @@
 mod guardian;
 mod pidfd;
 mod spawn;
+mod writes;
 
 pub use guardian::Guardian;
 pub use pidfd::ended;
 pub use spawn::{Spawned, spawn, spawn_with_line};
+pub use writes::{Unwatchable, Watcher, pinned};
 
 use std::os::fd::BorrowedFd;
 use std::time::Duration;

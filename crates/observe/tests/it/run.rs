@@ -69,6 +69,7 @@ fn version(state: VersionState) -> Event {
         level: if state == VersionState::Published { Level::Disk } else { Level::Memory },
         bytes: 2048,
         blocked_max: Duration::from_micros(8),
+        copied: None,
         durable: None,
         drain_cpu: None,
         why: "interval",

@@ -7,7 +7,7 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::event::Level;
 use crate::inject::Injection;
 use crate::limits::{INJECTIONS_MAX, RANKS_MAX, TEXT_BYTES_MAX};
-use crate::{Epoch, JobId, Step, Version};
+use crate::{Epoch, JobId, Step, Tracking, Version};
 
 /// What a supervisor says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub enum ToRank {
         seed: u64,
         /// Whether the rank has one arena, and not two.
         one_arena: bool,
+        /// Whether captures copy only what was written.
+        tracking: Tracking,
         /// Places of the rank's tape, whose memory is the second descriptor; 0 if nothing is traced.
         tape: u64,
         /// Injections that concern this rank, with the number each has in the job.
@@ -147,12 +149,13 @@ impl ToRank {
                 checks,
                 seed,
                 one_arena,
+                tracking,
                 tape,
                 injections,
             } => {
                 w.u8(0).raw(&job.0).u32(*n).u64(*ring_bytes);
                 w.u8(u8::from(*may_spin)).u8(u8::from(*audit)).u8(u8::from(*checks));
-                w.u64(*seed).u8(u8::from(*one_arena)).u64(*tape);
+                w.u64(*seed).u8(u8::from(*one_arena)).u8(tracking.code()).u64(*tape);
                 w.count(injections.len());
                 for (number, injection) in injections {
                     w.u32(*number);
@@ -247,6 +250,9 @@ impl ToRank {
         let (n, ring_bytes) = (r.u32("ranks")?, r.u64("ring bytes")?);
         let (may_spin, audit, checks) = (flag(r)?, flag(r)?, flag(r)?);
         let (seed, one_arena) = (r.u64("seed")?, flag(r)?);
+        let (at, code) = (r.at(), r.u8("tracking")?);
+        let unknown = DecodeError::Unknown { what: "tracking", value: code.into(), at };
+        let tracking = Tracking::of_code(code).ok_or(unknown)?;
         let tape = r.u64("places of the tape")?;
         let count = r.count(20, INJECTIONS_MAX, "injections")?;
         let injections = (0..count)
@@ -261,6 +267,7 @@ impl ToRank {
             checks,
             seed,
             one_arena,
+            tracking,
             tape,
             injections,
         })

@@ -5,7 +5,7 @@
 use super::{Early, Group, cut, flag, get_early, put_early, slot};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::limits::{NAME_BYTES_MAX, RANKS_MAX, TEXT_BYTES_MAX};
-use crate::{Epoch, Incarnation, Rank, Step, Version};
+use crate::{Epoch, Incarnation, Rank, Step, Tracked, Version};
 
 /// What a rank says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +76,8 @@ pub enum ToSupervisor {
         delivered: Vec<u64>,
         /// Messages taken in early, at most [`EARLY_MAX`](super::EARLY_MAX).
         early: Vec<Early>,
+        /// What was copied, if it was not simply everything.
+        tracked: Option<Tracked>,
     },
     /// My late messages of a version; the descriptor holds them if `bytes` is not 0.
     Late {
@@ -238,6 +240,7 @@ impl ToSupervisor {
             sent,
             delivered,
             early,
+            tracked,
         } = self
         else {
             return;
@@ -245,6 +248,10 @@ impl ToSupervisor {
         w.u8(3).u32(epoch.0).u64(version.0).u64(step.0).u64(*image_bytes).u32(*table_crc);
         w.u64(*blocked_ns).u64s(sent).u64s(delivered);
         put_early(w, early);
+        w.option(tracked.as_ref(), |w, tracked| {
+            w.u64(tracked.copied_bytes).u64(tracked.bytes).u64(tracked.missed);
+            w.text(cut(&tracked.why));
+        });
     }
 
     /// Reads a message.
@@ -294,6 +301,7 @@ impl ToSupervisor {
                 sent: r.u64s(channels, "sent counters")?,
                 delivered: r.u64s(channels, "delivered counters")?,
                 early: get_early(r)?,
+                tracked: r.option("tracked", get_tracked)?,
             },
             4 => Self::Late {
                 epoch,
@@ -338,4 +346,13 @@ impl ToSupervisor {
             },
         })
     }
+}
+
+fn get_tracked(r: &mut Reader<'_>) -> Result<Tracked, DecodeError> {
+    Ok(Tracked {
+        copied_bytes: r.u64("copied bytes")?,
+        bytes: r.u64("bytes of fields")?,
+        missed: r.u64("missed chunks")?,
+        why: r.text(TEXT_BYTES_MAX, "reason")?,
+    })
 }

@@ -13,7 +13,7 @@ use mainstay_control::target::Due;
 use mainstay_control::target::words::Target;
 use mainstay_types::event::{Checkpoint, Event, Level, VersionState};
 use mainstay_types::wire::Early;
-use mainstay_types::{Epoch, Incarnation, Rank, Step, Version};
+use mainstay_types::{Epoch, Incarnation, Rank, Step, Tracked, Version};
 
 use super::Versions;
 use crate::shm::{Blob, Segment};
@@ -39,6 +39,7 @@ pub(crate) struct Capture {
     pub(crate) delivered: Vec<u64>,
     pub(crate) early: Vec<Early>,
     pub(crate) any_chooses: bool,
+    pub(crate) tracked: Option<Tracked>,
 }
 
 impl Versions {
@@ -88,13 +89,18 @@ impl Versions {
         arenas: &[Option<ArenaMemory>; 2],
     ) -> Vec<Event> {
         let current = self.ledger.capturing().filter(|record| record.version() == capture.version);
+        let counts = current.is_some();
         if let Some(slot) = current.and_then(|record| record.slot())
             && let Some(arena) = &arenas[usize::from(slot)]
         {
             let memory = self.memory.entry(capture.version).or_default();
             memory.arenas.insert(capture.rank, arena.clone());
         }
-        self.input(Input::Captured {
+        let tracked = capture.tracked.filter(|_| counts);
+        let mut events = tracked
+            .map(|tracked| self.tracked(capture.rank, capture.version, &tracked))
+            .unwrap_or_default();
+        events.extend(self.input(Input::Captured {
             rank: capture.rank,
             epoch: capture.epoch,
             version: capture.version,
@@ -107,7 +113,8 @@ impl Versions {
             delivered: capture.delivered,
             early: capture.early,
             any_chooses: capture.any_chooses,
-        })
+        }));
+        events
     }
 
     /// A rank has handed in its late messages.
@@ -146,13 +153,16 @@ impl Versions {
     pub(super) fn committed(&mut self, version: Version) -> Option<Event> {
         let now = sys::now();
         let record = self.ledger.record(version)?;
-        self.memory.entry(version).or_default().committed_at = Some(now);
+        let memory = self.memory.entry(version).or_default();
+        memory.committed_at = Some(now);
+        let copied = memory.copied;
         let checkpoint = Checkpoint {
             version,
             step: record.step(),
             level: Level::Memory,
             bytes: record.bytes(),
             blocked_max: record.blocked_max(),
+            copied,
             durable: None,
             drain_cpu: None,
             why: self.why.name(),

@@ -89,6 +89,7 @@ pub(super) fn commit(versions: &mut Versions, step: u64) -> (Version, Vec<Event>
         delivered: vec![0],
         early: Vec::new(),
         any_chooses: false,
+        tracked: None,
     };
     (version, versions.captured(capture, &[Some(arena.clone()), Some(arena)]))
 }
