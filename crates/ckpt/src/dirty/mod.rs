@@ -25,10 +25,11 @@ pub use self::worth::{PAUSE_MAX, Worth};
 
 pub(crate) use self::copy::copy;
 
-/// Bytes of a block, the unit in which writes are told of. Where pages are larger, one is several.
+/// Bytes of a block, the unit in which writes are told of. Blocks lie as pages do, wherever in one the
+/// field begins; where pages are larger, one is several blocks.
 pub const BLOCK_BYTES: usize = 4096;
-/// Blocks of a chunk.
-const CHUNK_BLOCKS: usize = CRC_CHUNK_BYTES / BLOCK_BYTES;
+/// Blocks that a chunk has a part of, at most. A block that lies in two counts in each.
+const CHUNK_BLOCKS: usize = CRC_CHUNK_BYTES / BLOCK_BYTES + 1;
 /// Of so many captures of a slot, one copies a chunk though it is held: what memory has flipped in an
 /// arena does not stay there for good, and a write that went unnoticed is.
 pub const AGAIN: u64 = 64;
@@ -60,10 +61,8 @@ struct Field {
 impl Field {
     fn empty(bytes: u64) -> Self {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        Self {
-            crcs: vec![None; bytes.div_ceil(CRC_CHUNK_BYTES)],
-            stale: Blocks::none(bytes.div_ceil(BLOCK_BYTES)),
-        }
+        let chunks = bytes.div_ceil(CRC_CHUNK_BYTES);
+        Self { crcs: vec![None; chunks], stale: Blocks::none(chunks * CHUNK_BLOCKS) }
     }
 }
 
@@ -82,6 +81,8 @@ pub struct Held {
     slots: Vec<Slot>,
     /// Offset and length of each field in all of them.
     layout: Vec<(u64, u64)>,
+    /// Bytes of its first block that lie before each field.
+    skews: Vec<usize>,
     compares: bool,
     copied_bytes: u64,
     missed: u64,
@@ -93,7 +94,8 @@ impl Held {
     #[must_use]
     pub fn new(slots: u8, compares: bool) -> Self {
         let slots = vec![Slot::default(); usize::from(slots)];
-        Self { slots, layout: Vec::new(), compares, copied_bytes: 0, missed: 0 }
+        let (layout, skews) = (Vec::new(), Vec::new());
+        Self { slots, layout, skews, compares, copied_bytes: 0, missed: 0 }
     }
 
     /// Nothing is known of any slot any more.
@@ -114,6 +116,7 @@ impl Held {
         if !same {
             self.forget();
             self.layout = fields.map(|i| (plan.at(i), plan.field_bytes(i))).collect();
+            self.skews = vec![0; self.layout.len()];
         }
         let slot = &mut self.slots[usize::from(slot)];
         slot.turn += 1;
@@ -124,15 +127,31 @@ impl Held {
         (self.copied_bytes, self.missed) = (0, 0);
     }
 
-    /// These bytes of a field may have been written since the last time that was asked.
-    pub fn changed(&mut self, field: usize, bytes: Range<usize>) {
-        if bytes.is_empty() {
-            return;
+    /// A field lies at this address. Another place in a page makes other blocks, of which nothing is known.
+    ///
+    /// # Panics
+    /// When there is no such field.
+    pub fn lies_at(&mut self, field: usize, address: usize) {
+        let skew = address % BLOCK_BYTES;
+        if std::mem::replace(&mut self.skews[field], skew) != skew {
+            self.changed_all(field);
         }
-        let blocks = bytes.start / BLOCK_BYTES..bytes.end.div_ceil(BLOCK_BYTES);
-        for slot in &mut self.slots {
-            if let Some(field) = slot.fields.get_mut(field) {
-                field.stale.add(blocks.clone());
+    }
+
+    /// These bytes of a field may have been written since the last time that was asked.
+    ///
+    /// # Panics
+    /// When there is no such field.
+    pub fn changed(&mut self, field: usize, bytes: Range<usize>) {
+        let (skew, end) = (self.skews[field], bytes.end.min(self.field_bytes(field)));
+        for chunk in bytes.start / CRC_CHUNK_BYTES..end.div_ceil(CRC_CHUNK_BYTES) {
+            let first = chunk * CRC_CHUNK_BYTES;
+            let from = bytes.start.saturating_sub(first) + skew;
+            let to = (end - first).min(CRC_CHUNK_BYTES) + skew;
+            let blocks = from / BLOCK_BYTES..to.div_ceil(BLOCK_BYTES);
+            let at = chunk * CHUNK_BLOCKS;
+            for field in self.slots.iter_mut().filter_map(|slot| slot.fields.get_mut(field)) {
+                field.stale.add(at + blocks.start..at + blocks.end);
             }
         }
     }
@@ -154,11 +173,11 @@ impl Held {
     pub fn decide(&self, slot: u8, field: usize, chunk: usize) -> Decision {
         let slot = &self.slots[usize::from(slot)];
         let bytes = self.chunk_bytes(field, chunk);
-        let field = &slot.fields[field];
+        let (field, skew) = (&slot.fields[field], self.skews[field]);
         if field.crcs[chunk].is_none() {
             return Decision::Whole;
         }
-        let blocks = chunk * CHUNK_BLOCKS..chunk * CHUNK_BLOCKS + bytes.div_ceil(BLOCK_BYTES);
+        let blocks = chunk * CHUNK_BLOCKS..(chunk + 1) * CHUNK_BLOCKS;
         let stale = field.stale.count(blocks.clone());
         let again = (slot.turn + chunk as u64).is_multiple_of(AGAIN);
         match (stale, again) {
@@ -167,13 +186,12 @@ impl Held {
             (0, false) => Decision::Keep,
             // A streaming copy of all is as fast as stores into the caches of half of it.
             (_, true) => Decision::Whole,
-            (stale, false) if stale * 2 > blocks.len() => Decision::Whole,
+            (stale, false) if stale * 2 > bytes.div_ceil(BLOCK_BYTES) => Decision::Whole,
             (..) => {
                 let first = blocks.start;
                 let runs = field.stale.runs(blocks);
-                let part = |run: Range<usize>| {
-                    (run.start - first) * BLOCK_BYTES..((run.end - first) * BLOCK_BYTES).min(bytes)
-                };
+                let at = |block: usize| ((block - first) * BLOCK_BYTES).saturating_sub(skew);
+                let part = |run: Range<usize>| at(run.start)..at(run.end).min(bytes);
                 Decision::Parts(runs.map(part).collect())
             }
         }
@@ -199,8 +217,7 @@ impl Held {
     ) {
         let field = &mut self.slots[usize::from(slot)].fields[field];
         field.crcs[chunk] = Some(crc);
-        let end = ((chunk + 1) * CHUNK_BLOCKS).min(field.stale.len());
-        field.stale.remove(chunk * CHUNK_BLOCKS..end);
+        field.stale.remove(chunk * CHUNK_BLOCKS..(chunk + 1) * CHUNK_BLOCKS);
         self.copied_bytes += bytes;
         self.missed += u64::from(missed);
     }
@@ -224,11 +241,14 @@ impl Held {
     /// When there is no such field.
     #[must_use]
     pub fn chunks(&self, field: usize) -> usize {
-        usize::try_from(self.layout[field].1.div_ceil(CRC_CHUNK_BYTES as u64)).unwrap_or(usize::MAX)
+        self.field_bytes(field).div_ceil(CRC_CHUNK_BYTES)
+    }
+
+    fn field_bytes(&self, field: usize) -> usize {
+        usize::try_from(self.layout[field].1).unwrap_or(usize::MAX)
     }
 
     fn chunk_bytes(&self, field: usize, chunk: usize) -> usize {
-        let bytes = usize::try_from(self.layout[field].1).unwrap_or(usize::MAX);
-        (bytes - chunk * CRC_CHUNK_BYTES).min(CRC_CHUNK_BYTES)
+        (self.field_bytes(field) - chunk * CRC_CHUNK_BYTES).min(CRC_CHUNK_BYTES)
     }
 }

@@ -123,6 +123,7 @@ impl Written {
         };
         let (field, held) = (&mut self.fields[i], &mut self.held);
         let before = field.watched.take();
+        held.lies_at(i, place.0);
         let pages = whole_pages(place).filter(|pages| pages.len() >= least && !self.pinned);
         let (Some(pages), Some(watcher)) = (pages, &mut self.watcher) else {
             held.changed_all(i);
