@@ -13,6 +13,7 @@ pub mod contract;
 pub mod crash;
 pub mod input;
 pub mod load;
+pub mod moves;
 pub mod pipeline;
 pub mod random;
 pub mod spread;

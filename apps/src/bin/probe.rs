@@ -16,7 +16,9 @@ use mainstay_apps::probe::load::{self, Load};
 use mainstay_apps::probe::spread::{self, Wrong};
 use mainstay_apps::probe::still::{self, Still};
 use mainstay_apps::probe::wait::Stuck;
-use mainstay_apps::probe::{agree, calls, communicators, input, pipeline, random, wait, wrong};
+use mainstay_apps::probe::{
+    agree, calls, communicators, input, moves, pipeline, random, wait, wrong,
+};
 
 /// A parallel program that misbehaves on purpose.
 ///
@@ -194,6 +196,8 @@ enum Mode {
         #[arg(long, value_name = "U", default_value_t = 0)]
         spin_us: u64,
     },
+    /// Writes and moves its state in every way there is
+    Moves(Work),
     /// Has the job keep an input of this size
     BigInput {
         /// Its bytes
@@ -256,6 +260,7 @@ fn enter(job: &Job, mode: &Mode) -> mainstay::Result<()> {
             let (bytes, numbers, bound, steps) = (*bytes, *numbers, *bound, *steps);
             still::still(job, Still { steps, bytes, numbers, bound, spin })
         }
+        Mode::Moves(work) => moves::moves(job, (*work).into()),
         Mode::LongKernel { ms, work } => {
             wait::long_kernel(job, (*work).into(), Duration::from_millis(*ms))
         }

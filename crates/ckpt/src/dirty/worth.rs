@@ -14,7 +14,7 @@ const FAULT: usize = 350;
 /// A block that was written is copied into each of two slots.
 const COPY: usize = 200;
 /// And as often, a run of blocks is begun at some other place.
-const RUN: usize = 800;
+const RUN: usize = 550;
 /// The most that all this may cost, in hundredths of the copy of everything.
 const COST_MAX: usize = 80;
 
@@ -95,7 +95,7 @@ mod tests {
             Worth::default().saw(pages * BLOCK_BYTES, pages / run, 100 * MIB)
         };
         assert_eq!((pays(14, 100), pays(15, 100)), (true, false));
-        assert_eq!((pays(5, 1), pays(6, 1)), (true, false));
+        assert_eq!((pays(7, 1), pays(8, 1)), (true, false));
         assert!(pays(0, 1) && !pays(100, 100));
     }
 }

@@ -28,6 +28,7 @@ mod smaller;
 mod smaller_hostile;
 mod streams;
 mod trace;
+mod track;
 mod veloc;
 mod veloc_hostile;
 mod wrappers;

@@ -20,6 +20,8 @@ use crate::sys::{self, Watcher};
 const WATCH_BYTES_MIN: usize = 1 << 20;
 /// The same where it has to pay.
 const WATCH_BYTES_MIN_AUTO: usize = 8 << 20;
+/// The same where it is all about the check.
+const WATCH_BYTES_MIN_CHECK: usize = 16 << 10;
 /// Ranges that one line to the system watches; then it is opened anew, which forgets those that are no
 /// field's any more.
 const RANGES_MAX: usize = 256;
@@ -119,7 +121,8 @@ impl Written {
         let place = (bytes.as_ptr() as usize, bytes.len());
         let least = match self.tracking {
             Tracking::Auto => WATCH_BYTES_MIN_AUTO,
-            Tracking::Off | Tracking::On | Tracking::Check => WATCH_BYTES_MIN,
+            Tracking::Off | Tracking::On => WATCH_BYTES_MIN,
+            Tracking::Check => WATCH_BYTES_MIN_CHECK,
         };
         let (field, held) = (&mut self.fields[i], &mut self.held);
         let before = field.watched.take();

@@ -88,7 +88,7 @@ impl Storage {
             Tracking::Off => return "all of the protected state".to_owned(),
             Tracking::Auto => "what was written, of fields from 8 MiB where it pays",
             Tracking::On => "what was written, of fields from 1 MiB",
-            Tracking::Check => "what was written, of fields from 1 MiB, the rest compared",
+            Tracking::Check => "what was written, of fields from 16 KiB, the rest compared",
         };
         match Watcher::open() {
             Ok(_) => what.to_owned(),
