@@ -226,6 +226,11 @@ impl Loss {
 }
 
 impl Moment {
+    /// Whether results are handed in already.
+    pub(crate) fn is_at_the_end(self) -> bool {
+        matches!(self, Self::Point(point, _) if stage(point) == Stage::End)
+    }
+
     fn name(self) -> String {
         match self {
             Self::Point(point, nth) => format!("at {}#{nth}", point.name()),
