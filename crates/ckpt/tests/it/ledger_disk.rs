@@ -219,7 +219,7 @@ fn a_version_stays_in_memory_until_it_is_wanted_on_disk() {
 }
 
 /// Says that the version being drained refers to these.
-fn packed(l: &mut Ledger, version: u64, to: &[u64]) {
+pub(crate) fn packed(l: &mut Ledger, version: u64, to: &[u64]) {
     let holder = |version: &u64| Holder {
         version: Version(*version),
         epoch: Epoch(1),

@@ -5,20 +5,13 @@ use mainstay_ckpt::{Disk, Effect, Input, Ledger, Stale};
 use mainstay_types::event::Level;
 use mainstay_types::{Epoch, Incarnation, Version};
 
+use crate::ledger_disk::packed;
 use crate::script::{bad, commit, dropped, failed, ledger, publish, tell, written};
 
 /// Commits and publishes a version whose first shard refers to those of other versions.
 fn refers(l: &mut Ledger, version: u64, to: &[u64]) -> Vec<Effect> {
     commit(l);
-    let holder = |version: &u64| Holder {
-        version: Version(*version),
-        epoch: Epoch(1),
-        incarnation: Incarnation(0),
-        file_bytes: 1,
-    };
-    let holders = to.iter().map(holder).collect();
-    let packings = vec![Some(Packing { file_bytes: 10, table_crc: 7, holders }), None];
-    assert_eq!(tell(l, Input::Packed { version: Version(version), packings }), []);
+    packed(l, version, to);
     publish(l, version)
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::checkpoints::{WORK, damage, notes};
 use crate::harness::{Ended, Scratch, ckpt, program, run, start};
@@ -215,7 +216,10 @@ fn a_node_is_lost_with_its_directory_while_the_job_runs() {
         let mine = [pids["node 1"], pids["rank 1"]];
         crate::nodes::kill(&mine, "KILL");
         // A version may be written into it at this moment.
-        while fs::remove_dir_all(node(&path, 1)).is_err() {}
+        let until = Instant::now() + Duration::from_secs(10);
+        while let Err(error) = fs::remove_dir_all(node(&path, 1)) {
+            assert!(Instant::now() < until, "{error}");
+        }
         job.until("recovered in epoch");
         job.until("published on disk");
         job.until("published on disk");
@@ -284,4 +288,42 @@ fn one_loss_too_many_takes_an_older_version_or_refuses_with_its_reason() {
     let again = scratch.path().join("again");
     [0, 1].iter().for_each(|node| hurt(&again, *node, "removed"));
     resumed("xor", &scratch.join("again")).code(65);
+}
+
+#[test]
+fn what_was_read_as_a_holder_and_is_lost_does_not_end_the_search_for_an_older_version() {
+    let scratch = Scratch::new();
+    let (path, d) = (scratch.path().join("d"), scratch.join("d"));
+    let probe = program("probe");
+    let storing = ["--full-every", "2", "--keep", "6", "--policy", "abort"];
+    let fault = ["--inject", "kill:1@point=published#6", &probe];
+    // A part of its state never changes.
+    let work = ["still", "200000", "--steps", "400", "--spin-us", "500"];
+    run(&[&options("xor", &d)[..], &storing, &fault, &work].concat()).code(137);
+    ckpt(&["prune", &d, "--keep", "9"]).code(0);
+    // The last two that refer to others: the newer one and what it refers to are lost for good.
+    let number = |path: &std::path::PathBuf| {
+        crate::checkpoints::number(&path.file_name().unwrap().to_string_lossy())
+    };
+    let refers = |version: u64| -> Option<u64> {
+        let shown = ckpt(&["show", &d, &version.to_string(), "--json"]).code(0).stdout;
+        let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        shown["refers_to"][0].as_u64()
+    };
+    let versions: Vec<u64> = manifests(&path).iter().map(number).collect();
+    let referring: Vec<(u64, u64)> =
+        versions.iter().filter_map(|version| Some((*version, refers(*version)?))).collect();
+    let (older, holder) = (referring[referring.len() - 2].0, referring[referring.len() - 1].1);
+    assert!(older < holder, "two chains: {referring:?}");
+    hurt(&path, 1, "removed");
+    for entry in fs::read_dir(node(&path, 0)).unwrap().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name[1..9].parse::<u64>().unwrap() >= holder {
+            fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    let words = ["--json", "--twin", "--resume", &probe];
+    let ended = run(&[&options("xor", &d)[..], &words, &work].concat()).code(0);
+    assert_eq!(ended.summary()["resumed_from"], older, "{}", ended.stdout);
+    assert_eq!(ended.summary()["bit_identical"], true);
 }

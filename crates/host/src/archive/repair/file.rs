@@ -33,26 +33,19 @@ impl Archive {
         let shard = self.stored(name, entry)?;
         let mut found = Ok(());
         let mut first = |seen| match seen {
-            Seen::Bytes(_) => ControlFlow::Continue(()),
+            Seen::Bytes(bytes) => {
+                tell(bytes);
+                ControlFlow::Continue(())
+            }
             Seen::Wrong(wrong) => {
                 found = Err(fault_of(wrong.part, wrong.error, &shard));
                 ControlFlow::Break(())
             }
         };
         let late = (entry.late_bytes, entry.late_crc);
-        let _first = audit_packed(&shard, &mut first);
-        if found.is_ok() {
-            let mut first = |seen| match seen {
-                Seen::Bytes(bytes) => {
-                    tell(bytes);
-                    ControlFlow::Continue(())
-                }
-                Seen::Wrong(wrong) => {
-                    found = Err(fault_of(wrong.part, wrong.error, &shard));
-                    ControlFlow::Break(())
-                }
-            };
-            let _first = audit_shard(&shard, &Expected::of(manifest, rank), late, &mut first);
+        if audit_packed(&shard, &mut first).is_continue() {
+            let expected = Expected::of(manifest, rank);
+            let _first = audit_shard(&shard, &expected, late, &mut first);
         }
         found
     }

@@ -69,21 +69,13 @@ impl Worker {
         file: &mut File,
         staging: &mut Option<Staging>,
     ) -> io::Result<()> {
+        let staging = match staging {
+            Some(staging) => staging,
+            none => none.insert(Staging::new()?),
+        };
         match writing.manifest.part(number) {
-            PartFile::Shard(rank) => {
-                let staging = match staging {
-                    Some(staging) => staging,
-                    none => none.insert(Staging::new()?),
-                };
-                self.part(writing, rank, Direct::new(file, staging))
-            }
-            PartFile::Guard(node) => {
-                let staging = match staging {
-                    Some(staging) => staging,
-                    none => none.insert(Staging::new()?),
-                };
-                self.guard(writing, node, Direct::new(file, staging))
-            }
+            PartFile::Shard(rank) => self.part(writing, rank, Direct::new(file, staging)),
+            PartFile::Guard(node) => self.guard(writing, node, Direct::new(file, staging)),
             PartFile::Copy => file.write_all(&writing.manifest.encode()),
         }
     }

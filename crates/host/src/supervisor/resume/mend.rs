@@ -3,7 +3,8 @@
 //! Invariant: of each job, versions are read whole from the newest on until one can be recovered, so that it
 //! is taken rather than an older one. Deliberately absent: how bytes come back; see `archive::repair`.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mainstay_ckpt::Manifest;
 use mainstay_ckpt::catalogue::{self, Fault};
@@ -19,7 +20,7 @@ pub(super) fn mend(directory: &Directory, resume: Resume) -> Vec<String> {
     let (archive, mut all) = versions(directory);
     let mut notes = Vec::new();
     let mut done: BTreeSet<JobId> = BTreeSet::new();
-    let mut seen: BTreeSet<Version> = BTreeSet::new();
+    let mut recoverable: BTreeMap<Version, bool> = BTreeMap::new();
     all.reverse();
     for wanted in &all {
         let Some(archive) = &archive else { break };
@@ -31,16 +32,16 @@ pub(super) fn mend(directory: &Directory, resume: Resume) -> Vec<String> {
         // Those that it refers to come first, from the oldest on.
         let holders = wanted.manifest.refers_to();
         let holders = all.iter().rev().filter(|other| holders.contains(&other.manifest.version));
-        let mut whole = true;
         for wanted in holders.chain([wanted]) {
-            if seen.insert(wanted.manifest.version)
-                && let Some(repaired) = archive.repair_one(wanted, false, &mut |_| {})
-            {
-                notes.extend(told(&repaired));
-                whole = repaired.is_recoverable();
-            }
+            let Entry::Vacant(unread) = recoverable.entry(wanted.manifest.version) else {
+                continue;
+            };
+            // Of a version without nodes nothing is known but that it is not mended here.
+            let repaired = archive.repair_one(wanted, false, &mut |_| {});
+            unread.insert(repaired.as_ref().is_some_and(Repaired::is_recoverable));
+            notes.extend(repaired.as_ref().map(told).into_iter().flatten());
         }
-        if whole {
+        if recoverable.get(&wanted.manifest.version) == Some(&true) {
             done.insert(job);
         }
     }

@@ -138,9 +138,7 @@ impl Versions {
             }
             Level::Disk => {
                 let directory = self.directory.as_ref().ok_or("there is no directory")?;
-                let names = self.files.get(&choice.version);
-                let name = names.and_then(|names| names.get(rank.index())).cloned();
-                let name = name.unwrap_or_else(|| choice.shard_name(rank));
+                let name = choice.shard_name(rank);
                 let open = || directory.open_file(&name).map_err(|error| error.to_string());
                 let folder = File::open(directory.path()).map_err(|error| error.to_string())?;
                 Ok(Some(vec![Source::Shard(open()?), Source::Directory(folder)]))
