@@ -281,4 +281,23 @@ mod tests {
         writes(&path, &bytes(2 * WRITE_BYTES + 5000), &mut staging);
         fs::remove_file(&path).unwrap();
     }
+
+    /// Nobody asks for its error behind the end, when the file would pass for whole.
+    #[test]
+    fn a_write_that_fails_while_under_way_fails_its_own_file_and_no_other() {
+        let mut staging = Staging::new().unwrap();
+        let path = std::env::temp_dir().join(format!("mainstay-full-{}", std::process::id()));
+        for given_up in [false, true] {
+            let mut full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+            let mut direct = Direct::new(&mut full, &mut staging);
+            direct.write_all(&bytes(WRITE_BYTES)).unwrap();
+            if given_up {
+                drop(direct);
+            } else {
+                assert_eq!(direct.finish().unwrap_err().kind(), io::ErrorKind::StorageFull);
+            }
+            writes(&path, &bytes(WRITE_BYTES + 7), &mut staging);
+        }
+        fs::remove_file(&path).unwrap();
+    }
 }
