@@ -5,7 +5,7 @@
 //! names the seed that repeats it. Deliberately absent: faults of other kinds than death; `lab`
 //! will have them.
 
-mod case;
+pub(crate) mod case;
 mod coverage;
 mod judge;
 mod reference;

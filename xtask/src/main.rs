@@ -1,4 +1,5 @@
-//! Checks of the workspace that belong to no crate: `cargo xtask tidy | docs | golden | campaign`.
+//! Checks of the workspace that belong to no crate: `cargo xtask tidy | docs | golden | campaign |
+//! disasters`.
 //!
 //! Invariant: every check prints what is wrong with place and mend, and the exit code says whether
 //! there was anything. Deliberately absent: whatever cargo does already.
@@ -10,6 +11,7 @@
 )]
 
 mod campaign;
+mod disasters;
 mod docs;
 mod golden;
 mod scan;
@@ -30,6 +32,8 @@ usage: cargo xtask COMMAND
   golden [--write]          compare the golden files of the formats, or write them again
   campaign [--seeds N | --seed S] [--jobs J] [--busy]
                             random faults, every answer compared with a fault-free one
+  disasters [--only WORDS] [--all] [--list] [--jobs J] [--json] [--scratch DIR]
+                            levels × losses × corruptions × commit steps, all that are generated
 ";
 
 fn main() -> ExitCode {
@@ -49,6 +53,7 @@ fn run(arguments: &[String]) -> Result<usize, Failure> {
         Some((command, [])) if command == "tidy" => tidy::run(),
         Some((command, [])) if command == "docs" => docs::run(),
         Some((command, rest)) if command == "campaign" => campaign::run(rest),
+        Some((command, rest)) if command == "disasters" => disasters::run(rest),
         Some((command, [])) if command == "burn" => Ok(campaign::burn()),
         Some((command, rest)) if command == "golden" => golden::run(rest),
         _ => Err(USAGE.into()),
