@@ -17,11 +17,11 @@ pub(crate) enum Shape {
     /// A u32 and so many bytes.
     Lengthy,
     /// A u32 and so many values.
-    List(Box<Shape>),
+    List(Box<Self>),
     /// A byte, and the value if it is 1.
-    Optional(Box<Shape>),
+    Optional(Box<Self>),
     /// So many values.
-    Times(usize, Box<Shape>),
+    Times(usize, Box<Self>),
     /// What another table describes.
     Named(String),
     /// A u32; all rows behind it are there so many times.
@@ -29,9 +29,9 @@ pub(crate) enum Shape {
     /// As many bytes as the row before it says that has `bytes of payload`.
     Payload,
     /// One value for each 64 KiB of the row that has `bytes`.
-    Blocks(Box<Shape>),
+    Blocks(Box<Self>),
     /// These values if the byte before has this value.
-    When(u8, Vec<Shape>),
+    When(u8, Vec<Self>),
 }
 
 /// One field of a structure.
@@ -167,9 +167,8 @@ fn structure(head: &[&str], body: &[Vec<&str>]) -> Result<Option<Structure>, Str
 /// Rows whose type stands in that column and whose meaning in the next.
 fn rows(body: &[Vec<&str>], column: usize) -> Result<Vec<Row>, String> {
     let row = |cells: &Vec<&str>| {
-        let (kind, what) = match cells[column..] {
-            [kind, what, ..] => (kind, what),
-            _ => return Err(format!("a row without a meaning: {cells:?}")),
+        let [kind, what, ..] = cells[column..] else {
+            return Err(format!("a row without a meaning: {cells:?}"));
         };
         let counted = what.contains("then for each") || kind.contains("then for each");
         let shape = if counted { Shape::Counted } else { shape(kind)? };

@@ -61,9 +61,9 @@ pub(crate) fn manifest(tables: &Tables, bytes: &[u8]) -> Result<Walked, String> 
 pub(crate) fn shard(tables: &Tables, bytes: &[u8]) -> Result<Walked, String> {
     let mut walk = Walk::new(tables, bytes);
     if bytes.starts_with(b"MSPACKED") {
-        walk.packed()?
+        walk.packed()?;
     } else {
-        walk.plain()?
+        walk.plain()?;
     }
     walk.done()
 }
