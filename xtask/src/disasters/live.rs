@@ -296,7 +296,7 @@ fn tail(ended: &Ended) -> String {
     let events =
         ended.events.iter().filter(|event| !quiet.iter().any(|name| event["event"] == *name));
     let events: Vec<_> = events.map(Value::to_string).collect();
-    let from = events.len().saturating_sub(40);
+    let from = events.len().saturating_sub(400);
     let lines = events[from..].iter().map(String::as_str).chain(ended.stderr.lines());
     lines.map(|line| format!("      {line}\n")).collect()
 }
